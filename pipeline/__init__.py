@@ -1,0 +1,1 @@
+"""Find, deblend and measure galaxies and strong lenses in survey images."""

@@ -1,0 +1,219 @@
+"""Settings of every stage, with their defaults and limits.
+
+Import-light: the Snakefile loads this module to validate the user's YAML.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0)]
+NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _bits(value):
+    """Accept 0xFFFF written as a string, as YAML 1.2 readers leave it."""
+    return int(value, 0) if isinstance(value, str) else value
+
+
+class Tile(Settings):
+    """Where the images of one tile are: `path` or `path[HDU name or number]` of each band."""
+
+    image: dict[str, str] = Field(min_length=1, description="Image of each band.")
+    weight: dict[str, str] = Field({}, description="Weight of each band; see ingest.weight_is.")
+    mask: dict[str, str] = Field({}, description="Integer bit mask of each band.")
+
+    @model_validator(mode="after")
+    def _bands_agree(self):
+        for kind in ("weight", "mask"):
+            unknown = set(getattr(self, kind)) - set(self.image)
+            if unknown:
+                raise ValueError(f"{kind} names the bands {sorted(unknown)}, which have no image")
+        return self
+
+
+class Ingest(Settings):
+    """How the survey writes its FITS files."""
+
+    weight_is: Literal["ivar", "rms", "variance", "exposure"] = Field(
+        "ivar", description="Meaning of the weight maps."
+    )
+    bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] = Field(
+        0xFFFF, description="Mask bits that spoil a pixel."
+    )
+    zero_point: float | str | None = Field(
+        None, description="AB magnitude of 1 count, or the keyword that holds it."
+    )
+    pixel_scale: Positive | None = Field(
+        None, description="Side of a pixel, for files without WCS [arcsec]."
+    )
+    gain: Positive | str | None = Field(
+        None, description="Electrons per count, or the keyword that holds it."
+    )
+    saturation: Positive | str | None = Field(
+        None, description="Counts at which a pixel saturates, or the keyword that holds it."
+    )
+    fit_sky: bool = Field(True, description="Subtract a sky fitted on a mesh.")
+    sky_mesh: int = Field(128, ge=16, description="Side of a mesh cell of sky and noise [pixel].")
+
+
+class Detect(Settings):
+    """What counts as a source."""
+
+    band: str | None = Field(None, description="Band to detect in; the first one if left out.")
+    n_sigma: Positive = Field(4.5, description="Threshold of the matched-filter S/N.")
+    min_pixels: int = Field(5, gt=0, description="Smallest detection [pixel].")
+    deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
+    deblend_contrast: Fraction = Field(0.005, description="Least share of light of a peak.")
+    psf_fwhm: Positive | None = Field(
+        None, description="PSF full width at half maximum [pixel]; measured if left out."
+    )
+
+
+class Cut(Settings):
+    """Size of the stamps."""
+
+    size: int = Field(64, gt=0, multiple_of=16, description="Side of a deblending stamp [pixel].")
+    lens_size: int = Field(
+        64, gt=0, multiple_of=16, description="Side of a lens finder's stamp [binned pixel]."
+    )
+    lens_binning: int | None = Field(
+        None, gt=0, description="Pixels binned into one for the lens finder; automatic if left out."
+    )
+
+
+class Apply(Settings):
+    """How the networks run."""
+
+    engine: Literal["openvino", "tensorflow"] = Field(
+        "openvino", description="Engine of the inference: openvino on CPUs, tensorflow on GPUs."
+    )
+    precision: Literal["f32", "bf16"] = Field("f32", description="Arithmetic of the engine.")
+    batch_size: int = Field(32, gt=0, description="Stamps computed at once.")
+
+
+class Lens(Settings):
+    """What the lens finder is asked."""
+
+    prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-3, description="Share of lenses among the sources, which calibrates p_lens."
+    )
+
+
+class Punet(Settings):
+    """What the probabilistic U-Net is asked."""
+
+    n_draws: int = Field(32, gt=1, description="Segmentations drawn for every source.")
+    seed: Seed = Field(0, description="Seed of the draws.")
+
+
+class Merge(Settings):
+    """How the tiles' catalogs become one."""
+
+    radius: Positive = Field(1.0, description="Same source in two tiles, at most [arcsec].")
+    known_radius: Positive = Field(3.0, description="Match with a known lens, at most [arcsec].")
+
+
+class Survey(Settings):
+    """A small simulated survey of known truth."""
+
+    tiles: int = Field(4, gt=0, description="Number of tiles, laid out in a square.")
+    side: int = Field(2048, ge=256, description="Side of a tile [pixel].")
+    overlap: int = Field(96, ge=0, description="Overlap of neighbouring tiles [pixel].")
+    pixel_scale: Positive = Field(0.2, description="Pixel scale [arcsec].")
+    psf_fwhm: Positive = Field(0.65, description="PSF full width at half maximum [arcsec].")
+    zero_point: float = Field(27.0, description="AB magnitude of 1 count.")
+    sky_rms: Positive = Field(0.035, description="Sky noise of a pixel [count].")
+    galaxies_per_arcmin2: Positive = Field(30.0, description="Galaxies brighter than the limit.")
+    stars_per_arcmin2: float = Field(2.5, ge=0, description="Stars.")
+    lenses_per_tile: int = Field(6, ge=0, description="Strong lenses in a tile.")
+    damage: bool = Field(True, description="Whether one tile's file is cut short.")
+    seed: Seed = 20
+
+
+class Scenes(Settings):
+    """The simulated training sets."""
+
+    blends: int = Field(40_000, gt=0, description="Stamps of blended sources to train on.")
+    lenses: int = Field(40_000, gt=0, description="Stamps of lenses and non-lenses to train on.")
+    held_out: Fraction = Field(0.1, description="Validation and test sets, as a share of these.")
+    shards: int = Field(4, gt=0, description="Files a set is drawn into.")
+    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp [pixel].")
+    seed: Seed = 1
+
+
+class Fit(Settings):
+    """How one network is trained."""
+
+    epochs: int = Field(12, gt=0)
+    batch_size: int = Field(64, gt=0)
+    learning_rate: Positive = 2e-3
+    patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
+    filters: tuple[int, ...] = Field((16, 32, 64), description="Channels of each scale.")
+    members: int = Field(1, gt=0, description="Networks of the ensemble.")
+    seed: Seed = 0
+
+
+class Train(Settings):
+    """How the networks are trained."""
+
+    lens: Fit = Fit(members=4)
+    unet: Fit = Fit()
+    punet: Fit = Fit()
+    photometry: Fit = Fit()
+    anomaly: Fit = Fit()
+
+
+def _plain_name(name):
+    """Refuse names that a path, a shell or a wildcard could trip over."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+        raise ValueError(f"{name!r} is no name for a file: use letters, digits and _ . + -")
+    return name
+
+
+Name = Annotated[str, BeforeValidator(str), Field(min_length=1, max_length=100)]
+
+
+class Config(Settings):
+    """The whole of a config file, one section a stage."""
+
+    name: Name = Field("survey", description="Name of the run; products go to results/{name}.")
+    tiles: dict[str, Tile] = Field({}, description="Images of each tile.")
+    on_bad_tile: Literal["reject", "accept", "stop"] = Field(
+        "reject",
+        description="A tile that cannot be used: go on and end with an error status (reject), "
+        "go on and end well (accept), or stop at once.",
+    )
+    tiles_per_job: int = Field(1, gt=0, description="Tiles that one job works through.")
+    networks: str | None = Field(None, description="Folder of networks; the shipped ones if left out.")
+    truth: str | None = Field(None, description="Table of what was simulated, to score the catalog.")
+    ingest: Ingest = Ingest()
+    detect: Detect = Detect()
+    cut: Cut = Cut()
+    apply: Apply = Apply()
+    lens: Lens = Lens()
+    punet: Punet = Punet()
+    merge: Merge = Merge()
+    survey: Survey = Survey()
+    scenes: Scenes = Scenes()
+    train: Train = Train()
+
+    @model_validator(mode="after")
+    def _names_are_plain(self):
+        for name in (self.name, *self.tiles):
+            _plain_name(name)
+        bands = {tuple(tile.image) for tile in self.tiles.values()}
+        if len(bands) > 1:
+            raise ValueError(f"all tiles need the same bands in the same order, got {sorted(bands)}")
+        if self.detect.band and bands and self.detect.band not in next(iter(bands)):
+            raise ValueError(f"detect.band is {self.detect.band!r}; the tiles have {bands.pop()}")
+        return self

@@ -1,0 +1,143 @@
+"""The nouns of the pipeline: what a stage takes and what it gives.
+
+Axes are ordered ``(n, y, x, band)`` everywhere outside `pipeline.io`.  A pixel is usable
+where ``ivar > 0``; flux is finite everywhere, so no stage after ingest thinks about NaN.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.wcs import WCS, Sip
+
+FLUX_UNIT = "nJy"
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A calibrated image of a patch of sky.
+
+    Attributes
+    ----------
+    flux : ndarray, (y, x, band)
+        Sky-subtracted flux [`unit` / pixel].
+    ivar : ndarray, (y, x, band)
+        Inverse variance of ``flux`` without the sources' own Poisson noise [`unit`**-2];
+        0 where there is no information.
+    wcs : WCS or None
+        Celestial coordinates of the 0-based ``(x, y)`` pixels; None where the file has none.
+    bands : tuple of str
+        Name of each band, in the order of the last axis.
+    unit : str
+        "nJy" where the survey gives a zero point, else the image's own unit.
+    pixel_scale : float
+        Side of a pixel [arcsec]; NaN where it is unknown.
+    gain : tuple of float
+        Electrons per `unit` of flux, one a band; 0 where the Poisson part is unknown.
+    saturation : tuple of float
+        Flux at which a pixel saturates [`unit`], one a band; inf where it is unknown.
+    notes : tuple of str
+        Whatever unusual was decided on the way, in words.
+    rejected : str
+        Why the tile cannot be used; empty for a good tile.
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    wcs: WCS | None
+    bands: tuple[str, ...]
+    unit: str = FLUX_UNIT
+    pixel_scale: float = np.nan
+    gain: tuple[float, ...] = ()
+    saturation: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    rejected: str = ""
+
+    def __post_init__(self):
+        _check_pixels(self.flux, self.ivar, self.bands, ndim=3)
+        object.__setattr__(self, "gain", self.gain or (0.0,) * len(self.bands))
+        object.__setattr__(self, "saturation", self.saturation or (np.inf,) * len(self.bands))
+
+    @classmethod
+    def empty(cls, bands, reason):
+        """Make the exposure of a tile that is rejected for `reason`: no pixels at all."""
+        none = np.zeros((0, 0, len(bands)), "f4")
+        return cls(none, none, None, tuple(bands), rejected=reason)
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """Equal-sized stamps, real or simulated.
+
+    Attributes
+    ----------
+    flux, ivar : ndarray, (n, y, x, band)
+        As in `Exposure`; of a binned stamp, flux is the sum over a block of pixels.
+    id : ndarray, (n,), int64
+        Source identifier, unique within a run.
+    corner : ndarray, (n, 2), int
+        ``(x, y)`` of each stamp's first pixel in its parent exposure, in the exposure's pixels.
+    bands : tuple of str
+    unit : str
+        As in `Exposure`.
+    wcs : WCS or None
+        Coordinates of the parent exposure.
+    binning : int
+        Exposure pixels along each side of a stamp's pixel.
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    id: np.ndarray
+    corner: np.ndarray
+    bands: tuple[str, ...]
+    unit: str = FLUX_UNIT
+    wcs: WCS | None = None
+    binning: int = field(default=1)
+
+    def __post_init__(self):
+        _check_pixels(self.flux, self.ivar, self.bands, ndim=4)
+        if not len(self.flux) == len(self.id) == len(self.corner):
+            raise ValueError(
+                f"flux, id and corner must have one length; "
+                f"got {len(self.flux)}, {len(self.id)} and {len(self.corner)}"
+            )
+
+    def __len__(self):
+        return len(self.flux)
+
+    def __getitem__(self, rows):
+        """Stamps of the chosen `rows` (slice, mask or indices)."""
+        return Cutouts(
+            self.flux[rows],
+            self.ivar[rows],
+            self.id[rows],
+            self.corner[rows],
+            self.bands,
+            self.unit,
+            self.wcs,
+            self.binning,
+        )
+
+    def wcs_of(self, i):
+        """Coordinates of stamp ``i``; only for stamps that are not binned."""
+        if self.wcs is None or self.binning != 1:
+            raise ValueError(f"no WCS for a stamp with binning {self.binning} of {self.wcs}")
+        wcs = self.wcs.deepcopy()
+        wcs.wcs.crpix -= self.corner[i]
+        if wcs.sip is not None:  # the distortion has an origin of its own
+            sip = wcs.sip
+            wcs.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - self.corner[i])
+        return wcs
+
+
+def _check_pixels(flux, ivar, bands, *, ndim):
+    if flux.ndim != ndim or flux.shape != ivar.shape or flux.shape[-1] != len(bands):
+        raise ValueError(
+            f"flux and ivar must be {ndim}-d, of one shape and end in {len(bands)} bands "
+            f"{bands}; got {flux.shape} and {ivar.shape}"
+        )
+    if not np.isfinite(flux).all():
+        bad = np.sum(~np.isfinite(flux))
+        raise ValueError(f"flux has {bad} non-finite pixels; give them ivar 0")
+    if not (np.isfinite(ivar).all() and (ivar >= 0).all()):
+        raise ValueError("ivar must be finite and not negative")

@@ -1,0 +1,28 @@
+"""The bits of the catalog's ``flags`` column, and what each of them means."""
+
+from enum import IntFlag
+
+
+class Flag(IntFlag):
+    """Something to know about a source before using its row."""
+
+    EDGE = 1
+    MASKED = 2
+    SATURATED = 4
+    POINT_LIKE = 8
+    BLENDED = 16
+    STAMP_CLIPPED = 32
+    OFF_RANGE = 64
+    KRON_FAILED = 128
+
+
+MEANING = {
+    Flag.EDGE: "The source's footprint touches the edge of the image",
+    Flag.MASKED: "More than 5 % of the footprint's pixels carry no information",
+    Flag.SATURATED: "A pixel of the footprint is saturated",
+    Flag.POINT_LIKE: "The source is not resolved: as small as the PSF",
+    Flag.BLENDED: "The detection was split from, or its footprint touches, another source",
+    Flag.STAMP_CLIPPED: "The source is larger than its stamp; the networks saw only part of it",
+    Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",
+    Flag.KRON_FAILED: "No Kron aperture could be measured; flux_auto is the isophotal flux",
+}
