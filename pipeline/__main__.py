@@ -1,18 +1,22 @@
 """One command a stage: read, compute, write.  Nothing is decided here."""
 
 import argparse
+import json
 import logging
 import sys
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import batch, io
+from pipeline import batch, io, training
+from pipeline.config import read
 
 log = logging.getLogger("pipeline")
 
 
 class Stage(NamedTuple):
-    """One step on one tile: what it does, and the files of the tile's folder it reads and writes."""
+    """One step on one tile: what it does, and which files of the tile's folder it touches."""
 
     name: str
     work: callable
@@ -21,6 +25,7 @@ class Stage(NamedTuple):
 
 
 STAGES = {}
+COMMANDS = [training.scenes]
 
 
 def per_tile(reads, writes):
@@ -34,6 +39,12 @@ def per_tile(reads, writes):
     return register
 
 
+def command(work):
+    """Make a function of the config and of files a command; its keyword-only ones are options."""
+    COMMANDS.append(work)
+    return work
+
+
 @per_tile("", "exposure.fits")
 def ingest(config, tile):
     """Bring a tile's images to our conventions; one that cannot be used is rejected."""
@@ -45,7 +56,7 @@ def ingest(config, tile):
         exposure = ingest(images, config.ingest, config.detect.band)
     except InputError as error:
         if config.on_bad_tile == "stop":
-            raise
+            sys.exit(f"tile {tile.name}: {error}")
         log.warning("tile %s is rejected: %s", tile.name, error)
         exposure = Exposure.empty(images.image, str(error))
     io.write_exposure(tile / "exposure.fits", exposure)
@@ -160,17 +171,98 @@ def _network(config, name):
     return load(config.networks, name, config.apply)
 
 
+@command
+def merge(config, manifest, catalog, parquet, reasons):
+    """Make one catalog of the tiles', and list the tiles that were rejected."""
+    from pipeline.merge import merge, rejected
+
+    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
+    io.write_table(catalog, merged)
+    io.write_table(parquet, merged)
+    why = {tile.name: io.read_rejection(tile / "exposure.fits") for tile in tiles}
+    io.write_csv(reasons, rejected(why))
+
+
+@command
+def simulate_survey(config, folder):
+    """Simulate a small survey of known truth, one tile of it damaged."""
+    from pipeline.simulate.survey import draw_sky, draw_tiles, truth
+
+    sky, seen = draw_sky(config.survey), {}
+    for tile in draw_tiles(config.survey, sky):
+        seen[tile.name] = tile.seen
+        io.write_delivery(folder / f"{tile.name}.fits", tile)
+    if config.survey.damage:
+        io.cut_short(folder / f"{tile.name}.fits")
+        del seen[tile.name]
+    io.write_table(folder / "truth.fits", truth(sky, seen))
+
+
+@command
+def verdict(config, reasons, said):
+    """Fail if tiles were rejected, unless the config accepts that."""
+    found = io.read_csv(reasons)
+    lines = [f"rejected tiles: {len(found)}"]
+    lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]
+    if len(found) and config.on_bad_tile != "accept":
+        sys.exit("\n".join([*lines, f"all of them: {reasons}; to go on: on_bad_tile: accept"]))
+    io.write_text(said, "\n".join(lines) + "\n")
+
+
 def main(argv=None):
-    """Run the stage named first."""
+    """Run the command named first."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    args = vars(_parser().parse_args(argv))
+    args.pop("run")(**args)
+
+
+def _parser():
+    """Parse the command line: a command for each stage, and for each other function of a config."""
     parser = argparse.ArgumentParser(prog="arclet", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
-    for name, stage in STAGES.items():
-        command = commands.add_parser(name, help=stage.work.__doc__.splitlines()[0])
-        command.add_argument("--config", default="{}", help="JSON of the sections it depends on")
-        command.add_argument("tiles", nargs="+", type=Path, help="folder of each tile")
-    args = parser.parse_args(argv)
-    batch.run(STAGES[args.command], args.config, args.tiles)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for stage in STAGES.values():
+        add = _command(commands, stage.work, partial(_run_stage, stage))
+        add("--code", default="", help="digest of its source and network")
+        add("--on-bad-tile", choices=["reject", "accept", "stop"], help="as in the config")
+        add("--record", type=Path, help="file to write when all tiles are done")
+        add("tiles", nargs="+", type=Path, help="folder of each tile")
+    for work in COMMANDS:
+        add = _command(commands, work, work)
+        for name, kind in list(signature(work).parameters.items())[1:]:
+            if kind.kind is kind.KEYWORD_ONLY:
+                add(f"--{name}", type=kind.annotation, required=True)
+            else:
+                add(name, type=Path)
+    return parser
+
+
+def _command(commands, work, run):
+    """Add the command that runs a function; gives the method that adds its arguments."""
+    name = work.__name__.replace("_", "-")
+    command = commands.add_parser(name, help=work.__doc__.splitlines()[0])
+    command.set_defaults(run=run)
+    command.add_argument(
+        "--config", type=_config, default="{}", help="JSON of the config's sections it depends on"
+    )
+    return command.add_argument
+
+
+def _config(text):
+    """Config of its JSON, or of the standard input if that is `-`."""
+    try:
+        return read(json.loads(sys.stdin.read() if text == "-" else text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from None
+
+
+def _run_stage(stage, *, config, code, tiles, **options):
+    """Run a stage over its tiles, and record that all are done."""
+    if options["on_bad_tile"]:
+        config = config.model_copy(update={"on_bad_tile": options["on_bad_tile"]})
+    batch.run(stage, config, code, tiles)
+    if options["record"]:
+        io.write_json(options["record"], {"tiles": [tile.name for tile in tiles]})
 
 
 if __name__ == "__main__":

@@ -3,69 +3,60 @@
 import hashlib
 import json
 import logging
-from importlib import metadata, resources
-from pathlib import Path
+import os
 
-from pipeline import io
+from pipeline import io, plan
 
 log = logging.getLogger(__name__)
 
 
-def run(stage, config_text, folders):
-    """Run `stage` in every tile folder that lacks its products.
+def run(stage, config, code, folders):
+    """Run `stage` in every tile's folder where its products are missing or out of date.
+
+    So a job that was killed goes on where it stopped, and a batch that got one more tile computes
+    only that one.  What the products were made with is written down in the folder's ``.receipts``.
 
     Parameters
     ----------
     stage : Stage
         What to do, which files it reads and which it writes.
-    config_text : str
-        JSON of the sections of the config that the stage depends on.
+    config : Config
+        Of which only those sections are set that the stage depends on.
+    code : str
+        Digest of what else decides the products: the stage's source, the network's weights.
     folders : list of Path
         ``results/{name}/tiles/{tile}`` of each tile.
     """
-    from pipeline.config import Config
-
-    config = Config.model_validate_json(config_text)
-    key = stage_key(stage.name, config_text)
     for folder in folders:
-        if _is_current(stage, folder, key):
+        made_with, receipt = _made_with(config, code, folder.name), _receipt(stage, folder)
+        if _is_current(stage, folder, made_with):
             log.info("%s %s: already done", stage.name, folder.name)
             continue
         log.info("%s %s", stage.name, folder.name)
+        receipt.unlink(missing_ok=True)
         stage.work(config, folder)
-        io.write_text(_receipt(stage, folder), key + "\n")
+        io.write_text(receipt, made_with)
 
 
-def stage_key(name, config_text):
-    """Digest of all but the input files that decides a stage's products."""
-    said = json.dumps(json.loads(config_text), sort_keys=True)
-    return hashlib.sha256(f"{name} {said} {code_digest()}".encode()).hexdigest()
-
-
-def code_digest():
-    """Digest of the package's source and of the versions of what it computes with."""
-    digest = hashlib.sha256()
-    for path in sorted(_sources(resources.files("pipeline")), key=str):
-        digest.update(path.read_bytes())
-    for package in ("numpy", "scipy", "astropy", "sep", "photutils", "openvino", "keras"):
-        digest.update(metadata.version(package).encode())
-    return digest.hexdigest()[:16]
-
-
-def _sources(folder):
-    return Path(str(folder)).rglob("*.py")
+def _made_with(config, code, tile):
+    """Digest of all that decides the products of one tile, but for the products of other stages."""
+    said = config.model_dump(mode="json", exclude={"tiles", "on_bad_tile"}, exclude_unset=True)
+    images = config.tiles.get(tile)
+    if images:
+        stats = [(path, os.stat(path)) for path in plan.files(images)]
+        said["images"] = images.model_dump()
+        said["files"] = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    return hashlib.sha256(json.dumps([code, said], sort_keys=True).encode()).hexdigest()
 
 
 def _receipt(stage, folder):
     return folder / ".receipts" / stage.name
 
 
-def _is_current(stage, folder, key):
-    """Whether the products exist, are of this key, and are not older than what they are made of."""
+def _is_current(stage, folder, made_with):
+    """Whether the products exist, were made with the same, and after what they are made of."""
     products, receipt = [folder / name for name in stage.writes], _receipt(stage, folder)
-    if not receipt.exists() or receipt.read_text().strip() != key:
-        return False
-    if not all(path.exists() for path in products):
+    if not all(path.exists() for path in (receipt, *products)) or receipt.read_text() != made_with:
         return False
     oldest = min(path.stat().st_mtime_ns for path in products)
     return all((folder / name).stat().st_mtime_ns <= oldest for name in stage.reads)

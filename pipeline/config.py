@@ -3,10 +3,11 @@
 Import-light: the Snakefile loads this module to validate the user's YAML.
 """
 
+import difflib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +42,10 @@ class Tile(Settings):
         return self
 
 
+Number = TypeVar("Number")
+PerBand = Number | str | dict[str, Number | str] | None
+
+
 class Ingest(Settings):
     """How the survey writes its FITS files."""
 
@@ -50,17 +55,18 @@ class Ingest(Settings):
     bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] = Field(
         0xFFFF, description="Mask bits that spoil a pixel."
     )
-    zero_point: float | str | None = Field(
-        None, description="AB magnitude of 1 count, or the keyword that holds it."
+    zero_point: PerBand[float] = Field(
+        None,
+        description="AB magnitude of 1 count, or the keyword that holds it; one, or {band: one}.",
     )
     pixel_scale: Positive | None = Field(
         None, description="Side of a pixel, for files without WCS [arcsec]."
     )
-    gain: Positive | str | None = Field(
-        None, description="Electrons per count, or the keyword that holds it."
+    gain: PerBand[Positive] = Field(
+        None, description="Electrons per count, or the keyword; one, or {band: one}."
     )
-    saturation: Positive | str | None = Field(
-        None, description="Counts at which a pixel saturates, or the keyword that holds it."
+    saturation: PerBand[Positive] = Field(
+        None, description="Counts at which a pixel saturates, or the keyword; one, or {band: one}."
     )
     fit_sky: bool = Field(True, description="Subtract a sky fitted on a mesh.")
     sky_mesh: int = Field(128, ge=16, description="Side of a mesh cell of sky and noise [pixel].")
@@ -71,7 +77,7 @@ class Detect(Settings):
 
     band: str | None = Field(None, description="Band to detect in; the first one if left out.")
     n_sigma: Positive = Field(4.5, description="Threshold of the matched-filter S/N.")
-    min_pixels: int = Field(5, gt=0, description="Smallest detection [pixel].")
+    min_pixels: int = Field(3, gt=0, description="Smallest detection [pixel].")
     deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
     deblend_contrast: Fraction = Field(0.005, description="Least share of light of a peak.")
     psf_fwhm: Positive | None = Field(
@@ -193,9 +199,13 @@ class Config(Settings):
         description="A tile that cannot be used: go on and end with an error status (reject), "
         "go on and end well (accept), or stop at once.",
     )
-    tiles_per_job: int = Field(1, gt=0, description="Tiles that one job works through.")
-    networks: str | None = Field(None, description="Folder of networks; the shipped ones if left out.")
-    truth: str | None = Field(None, description="Table of what was simulated, to score the catalog.")
+    tiles_per_job: int = Field(1, gt=0, description="Tiles that one job works through, about.")
+    networks: str | None = Field(
+        None, description="Folder of networks; the shipped ones if left out."
+    )
+    truth: str | None = Field(
+        None, description="Table of what was simulated, to score the catalog."
+    )
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
     cut: Cut = Cut()
@@ -213,7 +223,45 @@ class Config(Settings):
             _plain_name(name)
         bands = {tuple(tile.image) for tile in self.tiles.values()}
         if len(bands) > 1:
-            raise ValueError(f"all tiles need the same bands in the same order, got {sorted(bands)}")
+            raise ValueError(
+                f"all tiles need the same bands in the same order, got {sorted(bands)}"
+            )
         if self.detect.band and bands and self.detect.band not in next(iter(bands)):
             raise ValueError(f"detect.band is {self.detect.band!r}; the tiles have {bands.pop()}")
         return self
+
+
+def read(values):
+    """Make a `Config` of what a user's YAML says.
+
+    Raises
+    ------
+    ValueError
+        With one line for each wrong entry: where it is, what is wrong and what was got.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ValueError("\n".join(map(_explain, error.errors()))) from None
+
+
+def _explain(error):
+    """Explain one of pydantic's errors in a line: key, what is wrong, value, remedy."""
+    *parents, key = error["loc"] or ("",)
+    where = ".".join(map(str, error["loc"])) or "config"
+    if error["type"] != "extra_forbidden":
+        got = "" if isinstance(error["input"], dict) else f", not {error['input']!r}"
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}{got}"
+    known = list(_section(parents).model_fields)
+    close = difflib.get_close_matches(str(key), known, n=1)
+    remedy = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"{where}: there is no such setting; {remedy}"
+
+
+def _section(path):
+    """Class of the section at the end of a path of keys."""
+    section = Config
+    for key in path:
+        field = section.model_fields.get(key)
+        section = field.annotation if field and field.annotation is not dict[str, Tile] else Tile
+    return section

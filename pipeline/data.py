@@ -4,7 +4,7 @@ Axes are ordered ``(n, y, x, band)`` everywhere outside `pipeline.io`.  A pixel 
 where ``ivar > 0``; flux is finite everywhere, so no stage after ingest thinks about NaN.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS, Sip
@@ -83,6 +83,8 @@ class Cutouts:
         Coordinates of the parent exposure.
     binning : int
         Exposure pixels along each side of a stamp's pixel.
+    reference : int
+        Number of the band that the sources were found in.
     """
 
     flux: np.ndarray
@@ -92,7 +94,8 @@ class Cutouts:
     bands: tuple[str, ...]
     unit: str = FLUX_UNIT
     wcs: WCS | None = None
-    binning: int = field(default=1)
+    binning: int = 1
+    reference: int = 0
 
     def __post_init__(self):
         _check_pixels(self.flux, self.ivar, self.bands, ndim=4)
@@ -116,6 +119,7 @@ class Cutouts:
             self.unit,
             self.wcs,
             self.binning,
+            self.reference,
         )
 
     def wcs_of(self, i):

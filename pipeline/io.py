@@ -4,6 +4,7 @@ On disk images are ``(band, y, x)``, as FITS viewers expect.  Every file is writ
 temporary name and renamed, so that it appears whole or not at all.
 """
 
+import csv
 import json
 import os
 from contextlib import contextmanager
@@ -52,6 +53,11 @@ def read_exposure(path):
         )
 
 
+def read_rejection(path):
+    """Read only why the tile of `write_exposure` is rejected; empty for a good one."""
+    return str(fits.getheader(path, "SCI").get("REJECTED", ""))
+
+
 def write_exposure(path, exposure):
     """Write an exposure: image cubes SCI and IVAR with WCS, and a table of NOTES."""
     header = fits.Header() if exposure.wcs is None else exposure.wcs.to_header(relax=True)
@@ -92,6 +98,7 @@ def read_cutouts(path):
             header["BUNIT"],
             _wcs(hdus["PARENT"].header),
             header["BINNING"],
+            header["DETBAND"],
         )
 
 
@@ -102,6 +109,7 @@ def write_cutouts(path, cutouts):
     header["BUNIT"] = cutouts.unit
     header["BINNING"] = cutouts.binning
     header["SIZE"] = cutouts.flux.shape[1]
+    header["DETBAND"] = cutouts.reference, "number of the detection band"
     empty = not len(cutouts)
     planes = [None if empty else _to_disk(p) for p in (cutouts.flux, cutouts.ivar)]
     sci = fits.ImageHDU(planes[0], header, name="SCI")
@@ -141,6 +149,19 @@ def write_maps(path, ids, corner, **maps):
         hdus.writeto(partial)
 
 
+def read_light(path):
+    """Read what `write_light` wrote; (n, y, x, 2), float32."""
+    with fits.open(path, memmap=False) as hdus:
+        return _from_disk(hdus["LIGHT"].data)
+
+
+def write_light(path, light):
+    """Write the noiseless light of stamps' targets and of all else; (n, y, x, 2)."""
+    with whole(path) as partial:
+        hdu = fits.ImageHDU(_to_disk(light), name="LIGHT")
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(partial)
+
+
 def write_images(path, wcs, **images):
     """Write images (y, x) on a tile's grid, losslessly compressed, each an HDU with WCS."""
     header = fits.Header() if wcs is None else wcs.to_header(relax=True)
@@ -163,14 +184,46 @@ def read_image(path, name):
 
 
 def read_table(path):
-    """Read a table with its units."""
-    return QTable.read(path)
+    """Read a FITS table: units, descriptions, UCDs (``info.meta["ucd"]``) and meta."""
+    table = QTable.read(path, mask_invalid=False)
+    table.convert_bytestring_to_unicode()
+    for i, column in enumerate(table.itercols(), start=1):
+        column.info.description = table.meta.pop(f"TCOMM{i}", column.info.description)
+        column.info.meta = column.info.meta or {}
+        if f"TUCD{i}" in table.meta:
+            column.info.meta["ucd"] = table.meta.pop(f"TUCD{i}")
+    return table
 
 
 def write_table(path, table):
-    """Write a table with its units; the suffix of `path` picks the format."""
+    """Write a table: FITS, or Parquet if `path` says so, with unit, UCD and description.
+
+    FITS says them in TUNITn, TUCDn and TCOMMn (as TOPCAT reads them) and in astropy's own
+    comments; Parquet in each field's metadata, and a column of several bands is a list.
+    """
+    if Path(path).suffix == ".parquet":
+        _write_parquet(path, table)
+        return
+    described = table.copy(copy_data=False)
+    for i, column in enumerate(table.itercols(), start=1):
+        if column.info.description:
+            described.meta[f"TCOMM{i}"] = column.info.description
+        if "ucd" in (column.info.meta or {}):
+            described.meta[f"TUCD{i}"] = column.info.meta["ucd"]
     with whole(path) as partial:
-        table.write(partial)
+        described.write(partial, format="fits")
+
+
+def read_csv(path):
+    """Read the rows of `write_csv`, each a mapping of text."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path, table):
+    """Write a table of words as comma-separated values."""
+    with whole(path) as partial:
+        table.write(partial, format="ascii.csv")
 
 
 def read_json(path):
@@ -187,6 +240,25 @@ def write_text(path, text):
     """Write text."""
     with whole(path) as partial:
         partial.write_text(text)
+
+
+def _write_parquet(path, table):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    arrays, fields = [], []
+    for column in table.itercols():
+        info, values = column.info, np.ascontiguousarray(column)
+        said = {"unit": info.unit, "description": info.description, **(info.meta or {})}
+        array = pa.array(values.ravel())
+        if values.ndim == 2:
+            array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
+        arrays.append(array)
+        metadata = {key: str(value) for key, value in said.items() if value}
+        fields.append(pa.field(info.name, array.type, metadata=metadata))
+    meta = {str(key): str(value) for key, value in table.meta.items()}
+    with whole(path) as partial:
+        parquet.write_table(pa.table(arrays, pa.schema(fields, metadata=meta)), partial)
 
 
 def _to_disk(cube):

@@ -1,0 +1,235 @@
+"""Measure deblended sources: from maps of stamps to fluxes and to images of the tile."""
+
+from typing import NamedTuple
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from pipeline.apertures import ellipse_weights, weighted_flux
+from pipeline.flags import Flag
+
+_ROWS_AT_ONCE = 256
+
+
+class Footprints(NamedTuple):
+    """Every pixel that a source claims, a row a claim; each (m,), int.
+
+    ``source`` is the row of the source's stamp, ``stamp_y``, ``stamp_x`` the pixel of the stamp
+    (-1 where the claim is granted, see `footprints`) and ``y``, ``x`` that of the tile.
+    """
+
+    source: np.ndarray
+    stamp_y: np.ndarray
+    stamp_x: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+
+
+def footprints(exposure, sources, cutouts, target):
+    """List the pixels that each source claims.
+
+    A source claims the usable pixels where its TARGET is above one half.  One that claims none
+    is granted its central pixel.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    sources : Table
+        ``id``, ``x``, ``y`` [pixel], in the order of the stamps.
+    cutouts : Cutouts
+    target : ndarray, (n, y, x)
+        Probability that a pixel is the source's.
+
+    Returns
+    -------
+    Footprints
+    """
+    _same_sources(sources, cutouts)
+    height, width = exposure.flux.shape[:2]
+    source, row, column = np.nonzero((target > 0.5) & (cutouts.ivar > 0).any(axis=-1))
+    y, x = row + cutouts.corner[source, 1], column + cutouts.corner[source, 0]
+    idle = np.setdiff1d(np.arange(len(cutouts)), source)
+    nowhere = np.full(len(idle), -1)
+    y0, x0 = (np.rint(np.asarray(sources[k], "f8")[idle]).astype(int) for k in ("y", "x"))
+    return Footprints(
+        np.concatenate([source, idle]),
+        np.concatenate([row, nowhere]),
+        np.concatenate([column, nowhere]),
+        np.concatenate([y, np.clip(y0, 0, height - 1)]),
+        np.concatenate([x, np.clip(x0, 0, width - 1)]),
+    )
+
+
+def label_image(exposure, sources, cutouts, maps):
+    """Say whose each pixel of the tile is.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    sources : Table
+        ``id``, ``label``, ``x``, ``y``, in the order of the stamps.
+    cutouts : Cutouts
+    maps : dict of ndarray, (n, y, x)
+        TARGET and SHARE of each stamp.
+
+    Returns
+    -------
+    label : ndarray, (y, x), int32
+        Label of the claimant with the largest SHARE of the pixel's light (of several, the
+        largest label); 0 where there is none.  A source that claims nothing has its central
+        pixel, see `footprints`.
+    overlap : ndarray, (y, x), uint8
+        How many sources claim the pixel, at most 255.
+    """
+    claims = footprints(exposure, sources, cutouts, maps["TARGET"])
+    share = maps["SHARE"][claims.source, claims.stamp_y, claims.stamp_x]
+    share = np.where(claims.stamp_x < 0, np.inf, share)
+    owner = np.asarray(sources["label"], "i4")[claims.source]
+    order = np.lexsort((owner, share))
+    label = np.zeros(exposure.flux.shape[:2], "i4")
+    label[claims.y[order], claims.x[order]] = owner[order]  # the last one written stays
+    overlap = np.zeros(label.shape, "u1")
+    pixel, count = np.unique(claims.y * label.shape[1] + claims.x, return_counts=True)
+    overlap.reshape(-1)[pixel] = np.minimum(count, 255)
+    return label, overlap
+
+
+def deblended_flux(exposure, sources, cutouts, maps, overlap):
+    """Flux of each source without its neighbours, in the Kron aperture of ``flux_auto``.
+
+    A pixel counts by its area inside the aperture times the source's share of its light.
+    Pixels without information are not counted, nor is what lies beyond the stamp.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    sources : Table
+        As `pipeline.detect.detect` gives it, in the order of the stamps.
+    cutouts : Cutouts
+    maps : dict of ndarray, (n, y, x)
+        TARGET and SHARE of each stamp.
+    overlap : ndarray, (y, x)
+        Of `label_image`.
+
+    Returns
+    -------
+    QTable
+        ``id``; ``flux`` and ``flux_err`` (n, band), of the exposure's unit, the error being that
+        of the pixels alone, the shares taken as known; ``blend_fraction``, share of the
+        footprint's pixels that others claim too; ``n_neighbours``, other sources whose
+        footprints overlap or touch this one's; ``flags``, bits that only now are known.
+    """
+    claims = footprints(exposure, sources, cutouts, maps["TARGET"])
+    shape = (len(cutouts), len(exposure.bands))
+    flux, error = np.zeros(shape), np.zeros(shape)
+    for start in range(0, len(cutouts), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        weights = aperture_weights(sources[rows], cutouts[rows]) * maps["SHARE"][rows]
+        stamps = cutouts.flux[rows], cutouts.ivar[rows]
+        flux[rows], error[rows] = weighted_flux(*stamps, weights, exposure.gain)
+    return QTable(
+        {
+            "id": np.asarray(cutouts.id, "i8"),
+            "flux": flux * u.Unit(exposure.unit),
+            "flux_err": error * u.Unit(exposure.unit),
+            "blend_fraction": _mean_by_source(claims, overlap[claims.y, claims.x] > 1, shape[0]),
+            "n_neighbours": _count_neighbours(claims, shape[0]),
+            "flags": np.where(_leaves_stamp(sources, cutouts), Flag.STAMP_CLIPPED, 0).astype("i4"),
+        }
+    )
+
+
+def aperture_weights(sources, cutouts):
+    """Share of each pixel's area inside its source's Kron aperture, that of ``flux_auto``.
+
+    Parameters
+    ----------
+    sources : Table
+        ``x``, ``y``, ``a``, ``b``, ``theta``, ``kron_radius`` of the n sources of the stamps;
+        for flat memory, give slices of both.
+    cutouts : Cutouts
+        Unbinned.
+
+    Returns
+    -------
+    ndarray, (n, y, x), float32
+    """
+    x, y, semi_axes, theta = _apertures(sources, cutouts)
+    return ellipse_weights(x, y, semi_axes, theta, cutouts.flux.shape[1])
+
+
+def uncertainty_image(exposure, cutouts, spread):
+    """Largest spread of any stamp that covers a pixel.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    cutouts : Cutouts
+    spread : ndarray, (n, y, x)
+        Spread of each stamp's mask over the draws.
+
+    Returns
+    -------
+    ndarray, (y, x), float32
+        0 where no stamp is.
+    """
+    height, width = exposure.flux.shape[:2]
+    image = np.zeros((height, width), "f4")
+    size = cutouts.flux.shape[1]
+    for (x, y), stamp in zip(cutouts.corner.tolist(), spread, strict=True):
+        part = image[max(y, 0) : max(y + size, 0), max(x, 0) : max(x + size, 0)]
+        top, left = max(-y, 0), max(-x, 0)
+        shared = stamp[top : top + part.shape[0], left : left + part.shape[1]]
+        np.maximum(part, shared, out=part)
+    return image
+
+
+def _same_sources(sources, cutouts):
+    if not np.array_equal(np.asarray(sources["id"]), cutouts.id):
+        raise ValueError(
+            f"the {len(cutouts)} stamps are not of the {len(sources)} sources, in one order"
+        )
+
+
+def _apertures(sources, cutouts):
+    """Centre in the stamp, axes (n, 2) [pixel] and angle [deg] of the Kron apertures."""
+    x, y, a, b, theta, radius = (
+        np.asarray(sources[name], "f8") for name in ("x", "y", "a", "b", "theta", "kron_radius")
+    )
+    x, y = x - cutouts.corner[:, 0], y - cutouts.corner[:, 1]
+    return x, y, np.column_stack([a, b]) * radius[:, None], theta
+
+
+def _leaves_stamp(sources, cutouts):
+    """Whether the Kron aperture reaches beyond the stamp; (n,)."""
+    x, y, (a, b), theta = (v.T for v in _apertures(sources, cutouts))
+    cos, sin = np.cos(np.radians(theta)), np.sin(np.radians(theta))
+    wide, high = np.hypot(a * cos, b * sin), np.hypot(a * sin, b * cos)
+    end = cutouts.flux.shape[1] - 0.5
+    return (np.minimum(x - wide, y - high) < -0.5) | (np.maximum(x + wide, y + high) > end)
+
+
+def _mean_by_source(claims, values, n):
+    count = np.bincount(claims.source, minlength=n)
+    return np.bincount(claims.source, weights=values, minlength=n) / np.maximum(count, 1)
+
+
+def _count_neighbours(claims, n):
+    """Count the other sources whose pixels are the same as, or next to, a source's; (n,), int32."""
+    width = claims.x.max(initial=0) + 3  # rows of pixels never run into each other
+    order = np.lexsort((claims.source, claims.y * width + claims.x))
+    pixel, source = (claims.y * width + claims.x)[order], claims.source[order]
+    pairs = [np.zeros(0, int)]
+    for step in (0, 1, width - 1, width, width + 1):  # the other half of the 3x3 by symmetry
+        first, end = (np.searchsorted(pixel, pixel + step, side) for side in ("left", "right"))
+        count = end - first
+        one = np.repeat(np.arange(len(pixel)), count)
+        other = np.arange(len(one)) - np.repeat(np.cumsum(count) - count - first, count)
+        apart = source[one] != source[other]
+        one, other = source[one[apart]], source[other[apart]]
+        pairs.append(np.unique(np.minimum(one, other) * n + np.maximum(one, other)))
+    pairs = np.unique(np.concatenate(pairs))
+    return np.bincount(np.concatenate([pairs // max(n, 1), pairs % max(n, 1)]), minlength=n).astype(
+        "i4"
+    )

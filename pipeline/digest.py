@@ -1,0 +1,133 @@
+"""Digests of what decides a product besides its settings: a stage's code, a network's weights."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+COMMANDS = "__main__", "training"
+SHIPPED = PACKAGE / "weights"
+
+
+@cache
+def code(command, *modules):
+    """Digest of the source that a command runs.
+
+    That is the command's function with what it uses in its own module, and every module of the
+    package that these import, inside functions too, with what is imported there in turn.
+    Comments and layout do not count.
+
+    Parameters
+    ----------
+    command : str
+        Name of a function of one of `COMMANDS`.
+    *modules : str
+        Modules of the package that the command imports by a name known only when it runs.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    trees = (_tree(PACKAGE / f"{name}.py") for name in COMMANDS)
+    nodes = next(filter(None, (_used(tree, command) for tree in trees)))
+    named = {_file(f"{PACKAGE.name}.{module}") for module in modules}
+    found, todo = set(), named.union(*map(_imported, nodes))
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        todo |= _imported(_tree(path)) - found
+    return _digest(ast.dump(node).encode() for node in [*nodes, *map(_tree, sorted(found))])
+
+
+@cache
+def weights(network, folder=None):
+    """Digest of the files of one network.
+
+    Parameters
+    ----------
+    network : str
+        Name of the network, and of its folder.
+    folder : str or None
+        Folder of all networks; None for the shipped ones.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    home = Path(folder or SHIPPED) / network
+    files = sorted(path for path in home.rglob("*") if path.is_file())
+    if not files:
+        raise ValueError(
+            f"networks: there is no network in {home}; train it (`snakemake train`), "
+            "or leave `networks` out to use the shipped ones"
+        )
+    return _digest(
+        part for p in files for part in (str(p.relative_to(home)).encode(), p.read_bytes())
+    )
+
+
+def _digest(parts):
+    """Digest of a sequence of bytes; sensitive to where one part ends."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _tree(path):
+    return ast.parse(path.read_bytes(), path)
+
+
+def _used(module, name):
+    """Top-level definitions of `module` that the function `name` needs, itself included."""
+    defined = dict(_definitions(module))
+    found, todo = set(), {name} & defined.keys()
+    while todo:
+        found |= todo
+        walked = (node for used in todo for node in ast.walk(defined[used]))
+        names = {node.id for node in walked if isinstance(node, ast.Name)}
+        todo = (names & defined.keys()) - found
+    return [node for used, node in defined.items() if used in found]
+
+
+def _definitions(module):
+    """Every name defined at the top of a module, with its node; an import gives one node a name."""
+    for node in module.body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, ast.ImportFrom(node.module, [alias], node.level)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from ((n.id, node) for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+def _imported(tree):
+    """Files of the package's modules that are imported anywhere in a tree."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = {name for name in submodules if _file(name)}
+            names |= known if known == submodules else {node.module, *known}
+    return {path for name in names if (path := _file(name))}
+
+
+def _file(name):
+    """File of a module of the package; None if it has none."""
+    package, *inner = name.split(".")
+    stem = PACKAGE.joinpath(*inner)
+    places = (stem.with_suffix(".py"), stem / "__init__.py") if inner else (stem / "__init__.py",)
+    return next((p for p in places if package == PACKAGE.name and p.is_file()), None)

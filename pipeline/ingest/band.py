@@ -1,0 +1,180 @@
+"""Assemble one band: image, weight and mask become calibrated flux and inverse variance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.wcs import WCS
+
+from pipeline.ingest import calibrate
+from pipeline.ingest.dead import dead_pixels
+from pipeline.ingest.fitsfile import InputError, read_bits, read_image
+from pipeline.ingest.regrid import pixel_side
+from pipeline.ingest.sky import fit_sky
+from pipeline.ingest.weights import inverse_variance, typical
+
+LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
+NOISE_FACTOR = 2.0  # between the weight's noise and the measured one, from which a note is made
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of a tile: as `pipeline.data.Exposure`, without the band axis."""
+
+    name: str
+    flux: np.ndarray
+    ivar: np.ndarray
+    wcs: WCS | None
+    unit: str
+    pixel_scale: float
+    gain: float
+    saturation: float
+    notes: tuple[str, ...]
+
+
+def read_band(tile, band, settings):
+    """Read and calibrate one band of a tile.
+
+    Parameters
+    ----------
+    tile : config.Tile
+    band : str
+    settings : config.Ingest
+
+    Returns
+    -------
+    Band
+
+    Raises
+    ------
+    InputError
+        If a file is not what it should be.
+    """
+    image = read_image(*_place(tile.image, band, tile))
+    flux = image.data
+    pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
+    scale, unit, notes = calibrate.flux_scale(image, _of(settings.zero_point, band), pixel_scale)
+    weight, more = _weight(tile, band, settings.weight_is, image, scale)
+    bad, reasons = _bad(tile, band, settings.bad_bits, image, weight)
+    flux *= scale
+    flux[bad] = 0
+    ivar, sky, told = _noise(flux, weight, bad, settings, image.name)
+    gain, on_gain = _gain(image, settings, band, scale, (sky.rms, weight is not None))
+    level, on_level = _saturation(image, settings, band, scale, sky)
+    return Band(
+        image.name,
+        flux,
+        ivar,
+        image.wcs,
+        unit,
+        pixel_scale,
+        gain,
+        level,
+        (*on_wcs, *notes, *more, *reasons, *told, *on_gain, *on_level),
+    )
+
+
+def _pixel_scale(image, setting):
+    """Side of a pixel [arcsec], and notes on the coordinates."""
+    if image.wcs:
+        return pixel_side(image.wcs, image.data.shape), image.notes
+    known = "" if setting else ", nor ingest.pixel_scale"
+    note = f"{image.name}: no celestial WCS{known}; sources have x and y only"
+    return setting or np.nan, (*image.notes, note)
+
+
+def _of(setting, band):
+    """Value of a setting that may be given band by band."""
+    return setting.get(band) if isinstance(setting, dict) else setting
+
+
+def _place(files, band, tile):
+    """Where a band's file is, and which plane of a cube it is if all bands name one file."""
+    is_shared = len(files) == len(tile.image) > 1 and len(set(files.values())) == 1
+    return files[band], list(tile.image).index(band) if is_shared else None, len(tile.image)
+
+
+def _weight(tile, band, kind, image, scale):
+    """Weight map (y, x) as inverse variance, still relative if it is of exposure; or None."""
+    if band not in tile.weight:
+        return None, (f"{image.name}: no weight, so the noise was measured",)
+    read = read_image(*_place(tile.weight, band, tile))
+    _check_shape(read, image)
+    return inverse_variance(read.data, kind, scale), read.notes
+
+
+def _bad(tile, band, bad_bits, image, weight):
+    """Pixels without information (y, x), and notes on large parts of them."""
+    is_nan = ~np.isfinite(image.data)
+    dead = dead_pixels(image.data)
+    bad = is_nan | dead
+    if weight is not None:
+        bad |= weight <= 0
+    notes = [
+        f"{image.name}: {part.mean():.2%} of the pixels {what}"
+        for part, what in ((is_nan, "are no numbers"), (dead, "are a dead border or region"))
+        if part.any()
+    ]
+    if band in tile.mask:
+        mask = read_bits(*_place(tile.mask, band, tile))
+        _check_shape(mask, image)
+        most = np.iinfo(mask.data.dtype).max
+        bad |= (mask.data & mask.data.dtype.type(bad_bits & most)) > 0
+        notes += mask.notes
+    if bad.all():
+        raise InputError(
+            f"{image.name}: no usable pixel, all are masked, without weight, dead or NaN; "
+            "check the weight, the mask and ingest.bad_bits"
+        )
+    return bad, tuple(notes)
+
+
+def _check_shape(other, image):
+    if other.data.shape != image.data.shape:
+        raise InputError(
+            f"{other.name}: shape {other.data.shape} but the image {image.name} has "
+            f"{image.data.shape}; name files of one shape"
+        )
+
+
+def _noise(flux, weight, bad, settings, name):
+    """Subtract the sky from `flux` in place; give inverse variance (y, x), sky and notes."""
+    sky = fit_sky(flux, bad, settings.sky_mesh)
+    if not sky.rms > 0:
+        raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
+    if settings.fit_sky:
+        sky.subtract_from(flux)
+    notes = ()
+    if weight is None:
+        ivar = sky.ivar()
+    else:
+        ivar, claimed = weight, typical(weight) ** -0.5
+        if settings.weight_is == "exposure":
+            ivar *= (claimed / sky.rms) ** 2
+        elif not 1 / NOISE_FACTOR < sky.rms / claimed < NOISE_FACTOR:
+            notes = (
+                f"{name}: the weight says a noise of {claimed:.3g} a pixel but {sky.rms:.3g} "
+                "is measured; is ingest.weight_is right?",
+            )
+    flux[bad] = 0
+    ivar[bad] = 0
+    return ivar, sky, notes
+
+
+def _gain(image, settings, band, scale, noise):
+    """Electrons per flux unit; a header's gain is taken only if the sky's noise allows it."""
+    rms, has_weight = noise
+    setting = _of(settings.gain, band)
+    gain, notes = calibrate.gain(image, setting, scale, has_weight)
+    if setting is None and 0 < gain * rms < LEAST_ELECTRONS:
+        said = f"the sky's noise would be {gain * rms:.2g} electrons"
+        return 0.0, (f"{image.name}: the header's gain is not believed, since {said}",)
+    return gain, notes
+
+
+def _saturation(image, settings, band, scale, sky):
+    """Sky-subtracted flux at which a pixel saturates; a level near the sky is not believed."""
+    level, notes = calibrate.saturation(image, _of(settings.saturation, band))
+    level = level * scale - (sky.level if settings.fit_sky else 0.0)
+    if level < 10 * sky.rms:
+        return np.inf, (f"{image.name}: the saturation level is not believed, it is near the sky",)
+    return level, notes

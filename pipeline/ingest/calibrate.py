@@ -1,0 +1,241 @@
+"""What a count is worth: flux unit, electrons and saturation, as the surveys write them."""
+
+import math
+import re
+import warnings
+
+from astropy import units as u
+from astropy.utils.exceptions import AstropyWarning
+
+from pipeline.data import FLUX_UNIT
+from pipeline.ingest.fitsfile import InputError
+
+AB_OF_NJY = 31.4  # AB magnitude of 1 nJy (Oke & Gunn 1983)
+ZERO_POINTS = (
+    "MAGZERO",  # DECam community pipeline, DES, Euclid MER, MOSAIC, BASS
+    "MAGZEROP",  # Euclid, SWarp
+    "PHOTZP",  # ESO phase 3, MegaPipe, CFHTLS, UNIONS
+    "MAGZP",  # ZTF, WISE, SkyMapper
+    "MAGZPT",  # CASU (VISTA, UKIRT), PTF
+    "MAGZPT1",
+    "ZPAB",  # Euclid VIS
+    "SEXMGZPT",  # DES coadds
+    "MAG0",
+    "ZPT",
+    "ZP",  # THELI
+)
+NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
+MAGGIES = {"maggy", "maggies", "mgy"}
+LEGACY = ("decals", "legacysurvey", "bass", "mzls")
+PLAUSIBLE = 10, 40
+SPELLINGS = (
+    (r"\b(adus?|dns?)\b", "adu"),
+    (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
+    (r"\bcps\b", "ct/s"),
+    (r"\b(seconds?|secs?|sec)\b", "s"),
+    (r"\*?\*?/ ?(pixels?|pix)\b|\b(pixels?|pix)(\*\*|\^)?-1", ""),
+)
+
+
+def flux_scale(image, setting, pixel_scale):
+    """Find what multiplies an image's values to give flux.
+
+    Parameters
+    ----------
+    image : Image
+    setting : float, str or None
+        ``ingest.zero_point`` of the band: AB magnitude of 1 count, or the keyword with it.
+    pixel_scale : float
+        Side of a pixel [arcsec], for surface brightnesses; NaN if unknown.
+
+    Returns
+    -------
+    scale : float
+    unit : str
+        "nJy", or the image's own unit where there is no zero point.
+    notes : tuple of str
+
+    Raises
+    ------
+    InputError
+        If the keyword is missing or the zero point cannot be true.
+
+    Notes
+    -----
+    Without a setting the image's header is asked before the file's first one, and each for a
+    physical BUNIT; for a zero point keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch
+    et al. 2018); for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408``
+    (Bohlin et al. 2011; per second, so that EXPTIME enters where BUNIT is no rate); and for the
+    Legacy Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
+    """
+    if setting is not None:
+        zero_point, source = _number(image, setting, "ingest.zero_point")
+        low = 0 if source is None else PLAUSIBLE[0]  # 0: maggies, as KiDS writes them
+        return _from_zero_point(image, zero_point, source or "ingest.zero_point", low)
+    for header in (image.header, image.primary):
+        scale = _physical(header, pixel_scale)
+        if scale is not None:
+            return scale, FLUX_UNIT, (f"{image.name}: unit {header['BUNIT']} from BUNIT",)
+        zero_point, source = _zero_point(header)
+        if zero_point is not None:
+            return _from_zero_point(image, zero_point, source, PLAUSIBLE[0])
+    unit = own_unit(image)
+    why = f"{image.name}: no zero point in the header, so fluxes are in {unit}"
+    return 1.0, unit, (f"{why}; set ingest.zero_point for nJy",)
+
+
+def _from_zero_point(image, zero_point, source, low):
+    if not low <= zero_point <= PLAUSIBLE[1]:
+        raise InputError(
+            f"{image.name}: {source} gives the zero point {zero_point:g}, outside "
+            f"{low} to {PLAUSIBLE[1]}; set ingest.zero_point to the AB magnitude of 1 count"
+        )
+    notes = [f"{image.name}: AB zero point {zero_point:.4f} from {source}"]
+    if _says_vega(image, source):
+        notes.append(f"{image.name}: the header says VEGA, the zero point was taken as AB")
+    return 10 ** (0.4 * (AB_OF_NJY - zero_point)), FLUX_UNIT, tuple(notes)
+
+
+def _says_vega(image, source):
+    for header in (image.header, image.primary):
+        said = [str(header.get(k, "")) for k in ("PHOTSYS", "MAGSYS", "MAG_SYS", "MAGTYPE")]
+        said += [header.comments[source]] if source in header else []
+        if any("vega" in text.lower() for text in said):
+            return True
+    return False
+
+
+def _zero_point(header):
+    """Zero point of a header and the keyword it came from, or two Nones."""
+    for keyword in ZERO_POINTS:
+        value = as_number(header.get(keyword))
+        if value is not None:
+            return value, keyword
+    counts = as_number(header.get("FLUXMAG0"))
+    if counts is not None and counts > 0:
+        return 2.5 * math.log10(counts), "FLUXMAG0"
+    density, pivot = (as_number(header.get(k)) for k in ("PHOTFLAM", "PHOTPLAM"))
+    if density and pivot and density > 0 and pivot > 0:
+        zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
+        return zero_point + _exposure_term(header), "PHOTFLAM"
+    survey = str(header.get("SURVEY", "")).lower().replace(" ", "")
+    if survey.startswith(LEGACY) and "BRICK" in header:
+        return 22.5, "SURVEY (Legacy Surveys)"
+    return None, None
+
+
+def _exposure_term(header):
+    """Magnitudes that turn a zero point per second into that of a sum of counts."""
+    bunit, seconds = _plain_unit(header), as_number(header.get("EXPTIME"))
+    is_sum = bunit in {"ct", "adu"}
+    return 2.5 * math.log10(seconds) if is_sum and seconds and seconds > 0 else 0.0
+
+
+def _physical(header, pixel_scale):
+    """NJy per value of a header whose BUNIT is a flux (or surface brightness), else None."""
+    bunit = str(header.get("BUNIT", "")).strip()
+    if bunit.lower() in NANOMAGGIES | MAGGIES:
+        return 10 ** (0.4 * (AB_OF_NJY - (22.5 if bunit.lower() in NANOMAGGIES else 0.0)))
+    unit = _parse(_plain_unit(header))
+    if unit is None:
+        return None
+    if unit.is_equivalent(u.Jy):
+        return unit.to(FLUX_UNIT)
+    if not unit.is_equivalent(u.Jy / u.sr):
+        return None
+    area = as_number(header.get("PIXAR_SR")) or (pixel_scale * u.arcsec).to_value("rad") ** 2
+    return unit.to(u.nJy / u.sr) * area if area > 0 else None
+
+
+def own_unit(image):
+    """Name the unit of an image without zero point, as FITS allows it; "ct" where it says none."""
+    for header in (image.header, image.primary):
+        unit = _parse(_plain_unit(header))
+        if unit is not None and unit != u.dimensionless_unscaled and unit.scale == 1:
+            return unit.to_string("fits")
+    return "ct"
+
+
+def _plain_unit(header):
+    """BUNIT with the surveys' spellings brought to those of FITS."""
+    text = str(header.get("BUNIT", "")).strip()
+    if text.lower() != text and text.upper() == text:
+        text = text if _parse(text) else text.lower()
+    for pattern, plain in SPELLINGS:
+        text = re.sub(pattern, plain, text, flags=re.IGNORECASE)
+    return text.strip()
+
+
+def _parse(text):
+    """Make `text` a unit that FITS can hold, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            unit = u.Unit(text)
+            unit.to_string("fits")
+    except (ValueError, TypeError):
+        return None
+    return unit
+
+
+def gain(image, setting, scale, has_weight):
+    """Find the electrons of one flux unit, 0 if unknown, and a note.
+
+    The header's word (GAIN, EGAIN; or a BUNIT of electrons) is taken only without a weight map,
+    which may hold the sources' Poisson noise already.
+    """
+    if setting is not None:
+        value, _ = _number(image, setting, "ingest.gain")
+        if not value > 0:
+            raise InputError(f"{image.name}: ingest.gain is {value:g}; it must be positive")
+        return value / scale, ()
+    if has_weight:
+        return 0.0, ()
+    value, keyword = _first(image, ("GAIN", "EGAIN"))
+    if value is None:
+        return 0.0, ()
+    return value / scale, (f"{image.name}: gain {value:g} electrons per count from {keyword}",)
+
+
+def saturation(image, setting):
+    """Find the value, in the image's own counts, at which a pixel saturates; inf if unknown."""
+    if setting is not None:
+        return _number(image, setting, "ingest.saturation")[0], ()
+    value, keyword = _first(image, ("SATURATE", "SATURAT", "SATLEVEL"))
+    if value is None:
+        return math.inf, ()
+    return value, (f"{image.name}: saturation at {value:g} counts from {keyword}",)
+
+
+def _first(image, keywords):
+    """First positive number among the keywords, and its keyword."""
+    for header in (image.header, image.primary):
+        for keyword in keywords:
+            value = as_number(header.get(keyword))
+            if value is not None and value > 0:
+                return value, keyword
+    return None, None
+
+
+def _number(image, setting, name):
+    """Value of a setting that is a number or a keyword, and the keyword (None for a number)."""
+    if not isinstance(setting, str):
+        return float(setting), None
+    for header in (image.header, image.primary):
+        value = as_number(header.get(setting))
+        if value is not None:
+            return value, setting
+    found = image.header.get(setting, image.primary.get(setting, "missing"))
+    raise InputError(
+        f"{image.name}: {name} names the keyword {setting}, which is {found!r}; "
+        "name another, or give the number"
+    )
+
+
+def as_number(value):
+    """Make a header's value a finite float, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None

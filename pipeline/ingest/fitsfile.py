@@ -1,0 +1,250 @@
+"""Open one image of somebody else's FITS file, or say what is wrong with the file."""
+
+import re
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS, WcsError
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(OverflowError, MemoryError, struct.error, zlib.error, fits.VerifyError, CfitsioException),
+)
+LARGEST = 2**32  # pixels: more is a damaged header, not an image
+
+
+class InputError(ValueError):
+    """Something is wrong with the user's files: says file, HDU, value and remedy."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a FITS file.
+
+    Attributes
+    ----------
+    name : str
+        ``path[HDU]``, for messages.
+    data : ndarray, (y, x)
+        Pixels as they are meant (BSCALE, BZERO and BLANK applied), native and ours to change.
+    header, primary : Header
+        Of the image, and of the file's first HDU.
+    wcs : WCS or None
+        Celestial coordinates of the pixels; None where the header has none.
+    notes : tuple of str
+        What astropy had to repair.
+    """
+
+    name: str
+    data: np.ndarray
+    header: fits.Header
+    primary: fits.Header
+    wcs: WCS | None
+    notes: tuple[str, ...]
+
+
+def read_image(where, index=None, n_bands=1):
+    """Read an image as float32.
+
+    Parameters
+    ----------
+    where : str
+        ``path`` or ``path[HDU name or number]``; without HDU the first one with an image.
+    index, n_bands : int or None, int
+        Which plane of a cube of `n_bands` to take; None if the file is no cube of bands.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        If there is no such image, or it cannot be read.
+    """
+    return _read(where, _as_float, index, n_bands)
+
+
+def read_bits(where, index=None, n_bands=1):
+    """Read a mask as unsigned integers, as `read_image` reads an image.
+
+    The sign bit of a signed type is its highest bit; a float that is no number has all bits.
+    """
+    return _read(where, _as_bits, index, n_bands)
+
+
+def split_name(where):
+    """Split ``path[HDU]`` into path and HDU (name, number, or None); a file of that name wins."""
+    found = re.fullmatch(r"(.+)\[([^\[\]]*)\]", where, flags=re.DOTALL)
+    if not found or Path(where).exists():
+        return Path(where), None
+    hdu = found[2].strip()
+    name, comma, version = hdu.rpartition(",")
+    if comma and version.strip().isdecimal():
+        return Path(found[1]), (name.strip(), int(version))
+    return Path(found[1]), int(hdu) if hdu.isdecimal() else hdu
+
+
+def _read(where, convert, index, n_bands):
+    path, wanted = split_name(where)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); correct the path")
+    with _reading(path) as notes, fits.open(path, uint=convert is _as_bits) as hdus:
+        number, hdu = _find(hdus, wanted, path, notes)
+        name = f"{path}[{hdu.name or number}]"
+        _check_whole(hdu, path, name)
+        header, primary = hdu.header.copy(), hdus[0].header.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            data = convert(_plane(hdu, name, index, n_bands))
+        wcs = _celestial(header, hdus, name) if convert is _as_float else None
+    return Image(name, data, header, primary, wcs, tuple(f"{name}: {note}" for note in notes))
+
+
+@contextmanager
+def _reading(path):
+    """Turn what goes wrong into an `InputError`, and astropy's warnings into notes."""
+    notes = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AstropyWarning)
+        try:
+            yield notes
+        except InputError as error:
+            raise InputError(f"{error}{_said(caught)}") from error
+        except UNREADABLE as error:
+            reason = _one_line(error) or type(error).__name__
+            remedy = "is it FITS, and was it copied whole?"
+            raise InputError(
+                f"{path}: cannot be read ({reason}){_said(caught)}; {remedy}"
+            ) from error
+    for warning in caught:
+        if not issubclass(warning.category, AstropyWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    notes += dict.fromkeys(_one_line(w.message) for w in caught if _is_astropy(w))
+
+
+def _is_astropy(warning):
+    return issubclass(warning.category, AstropyWarning)
+
+
+def _said(caught):
+    """Repeat what astropy warned of, if it concerns the file as a whole."""
+    said = [_one_line(w.message) for w in caught if "truncated" in str(w.message).lower()]
+    return f" ({said[0]})" if said else ""
+
+
+def _one_line(message, longest=200):
+    text = " ".join(str(message).split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _find(hdus, wanted, path, notes):
+    """Find number and HDU of what was asked for, or the first one with an image."""
+    images = [i for i, hdu in enumerate(hdus) if _is_image(hdu)]
+    if wanted is None:
+        if not images:
+            raise InputError(f"{path}: no HDU holds an image; there are {_listing(hdus)}")
+        if len(images) > 1:
+            notes.append(f"the first of {len(images)} images in the file")
+        return images[0], hdus[images[0]]
+    try:
+        number = hdus.index_of(wanted)
+        hdu = hdus[number]
+    except (KeyError, IndexError):
+        raise InputError(f"{path}[{wanted}]: no such HDU; there are {_listing(hdus)}") from None
+    if not _is_image(hdu):
+        raise InputError(f"{path}[{wanted}]: holds no image; there are {_listing(hdus)}")
+    return number, hdu
+
+
+def _is_image(hdu):
+    kinds = fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU
+    return isinstance(hdu, kinds) and len(hdu.shape) > 0 and 0 not in hdu.shape
+
+
+def _listing(hdus):
+    return ", ".join(f"{i} {hdu.name or '(no name)'} {_what(hdu)}" for i, hdu in enumerate(hdus))
+
+
+def _what(hdu):
+    if _is_image(hdu):
+        return "x".join(str(side) for side in reversed(hdu.shape))
+    return "table" if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) else "without pixels"
+
+
+def _check_whole(hdu, path, name):
+    """Refuse an HDU whose pixels end after the file does."""
+    if np.prod(hdu.shape, dtype=float) > LARGEST:
+        raise InputError(f"{name}: {_what(hdu)} pixels cannot be true; the header is damaged")
+    where = hdu.fileinfo()
+    with path.open("rb") as file:
+        is_plain = file.read(6) == b"SIMPLE"
+    size = path.stat().st_size
+    stored = where["datLoc"] + _stored_bytes(hdu)
+    if is_plain and size < stored:
+        raise InputError(
+            f"{name}: truncated, {size} bytes of at least {stored}; copy the file again"
+        )
+
+
+def _stored_bytes(hdu):
+    """Bytes of an HDU's data, without the padding that some writers leave out."""
+    header = hdu._bintable.header if isinstance(hdu, fits.CompImageHDU) else hdu.header
+    sides = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
+    elements = header.get("PCOUNT", 0) + int(np.prod(sides, dtype=object))
+    return abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * elements
+
+
+def _plane(hdu, name, index, n_bands):
+    """Pixels (y, x) of a two-dimensional HDU, or of the plane `index` of a cube of bands."""
+    shape = hdu.shape
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 2:
+        return hdu.data.reshape(shape)
+    if len(shape) == 3 and index is not None and shape[0] == n_bands:
+        return hdu.section[index] if len(hdu.shape) == 3 else hdu.data.reshape(shape)[index]
+    if len(shape) == 3:
+        raise InputError(
+            f"{name}: a cube of {shape[0]} planes; name it for each of {shape[0]} bands, "
+            "in the order of the planes, or give one image a band"
+        )
+    raise InputError(f"{name}: {len(shape)}-dimensional {hdu.shape}; an image has 2 dimensions")
+
+
+def _as_float(raw):
+    return np.array(raw, dtype="f4", order="C")
+
+
+def _as_bits(raw):
+    if raw.dtype.kind not in "iu":
+        whole = np.where(np.isfinite(raw), raw, -1)
+        return whole.astype("i8").view("u8")
+    return np.array(raw, dtype=raw.dtype.newbyteorder("="), order="C").view(f"u{raw.itemsize}")
+
+
+def _celestial(header, hdus, name):
+    """Celestial coordinates of an image, checked where the image is; None if there are none."""
+    try:
+        wcs = WCS(header, hdus, naxis=2)
+        if not wcs.has_celestial:
+            return None
+        centre = [(header["NAXIS1"] - 1) / 2], [(header["NAXIS2"] - 1) / 2]
+        position = wcs.all_pix2world(*centre, 0)
+    except (WcsError, *UNREADABLE) as error:
+        raise InputError(
+            f"{name}: the coordinates cannot be understood ({_one_line(error)}); "
+            "repair the WCS keywords, or remove them and set ingest.pixel_scale"
+        ) from error
+    if not np.isfinite(position).all():
+        raise InputError(f"{name}: the WCS gives no sky position for the image's centre; repair it")
+    return wcs

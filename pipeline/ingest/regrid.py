@@ -1,0 +1,96 @@
+"""Bring a band to another band's pixel grid."""
+
+import numpy as np
+from reproject import reproject_adaptive, reproject_interp
+
+SAME = 0.01  # pixel
+COARSER = 1.4  # ratio of pixel sides from which pixels are averaged rather than interpolated
+ROWS = 2**24  # pixels that are computed at once
+
+
+def same_grid(wcs, shape, other_wcs, other_shape):
+    """Whether two grids agree, on the sky, to a hundredth of a pixel in corners and centre."""
+    if shape != other_shape:
+        return False
+    y, x = (np.array([0, 0, n - 1, n - 1, (n - 1) / 2])[order] for n, order in _orders(shape))
+    here, there = wcs.pixel_to_world(x, y), other_wcs.pixel_to_world(x, y)
+    return bool((here.separation(there).arcsec < SAME * pixel_side(wcs, shape)).all())
+
+
+def _orders(shape):
+    return zip(shape, ([0, 1, 2, 3, 4], [0, 2, 1, 3, 4]), strict=True)
+
+
+def pixel_side(wcs, shape):
+    """Root of the area of the image's central pixel [arcsec], distortions included."""
+    return float(np.sqrt(_pixel_area(wcs, (shape[1] - 1) / 2, (shape[0] - 1) / 2)))
+
+
+def _pixel_area(wcs, x, y):
+    """Area of a pixel [arcsec**2]."""
+    steps_x, steps_y = np.array([x - 0.5, x + 0.5, x, x]), np.array([y, y, y - 0.5, y + 0.5])
+    sky = wcs.celestial.all_pix2world(steps_x, steps_y, 0)
+    lon, lat = (sky[wcs.wcs.lng] * 3600, sky[wcs.wcs.lat])
+    dlon = (lon[1::2] - lon[::2] + 648000) % 1296000 - 648000
+    along = dlon * np.cos(np.radians(lat.mean())), (lat[1::2] - lat[::2]) * 3600
+    return abs(along[0][0] * along[1][1] - along[0][1] * along[1][0])
+
+
+def regrid(flux, ivar, wcs, target_wcs, target_shape):
+    """Resample a band, conserving flux.
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (y, x), float32
+    wcs, target_wcs : WCS
+    target_shape : tuple of int
+
+    Returns
+    -------
+    flux, ivar : ndarray, of `target_shape`, float32
+    area : float
+        Ratio of the areas of a new and an old pixel.
+
+    Notes
+    -----
+    Surface brightness is interpolated (cubic; averaged where the target's pixels are much
+    larger) and multiplied by the pixels' area ratio.  ``ivar`` is scaled so that the summed
+    variance of an aperture is kept, although neighbouring pixels are now correlated.
+    Both are 0 beyond the image and wherever an unusable pixel has a part.
+    """
+    area = pixel_side(target_wcs, target_shape) / pixel_side(wcs, flux.shape)
+    area = area**2
+    resample = _average if area > COARSER**2 else _interpolate
+    new = np.zeros((2, *target_shape), "f4")
+    rows = max(1, ROWS // target_shape[1])
+    for start in range(0, target_shape[0], rows):
+        part = slice(start, min(start + rows, target_shape[0]))
+        grid = target_wcs[part, :], (part.stop - part.start, target_shape[1])
+        new[:, part] = resample(flux, ivar, wcs, *grid)
+    useless = ~(np.isfinite(new).all(axis=0) & (new[1] > 0))
+    new[:, useless] = 0
+    return new[0] * np.float32(area), new[1] / np.float32(area), area
+
+
+def _interpolate(flux, ivar, wcs, target_wcs, target_shape):
+    def onto(image, order):
+        return reproject_interp(
+            (image, wcs), target_wcs, target_shape, order=order, return_footprint=False
+        )
+
+    new = onto(flux, 3), onto(ivar, 1)
+    spoilt = ~(onto((ivar > 0).astype("f4"), 1) > 0.999)
+    return np.where(spoilt, 0, new)
+
+
+def _average(flux, ivar, wcs, target_wcs, target_shape):
+    bad = ivar <= 0
+    planes = [np.where(bad, np.nan, flux), np.where(bad, np.nan, ivar)]
+    return np.stack(
+        [
+            reproject_adaptive(
+                (plane, wcs), target_wcs, target_shape, kernel="gaussian", return_footprint=False
+            )
+            for plane in planes
+        ]
+    )

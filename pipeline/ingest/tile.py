@@ -1,0 +1,92 @@
+"""Bring the bands of a tile to one grid, one unit and one mask convention."""
+
+import dataclasses
+
+import numpy as np
+
+from pipeline.data import Exposure
+from pipeline.ingest.band import read_band
+from pipeline.ingest.fitsfile import InputError
+from pipeline.ingest.regrid import regrid, same_grid
+
+
+def ingest(tile, settings, reference=None):
+    """Turn a survey's own files of a tile into an `Exposure`.
+
+    Parameters
+    ----------
+    tile : config.Tile
+        Where the image, and perhaps weight and mask, of each band are.
+    settings : config.Ingest
+        How the survey writes its files.
+    reference : str or None
+        Band whose pixel grid the others are brought to; the first one if None.
+
+    Returns
+    -------
+    Exposure
+        In nJy where every band has a zero point, else in the images' own unit.
+
+    Raises
+    ------
+    InputError
+        If the tile cannot be used: says file, HDU, value and remedy.
+    """
+    names = tuple(tile.image)
+    main = reference or names[0]
+    first = read_band(tile, main, settings)
+    flux, ivar = (_room(plane, len(names)) for plane in (first.flux, first.ivar))
+    bands = {}
+    for name in (main, *(name for name in names if name != main)):
+        band = first if name == main else _on_grid_of(first, read_band(tile, name, settings))
+        i = names.index(name)
+        flux[..., i], ivar[..., i] = band.flux, band.ivar
+        bands[name] = dataclasses.replace(band, flux=None, ivar=None)
+    ordered = [bands[name] for name in names]
+    return Exposure(
+        flux,
+        ivar,
+        first.wcs,
+        names,
+        unit=_common_unit(bands),
+        pixel_scale=float(first.pixel_scale),
+        gain=tuple(float(band.gain) for band in ordered),
+        saturation=tuple(float(band.saturation) for band in ordered),
+        notes=tuple(dict.fromkeys(note for band in ordered for note in band.notes)),
+    )
+
+
+def _room(plane, n_bands):
+    """Room (y, x, band) for all bands; of one band, the plane itself."""
+    return plane[..., None] if n_bands == 1 else np.zeros((*plane.shape, n_bands), "f4")
+
+
+def _on_grid_of(first, band):
+    """Bring a band to the grid of the first one, if it is not on it."""
+    shape = first.flux.shape
+    if first.wcs is None or band.wcs is None:
+        if band.flux.shape == shape:
+            note = f"{band.name}: no WCS to compare, so its pixels are taken as {first.name}'s"
+            return dataclasses.replace(band, notes=(*band.notes, note) if first.wcs else band.notes)
+        raise InputError(
+            f"{band.name}: shape {band.flux.shape} but {first.name} has {shape}, and without a WCS "
+            "in both they cannot be brought to one grid; resample one of them"
+        )
+    if same_grid(first.wcs, shape, band.wcs, band.flux.shape):
+        return band
+    flux, ivar, area = regrid(band.flux, band.ivar, band.wcs, first.wcs, shape)
+    if not ivar.any():
+        raise InputError(f"{band.name}: no usable pixel where {first.name} is; check the tile")
+    note = f"{band.name}: brought to the pixel grid of {first.name}; its noise is now correlated"
+    return dataclasses.replace(
+        band, flux=flux, ivar=ivar, saturation=band.saturation * area, notes=(*band.notes, note)
+    )
+
+
+def _common_unit(bands):
+    units = {name: band.unit for name, band in bands.items()}
+    if len(set(units.values())) > 1:
+        said = ", ".join(f"{name} in {unit}" for name, unit in units.items())
+        names = ", ".join(band.name for band in bands.values())
+        raise InputError(f"{names}: the bands have different units ({said}); set ingest.zero_point")
+    return units.popitem()[1]

@@ -1,0 +1,48 @@
+"""Inverse variance from a survey's weight map, whatever it means."""
+
+import numpy as np
+
+ABSURD = 1e6  # times the typical weight: a sentinel, not a measurement
+
+
+def inverse_variance(weight, kind, scale):
+    """Turn a weight map into inverse variance of flux, 0 where it says nothing sensible.
+
+    Parameters
+    ----------
+    weight : ndarray, (y, x), float32
+        Of the image's counts; overwritten.
+    kind : str
+        "ivar", "rms", "variance", or "exposure" (a relative weight, left relative).
+    scale : float
+        Flux of a count.
+
+    Returns
+    -------
+    ndarray, (y, x), float32
+        Negative, non-finite and absurdly large weights are 0.
+    """
+    with np.errstate(all="ignore"):
+        useless = ~(weight > 0) | ~np.isfinite(weight)
+        if kind == "rms":
+            weight *= scale
+            np.power(weight, -2, out=weight)
+        elif kind == "variance":
+            np.divide(1 / scale / scale, weight, out=weight)
+        elif kind == "ivar":
+            weight /= scale
+            weight /= scale
+        useless |= ~np.isfinite(weight)
+        weight[useless] = 0
+        weight[weight > ABSURD * typical(weight)] = 0
+    return weight
+
+
+def typical(weight):
+    """Median of the positive values, from a sample of them; 0 if there are none."""
+    step = max(1, int(np.sqrt(weight.size / 1e6)))
+    for sample in (weight[::step, ::step], weight):
+        positive = sample[sample > 0]
+        if len(positive):
+            return float(np.median(positive))
+    return 0.0

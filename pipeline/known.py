@@ -1,0 +1,73 @@
+"""Strong lenses that are known already, from the lenscat community catalog."""
+
+import csv
+from importlib import metadata
+
+import numpy as np
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+
+def known_lenses():
+    """Read the lenses that lenscat ships (Vujeva et al. 2024), 33,000 of them.
+
+    The file is read without importing lenscat, which costs 4 s and needs a plotting library.
+
+    Returns
+    -------
+    Table
+        ``name`` (the first of several), ``ra``, ``dec`` [deg] and ``grading`` ("confident" or
+        "probable"), one row a lens with a position.
+    """
+    path = metadata.distribution("lenscat").locate_file("lenscat/data/catalog.csv")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lenses = Table(
+        {
+            "name": [row["name"].split("|")[0].strip() for row in rows],
+            "ra": [float(row["RA [deg]"] or "nan") for row in rows],
+            "dec": [float(row["DEC [deg]"] or "nan") for row in rows],
+            "grading": [row["grading"] for row in rows],
+        }
+    )
+    return lenses[np.isfinite(lenses["ra"]) & np.isfinite(lenses["dec"])]
+
+
+def name_known(ra, dec, lenses, radius):
+    """Name the nearest known lens of every source.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, (n,)
+        Positions [deg]; NaN where unknown.
+    lenses : Table
+        ``name``, ``ra``, ``dec`` [deg], as `known_lenses` gives it.
+    radius : float
+        Greatest distance [arcsec].
+
+    Returns
+    -------
+    ndarray of str, (n,)
+        Empty where no lens is known.
+    """
+    names = np.append(np.asarray(lenses["name"], "U"), "")
+    nearest = np.full(len(ra), -1)
+    rows = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    if len(rows) and len(lenses):
+        tree = cKDTree(unit_vectors(lenses["ra"], lenses["dec"]))
+        where = unit_vectors(ra[rows], dec[rows])
+        distance, index = tree.query(where, distance_upper_bound=chord(radius))
+        nearest[rows] = np.where(np.isfinite(distance), index, -1)
+    width = max(1, *np.char.str_len(names[np.unique(nearest)])) if len(nearest) else 1
+    return names.astype(f"U{width}")[nearest]  # no wider than needed: rows are many
+
+
+def unit_vectors(ra, dec):
+    """Directions (n, 3) of positions [deg]."""
+    ra, dec = np.radians(np.asarray(ra, "f8")), np.radians(np.asarray(dec, "f8"))
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def chord(angle):
+    """Length of the straight line between unit vectors `angle` [arcsec] apart."""
+    return 2 * np.sin(np.radians(angle / 3600) / 2)

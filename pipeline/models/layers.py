@@ -1,0 +1,70 @@
+"""Building blocks shared by the networks."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("arclet")
+class SkyUnits(keras.layers.Layer):
+    """Turn flux and inverse variance into what the sky's noise makes of them.
+
+    Takes (n, y, x, 2 * band), the bands' flux and then their ivar, in any unit of flux; gives
+    (n, y, x, 3 * band): ``asinh(s)``, ``asinh(s / 20)`` and the pixel's noise over the stamp's
+    typical noise (0 where a pixel is lost), where ``s`` is flux over that typical noise.  The
+    unit cancels, and no neighbour's brightness enters: only `ivar` sets the scale.
+    """
+
+    def call(self, stamps):
+        flux, ivar = ops.split(stamps, 2, axis=-1)
+        usable = ops.cast(ivar > 0, flux.dtype)
+        weight = ops.sqrt(ivar)
+        n_usable = ops.maximum(ops.sum(usable, axis=(1, 2), keepdims=True), 1.0)
+        typical = ops.sum(weight, axis=(1, 2), keepdims=True) / n_usable
+        signal = flux * usable * typical
+        relative = ops.minimum(weight / ops.maximum(typical, 1e-30), 3.0)
+        return ops.concatenate([ops.arcsinh(signal), ops.arcsinh(signal / 20.0), relative], axis=-1)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 3 * shape[-1] // 2)
+
+
+def conv(x, filters, size=3, strides=1):
+    """Convolve, normalise and rectify."""
+    x = keras.layers.Conv2D(filters, size, strides, padding="same", use_bias=False)(x)
+    return keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+
+
+def residual(x, filters, strides=1):
+    """Add what two convolutions make of `x` to `x` (He et al. 2016, arXiv:1512.03385)."""
+    short = x
+    if strides != 1 or x.shape[-1] != filters:
+        short = keras.layers.Conv2D(filters, 1, strides, use_bias=False)(x)
+        short = keras.layers.BatchNormalization()(short)
+    y = conv(x, filters, strides=strides)
+    y = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+    y = keras.layers.BatchNormalization()(y)
+    return keras.layers.ReLU()(keras.layers.Add()([short, y]))
+
+
+def contract_and_expand(x, filters):
+    """Run a light U-Net (Ronneberger et al. 2015, arXiv:1505.04597); (n, y, x, filters[0]).
+
+    Two convolutions a scale on the way down, one on the way up, nearest-neighbour upsampling.
+    """
+    skips = []
+    for n in filters[:-1]:
+        x = conv(conv(x, n), n)
+        skips.append(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = conv(conv(x, filters[-1]), filters[-1])
+    for n, skip in zip(filters[-2::-1], reversed(skips), strict=True):
+        x = conv(keras.layers.UpSampling2D()(x), n)
+        x = conv(keras.layers.Concatenate()([skip, x]), n)
+    return x
+
+
+def encode(x, filters):
+    """Shrink a stamp to one vector; (n, filters[-1])."""
+    for n in filters:
+        x = conv(x, n, strides=2)
+    return keras.layers.GlobalAveragePooling2D()(x)

@@ -1,0 +1,20 @@
+"""Stamps as the networks take them."""
+
+import numpy as np
+
+
+def stack(cutouts):
+    """Bands' flux and then their ivar, of every stamp; (n, y, x, 2 * band), float32."""
+    return np.concatenate([cutouts.flux, cutouts.ivar], axis=-1)
+
+
+def one_band(cutouts, band):
+    """Flux and ivar of the band numbered `band`; (n, y, x, 2), float32."""
+    return np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=-1)
+
+
+def turned(arrays, k):
+    """Turn arrays (n, y, x, ...) by ``k % 4`` right angles, mirrored if ``k >= 4``."""
+    if k >= 4:
+        arrays = [a[:, :, ::-1] for a in arrays]
+    return [np.rot90(a, k % 4, axes=(1, 2)) for a in arrays]

@@ -1,0 +1,106 @@
+"""Which pixel is whose?  One answer, without its uncertainty."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipeline.models import metrics
+from pipeline.models.layers import SkyUnits, contract_and_expand
+from pipeline.models.stamps import one_band
+
+KIND = "blends"
+MAPS = "TARGET", "NEIGHBOUR", "SHARE"
+THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (2020), sect. 3.2
+
+
+def build(shape, settings):
+    """Build a U-Net: a stamp to `MAPS`, (n, y, x, 3)."""
+    stamps = keras.Input(shape)
+    features = contract_and_expand(SkyUnits()(stamps), settings.filters)
+    features = keras.layers.Identity(name="features")(features)
+    maps = keras.layers.Conv2D(len(MAPS), 1, activation="sigmoid", name="maps")(features)
+    model = keras.Model(stamps, maps, name="unet")
+    model.compile(loss=map_loss)
+    return model
+
+
+@keras.saving.register_keras_serializable("arclet")
+def map_loss(truth, maps):
+    """Cross-entropy of the two masks and of the share, the latter weighted by light; (n,).
+
+    Parameters
+    ----------
+    truth : tensor, (n, y, x, 4)
+        As of `target`.
+    maps : tensor, (n, y, x, 3)
+    """
+    truth = ops.cast(truth, maps.dtype)
+    wanted, weight = truth[..., :3], truth[..., 3:]
+    maps = ops.clip(maps, 1e-6, 1 - 1e-6)
+    entropy = -(wanted * ops.log(maps) + (1 - wanted) * ops.log(1 - maps))
+    masks = ops.mean(entropy[..., :2], axis=(1, 2, 3))
+    share = ops.sum(entropy[..., 2:] * weight, axis=(1, 2, 3)) / ops.sum(weight, axis=(1, 2, 3))
+    return masks + 0.5 * share
+
+
+def target(cutouts, truth, light):
+    """Maps of the truth, and the weight of each pixel's share; (n, y, x, 4), float16.
+
+    The masks are where noiseless light exceeds `THRESHOLD` times the sky's noise; they may
+    overlap.  The share is the target's fraction of the light, defined in every pixel; its weight
+    is the light, compressed, so that the outskirts count too.
+    """
+    unit = np.asarray(truth["sky_rms"], "f4")[:, None, None]
+    own, other = light[..., 0] / unit, light[..., 1] / unit
+    total = np.maximum(own + other, 1e-6)
+    maps = np.empty((*own.shape, 4), "f2")
+    maps[..., 0] = own > THRESHOLD
+    maps[..., 1] = other > THRESHOLD
+    maps[..., 2] = np.clip(own / total, 0, 1)
+    maps[..., 3] = np.arcsinh(total) + 0.02
+    return maps
+
+
+def inputs(cutouts, networks=None):
+    """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
+    return one_band(cutouts, cutouts.reference)
+
+
+def graphs(model):
+    """Build the parts that inference runs."""
+    return {"main": model}
+
+
+def apply(network, cutouts):
+    """Say whose light every pixel is.
+
+    Parameters
+    ----------
+    network : Network
+    cutouts : Cutouts
+
+    Returns
+    -------
+    dict of ndarray, (n, y, x), float32
+        ``TARGET`` and ``NEIGHBOUR``, the probability that a pixel is the central source's and
+        that it is another's, which may both be; ``SHARE``, the target's fraction of the light.
+    """
+    maps = network("main", inputs(cutouts))
+    return {name: maps[..., i] for i, name in enumerate(MAPS)}
+
+
+def score(network, cutouts, truth, light):
+    """Intersection over union of the masks; error of the shared-out light of stamps of S/N > 10."""
+    wanted = target(cutouts, truth, light)
+    found = apply(network, cutouts)
+    total = light.sum(-1)
+    ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
+    good = np.asarray(truth["snr"]) > 10
+    dm = -2.5 * np.log10(np.maximum(ratio[good], 1e-3))
+    return {
+        "iou_target": float(metrics.iou(found["TARGET"] > 0.5, wanted[..., 0] > 0).mean()),
+        "iou_neighbour": float(metrics.iou(found["NEIGHBOUR"] > 0.5, wanted[..., 1] > 0).mean()),
+        "share_median_dm": float(np.median(dm)),
+        "share_nmad_dm": metrics.nmad(dm),
+        "share_outliers_0.75": float(np.mean(np.abs(dm) > 0.75)),
+    }

@@ -1,0 +1,67 @@
+"""What Snakemake asks before anything runs: who works on which tiles, and on which files."""
+
+import hashlib
+import math
+import os
+import re
+
+
+def batches(tiles, per_job):
+    """Group tiles into batches of about `per_job`.
+
+    A tile's batch hangs on its name and on the number of batches, a power of two.  So a tile that
+    is added or removed concerns one batch; only a survey that doubles is grouped anew, and then
+    tiles that are done stay done (see `pipeline.batch`).
+
+    Parameters
+    ----------
+    tiles : iterable of str
+        Names, in any order.
+    per_job : int
+        Largest mean number of tiles in a batch; at 1, every tile is a batch of its own name.
+
+    Returns
+    -------
+    dict
+        Names of the tiles of each batch, which is never empty.
+    """
+    names = sorted(tiles)
+    if per_job == 1:
+        return {name: [name] for name in names}
+    n = 2 ** max(0, math.ceil(math.log2(max(len(names), 1) / per_job)))
+    found = {}
+    for name in names:
+        number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % n + 1
+        found.setdefault(f"{number}of{n}", []).append(name)
+    return found
+
+
+def files(tile):
+    """Files of a tile's images, weights and masks that exist, without their ``[HDU]``.
+
+    Parameters
+    ----------
+    tile : pipeline.config.Tile
+
+    Returns
+    -------
+    list of str
+        Sorted, each once.  A missing file is for ingest to judge, not for Snakemake.
+    """
+    named = (*tile.image.values(), *tile.weight.values(), *tile.mask.values())
+    return sorted(path for path in set(map(_file, named)) if os.path.isfile(path))
+
+
+def megabytes(tile):
+    """Size of a tile's files once unpacked, roughly [MB]."""
+    return sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
+
+
+def _file(place):
+    """Path of ``path[HDU]``; a file whose own name ends in brackets is meant literally."""
+    return place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
+
+
+def _unpacked(path):
+    """How much larger than the file its images are: survey images pack to about a quarter."""
+    return 4 if path.endswith((".fz", ".gz")) else 1

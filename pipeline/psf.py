@@ -1,0 +1,155 @@
+"""The PSF of an image, measured on its own stars."""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import sep
+from scipy.optimize import least_squares
+
+from pipeline.cutouts import boxes
+
+log = logging.getLogger(__name__)
+
+DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
+DEFAULT_BETA = 3.0
+_STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
+_THRESHOLD = 10.0
+_LOCUS = 1.12  # largest over smallest half-light radius of the stellar locus
+_NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
+_NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
+
+
+class Moffat(NamedTuple):
+    """A round PSF, before the detector's pixels smear it.
+
+    Attributes
+    ----------
+    fwhm : float
+        Full width at half maximum [pixel].
+    beta : float
+        Slope of the wings (Moffat 1969, A&A 3, 455).
+    """
+
+    fwhm: float
+    beta: float = DEFAULT_BETA
+
+    def stamps(self, dx, dy, size):
+        """Draw the PSF, averaged over each pixel.
+
+        Parameters
+        ----------
+        dx, dy : ndarray, (n,)
+            Centre, from the centre of pixel ``size // 2`` [pixel].
+        size : int
+            Side of a stamp [pixel].
+
+        Returns
+        -------
+        ndarray, (n, size, size)
+            Share of the PSF's light in each pixel; its sum is below 1 by what falls outside.
+        """
+        scale2 = (self.fwhm / 2) ** 2 / (2 ** (1 / self.beta) - 1)
+        nodes = (np.arange(size)[:, None] - size // 2 + _NODES).ravel()
+        x2 = (nodes - np.asarray(dx, "f8")[:, None]) ** 2 / scale2
+        y2 = (nodes - np.asarray(dy, "f8")[:, None]) ** 2 / scale2
+        light = (1 + y2[:, :, None] + x2[:, None, :]) ** -self.beta
+        light = light.reshape(len(light), size, 3, size, 3)
+        return np.einsum("nyixj,i,j->nyx", light, _NODE_WEIGHTS, _NODE_WEIGHTS, optimize=True) * (
+            (self.beta - 1) / (np.pi * scale2)
+        )
+
+    def kernel(self):
+        """Draw the PSF on the pixels that hold most of its signal; (size, size), float32."""
+        size = 2 * int(np.ceil(0.9 * self.fwhm)) + 1
+        return self.stamps([0.0], [0.0], size)[0].astype("f4")
+
+    def half_light_radius(self):
+        """Radius of half of the light, in pixels, smeared by the pixel in quadrature."""
+        growth = (2 ** (1 / (self.beta - 1)) - 1) / (2 ** (1 / self.beta) - 1)
+        return np.sqrt(self.fwhm**2 / 4 * growth + 0.3**2)
+
+
+def measure_psf(flux, ivar, saturation=np.inf):
+    """Measure the PSF on the stars of an image.
+
+    Stars are found as the narrow locus of smallest half-light radii among bright, round,
+    isolated sources; one Moffat profile is fitted to all of them.  With fewer than five in the
+    locus, the smallest compact sources stand in; without any, `DEFAULT_FWHM`.  Both are logged.
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (y, x), float32
+        Sky-subtracted image and its inverse variance.
+    saturation : float
+        Flux at which a pixel saturates.
+
+    Returns
+    -------
+    Moffat
+    """
+    found = _bright_sources(flux, ivar, 0.7 * saturation)
+    if not len(found["x"]):
+        log.warning("no source to measure the PSF on; FWHM %.1f pixel is assumed", DEFAULT_FWHM)
+        return Moffat(DEFAULT_FWHM)
+    stars = _stellar_locus(found)
+    if len(stars) < _STARS_AT_LEAST:
+        stars = np.argsort(found["r50"])[: max(1, min(_STARS_AT_LEAST, len(found["x"]) // 4))]
+        log.warning("too few stars: the PSF is measured on the %d smallest sources", len(stars))
+    return _fit({name: column[stars] for name, column in found.items()}, flux, ivar)
+
+
+def _bright_sources(flux, ivar, brightest):
+    """List round, isolated, well-exposed sources: x, y, r50, flux, snr; each (n,)."""
+    mask = ivar == 0
+    error = np.divide(1, np.sqrt(ivar), where=~mask, out=np.ones_like(ivar))
+    objects = sep.extract(flux, _THRESHOLD, err=error, mask=mask, filter_type="conv")
+    height, width = flux.shape
+    inside = (objects["xmin"] > 4) & (objects["ymin"] > 4)
+    inside &= (objects["xmax"] < width - 5) & (objects["ymax"] < height - 5)
+    good = inside & (objects["flag"] == 0) & (objects["a"] < 1.5 * objects["b"])
+    objects = objects[good & (objects["peak"] < brightest)]
+    objects = objects[np.argsort(-objects["flux"])[:2000]]
+    x, y, reach = objects["x"], objects["y"], 5 * objects["a"] + 2
+    total, noise, _ = sep.sum_circle(flux, x, y, reach, err=error, mask=mask, subpix=1)
+    masked, _, _ = sep.sum_circle(mask.astype("f4"), x, y, reach, subpix=1)
+    r50, _ = sep.flux_radius(flux, x, y, reach, 0.5, mask=mask, subpix=5)
+    x, y, failed = sep.winpos(flux, x, y, np.maximum(r50, 0.5) * 0.85, mask=mask)
+    sharp = objects["peak"] > 0.7 * total  # a cosmic ray or a hot pixel
+    good = (masked == 0) & (failed == 0) & ~sharp & (total > 20 * noise) & (r50 > 0)
+    columns = {"x": x, "y": y, "r50": r50, "flux": total, "snr": total / noise}
+    return {name: column[good] for name, column in columns.items()}
+
+
+def _stellar_locus(found):
+    """Rows of the densest range of half-light radii; of comparable ones, the smallest."""
+    r50 = found["r50"]
+    order = np.argsort(r50)
+    end = np.searchsorted(r50[order], r50[order] * _LOCUS, "right")
+    count = end - np.arange(len(order))
+    start = np.argmax(count >= 0.6 * count.max())
+    start += np.argmax(count[start : end[start]])
+    members = order[start : end[start]]
+    return members[np.argsort(-found["snr"][members])][:_STARS_AT_MOST]
+
+
+def _fit(stars, flux, ivar):
+    """Fit one Moffat profile to all stars, each with its own flux."""
+    guess = np.clip(1.55 * np.median(stars["r50"]), 1.2, 20)
+    half = int(np.ceil(2 * guess)) + 1
+    x, y = np.rint(stars["x"]).astype(int), np.rint(stars["y"]).astype(int)
+    corner = np.column_stack([x, y]) - half
+    pixels, weight = (boxes(image, corner, 2 * half + 1) for image in (flux, ivar))
+    error = 0.02 * pixels.max(axis=(1, 2), keepdims=True)  # of the model, as a share of the peak
+    weight = np.sqrt(weight / (1 + weight * error**2))
+    weight *= np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= half
+
+    def residuals(parameters):
+        model = Moffat(*parameters).stamps(stars["x"] - x, stars["y"] - y, 2 * half + 1)
+        scaled, data = model * weight, pixels * weight
+        brightness = (scaled * data).sum((1, 2)) / (scaled**2).sum((1, 2))
+        return (data - brightness[:, None, None] * scaled).ravel()
+
+    bounds = (0.5, 1.5), (50, 8)
+    best = least_squares(residuals, (guess, DEFAULT_BETA), bounds=bounds, loss="soft_l1")
+    return Moffat(*(float(value) for value in best.x))

@@ -1,0 +1,117 @@
+"""What a camera does to a clean image: noise, saturation, bleeding, a satellite, a dead border."""
+
+from enum import IntFlag
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+GAIN = 200.0  # electron / count, so that the sky's photons make the noise of the default survey
+SATURATION = 500.0  # count, above the sky
+BORDER = 12  # pixel
+TRAIL_WIDTH, TRAIL_LEVEL = 2.0, 12.0  # of the satellite's light: sigma [pixel], peak [sky rms]
+
+
+class Bit(IntFlag):
+    """Bits of the survey's masks."""
+
+    DEAD = 1
+    SATURATED = 2
+    BLEED = 4
+    SATELLITE = 8
+
+
+def noise(settings, rng):
+    """Noise of the sky on every pixel of a tile [count]: a slope, and a strip of half the depth.
+
+    Parameters
+    ----------
+    settings : config.Survey
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, (y, x), float32
+    """
+    side = settings.side
+    slope = np.linspace(-0.08, 0.08, side)
+    rms = settings.sky_rms * (1 + slope[:, None] + slope * rng.choice([-1, 1]))
+    start = int(rng.uniform(0.2, 0.7) * side)
+    rms[:, start : start + side // 30] *= np.sqrt(2)
+    return rms.astype("f4")
+
+
+def observe(settings, clean, rms, i, rng):
+    """Observe noiseless light.
+
+    Parameters
+    ----------
+    settings : config.Survey
+    clean : ndarray, (y, x)
+        Light without the sky [count].
+    rms : ndarray, (y, x)
+        As `noise` gives it.
+    i : int
+        Number of the tile; the first one has the satellite.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    image, weight, mask : ndarray, (y, x)
+        As in `pipeline.simulate.survey.SurveyTile`.
+    keywords : dict
+        Of the header.
+    """
+    side = settings.side
+    gain = GAIN * (0.035 / settings.sky_rms) ** 2
+    mask = np.zeros(clean.shape, "i2")
+    trail = _satellite(side) if i == 0 else np.zeros_like(clean)
+    light = clean + TRAIL_LEVEL * settings.sky_rms * trail
+    sky = _sky(settings, gain, rng)
+    spread = np.sqrt(rms**2 + np.clip(light, 0, None) / gain)
+    image = light + spread * rng.standard_normal(clean.shape, dtype="f4")
+    level = SATURATION * settings.sky_rms / 0.035
+    full, bled = light > level, _bleed(clean, level)
+    image[full | bled] = level
+    image += sky
+    mask[trail > 0.02] |= Bit.SATELLITE
+    mask[binary_dilation(full, iterations=2)] |= Bit.SATURATED
+    mask[binary_dilation(bled, iterations=1)] |= Bit.BLEED
+    dead = np.ones(clean.shape, bool)
+    dead[BORDER:-BORDER, BORDER:-BORDER] = False
+    mask[dead] |= Bit.DEAD
+    image[dead] = 0
+    weight = np.where(dead, 0, rms**-2.0)
+    keywords = {
+        "BUNIT": ("count", "unit of the image"),
+        "MAGZERO": (settings.zero_point, "[mag] AB magnitude of 1 count"),
+        "GAIN": (gain, "[electron/count]"),
+        "SATURATE": (level, "[count] level of saturation"),
+    }
+    return image.astype("f4"), weight.astype("f4"), mask, keywords
+
+
+def _sky(settings, gain, rng):
+    """Light of the sky [count], which makes the noise; uneven by a tenth."""
+    row, column = np.mgrid[: settings.side, : settings.side].astype("f4") / settings.side
+    slope, bend = rng.uniform(-0.1, 0.1, 2)
+    level = gain * settings.sky_rms**2
+    return level * (1 + slope * column + bend * row**2)
+
+
+def _satellite(side):
+    """Profile of a trail across the tile, 1 along its ridge; (y, x)."""
+    row, column = np.mgrid[:side, :side].astype("f4")
+    angle = np.radians(27)
+    across = (column - 0.3 * side) * np.sin(angle) - (row - 0.6 * side) * np.cos(angle)
+    return np.exp(-0.5 * (across / TRAIL_WIDTH) ** 2)
+
+
+def _bleed(clean, level):
+    """Pixels that the charge of saturated ones runs into, up and down their columns."""
+    bled = np.zeros(clean.shape, bool)
+    over = np.clip(clean - level, 0, None).sum(axis=0) / level
+    for column in np.flatnonzero(over >= 1):
+        middle = int(np.argmax(clean[:, column]))
+        reach = int(over[column])
+        bled[max(middle - reach, 0) : middle + reach + 1, column] = True
+    return bled

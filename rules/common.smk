@@ -1,0 +1,137 @@
+import os
+import sys
+
+from pipeline import digest, plan
+from pipeline.config import NETWORKS, read
+
+try:
+    settings = read(config)
+except ValueError as error:
+    raise WorkflowError(f"The config is wrong:\n{error}")
+
+# The commands of the environment that runs Snakemake, whatever PATH says on a cluster's node.
+shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
+
+BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
+BATCHED = settings.tiles_per_job > 1
+
+
+def made_by(stage, *products):
+    """Files of a stage: its products for the tile, or its record for a batch of several tiles."""
+    if BATCHED:
+        return f"<results>/batches/{{batch}}/{stage}.json"
+    return [f"<results>/tiles/{{batch}}/{product}" for product in products]
+
+
+def every(stage, *products):
+    """Files of a stage for the whole survey."""
+    return expand(made_by(stage, *products), batch=BATCHES) if BATCHES else no_tiles
+
+
+def no_tiles(wildcards):
+    """Stop Snakemake, for there is nothing to do."""
+    raise WorkflowError(
+        "The config names no tiles: give it the images of one at least."
+    )
+
+
+def command(stage, *options):
+    """Command line of a stage."""
+    options = [*options, "--record {output}"] if BATCHED else options
+    return (
+        f"arclet {stage} --config - --code {{params.code}} {' '.join(options)} "
+        "{params.tiles} <<< {params.config:q} &> {log}"
+    )
+
+
+def images(wildcards):
+    """Files of the tiles' images that exist; not those with braces, which look like wildcards."""
+    found = (plan.files(settings.tiles[tile]) for tile in BATCHES[wildcards.batch])
+    return [path for paths in found for path in paths if "{" not in path]
+
+
+def folders(wildcards):
+    """Folder of each tile of a batch."""
+    return [
+        f"results/{settings.name}/tiles/{tile}" for tile in BATCHES[wildcards.batch]
+    ]
+
+
+def section(*names, **parts):
+    """JSON of the named sections of the settings, or of parts of a section.
+
+    As a rule's params, it makes the rule run again when these change, and only then.
+    """
+    return settings.model_dump_json(include={**dict.fromkeys(names, True), **parts})
+
+
+def made_with(stage, network=None):
+    """Digest of a stage's source and of its network's weights, when the job is planned."""
+
+    def digests(wildcards):
+        weights = digest.weights(network, settings.networks) if network else ""
+        return digest.code(stage) + weights
+
+    return digests
+
+
+def untracked(value):
+    """Param that makes no job run again, for Snakemake tracks none that asks for threads."""
+    return lambda wildcards, threads: value
+
+
+def growing(value):
+    """Resource that is doubled on a retry."""
+    return lambda wildcards, attempt: value * 2 ** (attempt - 1)
+
+
+def memory(base, per_mb=0):
+    """Memory [MB]: `base`, and `per_mb` a MB of the largest tile's images; twice that on a retry."""
+
+    def needed(wildcards, attempt):
+        return int((base + per_mb * max(tile_sizes(wildcards))) * 2 ** (attempt - 1))
+
+    return needed
+
+
+def minutes(base, per_mb=0):
+    """Run time [minute]: `base`, and `per_mb` a MB of all tiles' images; twice that on a retry."""
+
+    def needed(wildcards, attempt):
+        sizes = tile_sizes(wildcards)
+        return int((base * len(sizes) + per_mb * sum(sizes)) * 2 ** (attempt - 1)) + 1
+
+    return needed
+
+
+def tile_sizes(wildcards):
+    """Size of each tile's images [MB]; of the whole survey where there are no batches."""
+    tiles = BATCHES[wildcards.batch] if "batch" in wildcards.keys() else settings.tiles
+    return [plan.megabytes(settings.tiles[tile]) for tile in tiles]
+
+
+def scenes(*splits):
+    """Files of the training scenes of a network."""
+
+    def files(wildcards):
+        return expand(
+            f"{scenes_folder(wildcards)}/{{split}}/{{shard}}/truth.fits",
+            split=splits,
+            shard=range(settings.scenes.shards),
+        )
+
+    return files
+
+
+def scenes_folder(wildcards):
+    """Folder of the training scenes of a network."""
+    kind = "lenses" if wildcards.network == "lens" else "blends"
+    return f"results/{settings.name}/training/{kind}"
+
+
+def networks_below(wildcards):
+    """Networks that a network builds on: the U-Net's features or maps."""
+    below = ["unet"] if wildcards.network in ("punet", "photometry") else []
+    return expand(
+        f"results/{settings.name}/networks/{{network}}/card.json", network=below
+    )

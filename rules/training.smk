@@ -1,0 +1,99 @@
+wildcard_constraints:
+    kind="blends|lenses",
+    split="train|validation|test",
+    shard="[0-9]+",
+    network="|".join(NETWORKS),
+
+
+localrules:
+    train,
+    score,
+    ship,
+
+
+rule train:
+    input:
+        expand("<results>/networks/{network}/card.json", network=NETWORKS),
+
+
+rule score:
+    input:
+        "<results>/training/scores.json",
+
+
+rule scenes:
+    output:
+        "<results>/training/{kind}/{split}/{shard}/cutouts.fits",
+        "<results>/training/{kind}/{split}/{shard}/truth.fits",
+    log:
+        "<logs>/scenes/{kind}-{split}-{shard}.log",
+    benchmark:
+        "<benchmarks>/scenes/{kind}-{split}-{shard}.tsv"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(120),
+    params:
+        config=section("scenes"),
+        code=made_with("scenes"),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "arclet scenes --config {params.config:q} --kind {wildcards.kind} "
+        "--split {wildcards.split} --shard {wildcards.shard} {params.folder} &> {log}"
+
+
+rule train_network:
+    input:
+        scenes("train", "validation"),
+        networks_below,
+    output:
+        "<results>/networks/{network}/card.json",
+    log:
+        "<logs>/train/{network}.log",
+    benchmark:
+        "<benchmarks>/train/{network}.tsv"
+    threads: 8
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(720),
+    params:
+        config=lambda wildcards: section(train={wildcards.network}),
+        code=lambda wildcards: digest.code("train", f"models.{wildcards.network}"),
+        scenes=scenes_folder,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "arclet train --config {params.config:q} --network {wildcards.network} "
+        "{params.scenes} {params.folder} &> {log}"
+
+
+rule score_network:
+    input:
+        "<results>/networks/{network}/card.json",
+        scenes("test"),
+        networks_below,
+    output:
+        "<results>/training/scores/{network}.json",
+    log:
+        "<logs>/score/{network}.log",
+    threads: 8
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=lambda wildcards: digest.code("score", f"models.{wildcards.network}"),
+        scenes=scenes_folder,
+        folder=subpath(input[0], parent=True),
+    shell:
+        "arclet score --network {wildcards.network} "
+        "{params.scenes} {params.folder} {output} &> {log}"
+
+
+rule ship:
+    input:
+        expand("<results>/training/scores/{network}.json", network=NETWORKS),
+    log:
+        "<logs>/ship.log",
+    params:
+        networks=f"results/{settings.name}/networks",
+        weights=digest.SHIPPED,
+    shell:
+        "rm -rf {params.weights} && cp -r {params.networks} {params.weights} &> {log}"

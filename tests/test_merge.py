@@ -1,0 +1,167 @@
+import itertools
+
+import numpy as np
+import pytest
+from astropy.table import Table, vstack
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from pipeline import config
+from pipeline.catalog import COLUMNS, assemble
+from pipeline.flags import Flag
+from pipeline.known import known_lenses, name_known
+from pipeline.merge import merge, rejected, seen_twice
+from tests.test_catalog import stage_tables
+
+ARCSEC = 1 / 3600
+NO_LENSES = Table({"name": ["none"], "ra": [0.0], "dec": [-89.0]})
+
+
+def catalog(tile, x, y=None, **columns):
+    """Sources at `x` arcsec east of (150, 2), in a tile whose first pixel is there too."""
+    made = assemble(stage_tables(len(x), tile=tile), tile)
+    x, y = np.asarray(x, float), np.zeros(len(x)) if y is None else np.asarray(y, float)
+    columns = {"ra": 150 + x * ARCSEC, "dec": 2 + y * ARCSEC, "flags": 0, **columns}
+    for name, values in {"x": x, "y": y, **columns}.items():
+        made[name][:] = values
+    return made
+
+
+def ids(table):
+    return sorted(np.asarray(table["id"]).tolist())
+
+
+def test_a_source_in_two_tiles_is_kept_where_it_lies_deeper():
+    left = catalog("left", [0, 50, 96, 100], [0, 90, 40, 90])
+    right = catalog("right", [89, 96.2, 150, 190], [0, 40, 90, 90])
+    merged = merge([left, right], config.Merge(), NO_LENSES)
+    assert len(merged) == 7
+    kept = merged[np.abs(merged["x"] - 96) < 1]
+    assert list(kept["tile"]) == ["right"]  # 7.2 pixels from its edge, and 4 in the other
+    assert [c.name for c in COLUMNS] == merged.colnames
+
+
+def test_a_spoilt_twin_is_dropped_even_if_deeper():
+    left = catalog("left", [0, 50, 100], [0, 5, 9], flags=[0, int(Flag.MASKED), 0])
+    right = catalog("right", [50, 50, 90], [0, 5, 9])
+    merged = merge([left, right], config.Merge(), NO_LENSES)
+    assert left["id"][1] not in merged["id"]
+    assert len(merged) == 5
+
+
+def test_close_sources_of_one_tile_both_stay():
+    merged = merge([catalog("a", [0, 0.3, 0.6])], config.Merge(), NO_LENSES)
+    assert len(merged) == 3
+
+
+def test_only_mutual_nearest_are_one_source():
+    one, two = catalog("a", [10.0]), catalog("b", [9.5, 10.1])
+    assert len(merge([one, two], config.Merge(), NO_LENSES)) == 2
+
+
+def test_a_chain_loses_no_source():
+    """B lies between A and C, which are too far apart to be one: A wins over B, so C stays."""
+    tables = [catalog(tile, [x]) for tile, x in (("a", 0.0), ("b", 0.8), ("c", 1.6))]
+    both = vstack(tables)
+    both["id"] = [1, 2, 3]
+    assert_array_equal(seen_twice(both, 1.0), [False, True, False])
+    both["id"] = [2, 1, 3]
+    assert_array_equal(seen_twice(both, 1.0), [True, False, True])
+
+
+def test_four_tiles_that_meet_keep_one():
+    tables = [catalog(tile, [0.01 * i]) for i, tile in enumerate("abcd")]
+    assert len(merge(tables, config.Merge(), NO_LENSES)) == 1
+
+
+tiles = st.lists(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=6), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiles, st.randoms(use_true_random=False))
+def test_whatever_the_sky_no_source_is_lost_and_order_is_nothing(sky, random):
+    tables = [
+        catalog(f"t{i}", [0.4 * x for x, _ in where], [0.4 * y for _, y in where])
+        for i, where in enumerate(sky)
+    ]
+    merged = merge(tables, config.Merge(), NO_LENSES)
+    random.shuffle(tables)
+    assert ids(merge(tables, config.Merge(), NO_LENSES)) == ids(merged)
+    kept = np.column_stack([merged["ra"], merged["dec"]]).reshape(-1, 2)
+    for row in itertools.chain.from_iterable(tables):
+        offset = (kept - [row["ra"], row["dec"]]) * [np.cos(np.radians(2)), 1] * 3600
+        assert np.hypot(*offset.T).min() <= 1.0001
+
+
+def test_tiles_without_sky_positions_are_concatenated():
+    tables = [catalog(t, [1.0, 2.0], ra=np.nan, dec=np.nan) for t in "ab"]
+    merged = merge(tables, config.Merge(), NO_LENSES)
+    assert len(merged) == 4
+    assert set(merged["known_lens"]) == {""}
+
+
+def test_across_the_meridian_and_at_the_pole():
+    meridian = catalog("a", [1.0], ra=359.99999), catalog("b", [1.0], ra=0.00001)
+    assert len(merge(meridian, config.Merge(), NO_LENSES)) == 1
+    pole = catalog("a", [1.0], ra=10, dec=89.9999), catalog("b", [1.0], ra=190, dec=89.99995)
+    assert len(merge(pole, config.Merge(), NO_LENSES)) == 1
+
+
+def test_a_tile_given_twice_is_an_error():
+    with pytest.raises(ValueError, match=r"2 ids appear twice; tiles \['a'\]"):
+        merge([catalog("a", [1.0, 2.0])] * 2, config.Merge(), NO_LENSES)
+
+
+def test_nothing_at_all_merges_to_an_empty_catalog():
+    assert len(merge([], config.Merge(), NO_LENSES)) == 0
+    no_sources = assemble(stage_tables(0, 2), "a")
+    merged = merge([no_sources, assemble(stage_tables(0, 2), "b")], config.Merge(), NO_LENSES)
+    assert merged["flux"].shape == (0, 2)
+
+
+def test_a_flux_in_another_unit_is_not_measured(caplog):
+    odd = assemble(stage_tables(2, unit="ct", tile="odd"), "odd")
+    merged = merge([catalog("a", [9.0]), catalog("b", [99.0]), odd], config.Merge(), NO_LENSES)
+    assert merged["flux"].unit == "nJy"
+    assert_array_equal(np.isnan(merged["flux"]), merged["tile"] == "odd")
+    assert "odd: flux is in" in caplog.text
+
+
+def test_columns_keep_what_they_say():
+    merged = merge([catalog("a", [1.0]), catalog("b", [9.0])], config.Merge(), NO_LENSES)
+    for column in COLUMNS:
+        assert merged[column.name].description == column.description
+        assert str(merged[column.name].unit or "") == column.unit
+
+
+def test_known_lenses_are_all_placed():
+    lenses = known_lenses()
+    assert len(lenses) > 30_000
+    assert np.isfinite(lenses["ra"]).all() and np.abs(lenses["dec"]).max() <= 90
+    assert not any("|" in name or not name for name in lenses["name"])
+    assert set(lenses["grading"]) == {"confident", "probable"}
+
+
+def test_a_known_lens_is_named_within_the_radius():
+    lenses = Table({"name": ["cross", "ring"], "ra": [10.0, 20.0], "dec": [60.0, -5.0]})
+    ra = np.array([10 + 4 * ARCSEC, 10 + 8 * ARCSEC, 20.0, np.nan])  # 2" and 4" at dec 60
+    dec = np.array([60.0, 60.0, -5 + 2.9 * ARCSEC, -5.0])
+    assert_array_equal(name_known(ra, dec, lenses, 3.0), ["cross", "", "ring", ""])
+    assert len(name_known(ra[:0], dec[:0], lenses, 3.0)) == 0
+
+
+def test_a_merged_catalog_names_its_known_lenses():
+    lenses = Table({"name": ["ring"], "ra": [150 + 9 * ARCSEC], "dec": [2.0]})
+    merged = merge([catalog("a", [1.0, 10.0, 20.0])], config.Merge(), lenses)
+    assert list(merged["known_lens"]) == ["", "ring", ""]
+
+
+@pytest.mark.parametrize("reasons", [{}, {"good": ""}, {"b": "cut, short", "a": "no HDU", "c": ""}])
+def test_rejected_lists_tiles_with_a_reason(reasons):
+    table = rejected(reasons)
+    assert table.colnames == ["tile", "reason"]
+    assert list(table["tile"]) == sorted(t for t in reasons if reasons[t])
+    assert all(reasons[row["tile"]] == row["reason"] for row in table)

@@ -1,0 +1,64 @@
+"""Batches hold every tile once, and hold it still."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import plan
+from pipeline.config import Tile
+
+names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
+
+
+@given(names, st.integers(1, 60))
+def test_every_tile_is_in_one_batch(tiles, per_job):
+    batches = plan.batches(tiles, per_job)
+    assert sorted(tile for batch in batches.values() for tile in batch) == sorted(tiles)
+
+
+@given(names, st.integers(2, 60), st.randoms())
+def test_the_order_of_the_config_does_not_matter(tiles, per_job, random):
+    shuffled = sorted(tiles)
+    random.shuffle(shuffled)
+    assert plan.batches(shuffled, per_job) == plan.batches(tiles, per_job)
+
+
+def test_a_batch_of_one_is_the_tile():
+    assert plan.batches(["b", "a"], 1) == {"a": ["a"], "b": ["b"]}
+
+
+def test_no_tiles_no_batches():
+    assert plan.batches([], 1) == plan.batches([], 50) == {}
+
+
+def test_an_added_tile_concerns_one_batch():
+    tiles = [f"field_{i:04}" for i in range(1000)]
+    before, after = plan.batches(tiles, 50), plan.batches(["a_new_one", *tiles], 50)
+    changed = [name for name in after if after[name] != before.get(name)]
+    assert len(before) == 32
+    assert len(changed) == 1
+    assert set(after[changed[0]]) - set(before[changed[0]]) == {"a_new_one"}
+
+
+def test_batches_are_about_as_large_as_asked():
+    sizes = [len(batch) for batch in plan.batches(map(str, range(10_000)), 50).values()]
+    assert 25 <= sum(sizes) / len(sizes) <= 50
+    assert max(sizes) < 80
+
+
+def test_files_are_those_that_exist_without_hdu(tmp_path):
+    image, literal = tmp_path / "a.fits", tmp_path / "b[1].fits[SCI]"
+    image.write_bytes(b"12")
+    literal.write_bytes(b"123")
+    tile = Tile(
+        image={"r": f"{image}[SCI]", "i": str(literal)},
+        weight={"r": f"{image}[WHT]", "i": str(tmp_path / "missing.fits[2]")},
+        mask={"r": str(tmp_path)},
+    )
+    assert plan.files(tile) == sorted(map(str, (image, literal)))
+    assert plan.megabytes(tile) == 5e-6
+
+
+def test_packed_files_count_for_more(tmp_path):
+    path = tmp_path / "a.fits.fz"
+    path.write_bytes(b"1234")
+    assert plan.megabytes(Tile(image={"r": f"{path}[1]"})) == 16e-6
