@@ -25,7 +25,7 @@ class Stage(NamedTuple):
 
 
 STAGES = {}
-COMMANDS = [training.scenes]
+COMMANDS = [training.scenes, training.train, training.score, training.ship]
 
 
 def per_tile(reads, writes):
@@ -111,26 +111,29 @@ def segment(config, tile):
 @per_tile("exposure.fits sources.fits cutouts.fits", "masks.fits draws.fits uncertainty.fits")
 def uncertainty(config, tile):
     """Draw many segmentations of every source."""
-    from pipeline.deblend import uncertainty_image
+    from pipeline.deblend import aperture_weights, uncertainty_image
     from pipeline.models import punet
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
-    maps, draws = punet.apply(_network(config, "punet"), cutouts, sources, config.punet)
+
+    def aperture(rows):
+        return aperture_weights(sources[rows], cutouts[rows])
+
+    maps, draws = punet.apply(_network(config, "punet"), cutouts, aperture, config.punet)
     image = uncertainty_image(exposure, cutouts, maps["TARGET_STD"])
     io.write_maps(tile / "masks.fits", cutouts.id, cutouts.corner, **maps)
     io.write_table(tile / "draws.fits", draws)
     io.write_images(tile / "uncertainty.fits", exposure.wcs, UNCERTAINTY=image)
 
 
-@per_tile("cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
+@per_tile("cutouts.fits shares.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
     from pipeline.models import photometry
 
-    cutouts, deblended, draws = _read(tile, "cutouts", "deblended", "draws")
-    _, _, target, share = io.read_maps(tile / "shares.fits", "TARGET", "SHARE")
-    network = _network(config, "photometry")
-    said = photometry.apply(network, cutouts, target, share, deblended, draws)
+    (cutouts,) = _read(tile, "cutouts")
+    _, _, mask, share = io.read_maps(tile / "shares.fits", "TARGET", "SHARE")
+    said = photometry.apply(_network(config, "photometry"), cutouts, mask, share)
     io.write_table(tile / "photometry.fits", said)
 
 
@@ -187,16 +190,27 @@ def merge(config, manifest, catalog, parquet, reasons):
 @command
 def simulate_survey(config, folder):
     """Simulate a small survey of known truth, one tile of it damaged."""
+    from pipeline.simulate.delivery import cut_short, deliver
     from pipeline.simulate.survey import draw_sky, draw_tiles, truth
 
     sky, seen = draw_sky(config.survey), {}
     for tile in draw_tiles(config.survey, sky):
         seen[tile.name] = tile.seen
-        io.write_delivery(folder / f"{tile.name}.fits", tile)
+        deliver(folder / f"{tile.name}.fits", tile)
     if config.survey.damage:
-        io.cut_short(folder / f"{tile.name}.fits")
+        cut_short(folder / f"{tile.name}.fits")
         del seen[tile.name]
     io.write_table(folder / "truth.fits", truth(sky, seen))
+
+
+@command
+def provenance(config, path):
+    """Write down what the catalog comes from: software, settings, networks, input files."""
+    from datetime import UTC, datetime
+
+    from pipeline.provenance import provenance
+
+    io.write_json(path, provenance(config, datetime.now(UTC)))
 
 
 @command

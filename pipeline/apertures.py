@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_SLICES = 8  # thin rows an edge pixel is cut into; areas are then good to 1e-3 pixel
+_SLICES = 8  # thin rows an edge pixel is cut into; an aperture's area is then good to 1e-3
 
 
 def ellipse_weights(x, y, semi_axes, theta, size):

@@ -163,6 +163,12 @@ def empty(bands=("",)):
     return Table([_describe(column, values[column.name]) for column in COLUMNS], meta=meta)
 
 
+def detection_band(catalog, name):
+    """Values (n,) of a column in the detection band; in a catalog of one band, the column."""
+    values = np.asarray(catalog[name])
+    return values if values.ndim == 1 else values[:, int(catalog.meta.get("DETBAND", 0))]
+
+
 def _rows_of(ids, others, tile_name):
     """Where each of `ids` is among `others`, which must be the same ids."""
     order = np.argsort(others, kind="stable")

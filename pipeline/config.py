@@ -79,7 +79,7 @@ class Detect(Settings):
     n_sigma: Positive = Field(4.5, description="Threshold of the matched-filter S/N.")
     min_pixels: int = Field(3, gt=0, description="Smallest detection [pixel].")
     deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
-    deblend_contrast: Fraction = Field(0.005, description="Least share of light of a peak.")
+    deblend_contrast: Fraction = Field(0.0005, description="Least share of light of a peak.")
     psf_fwhm: Positive | None = Field(
         None, description="PSF full width at half maximum [pixel]; measured if left out."
     )

@@ -50,6 +50,7 @@ def cut(exposure, sources, size, binning=1):
         exposure.unit,
         exposure.wcs,
         binning,
+        sources.meta.get("DETBAND", 0),
     )
 
 

@@ -6,15 +6,15 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pipeline import kron
-from pipeline.extract import extract
+from pipeline.extract import add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
 from pipeline.matched import noise_correlation, snr_at
-from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
+from pipeline.psf import Moffat, measure_psf
 
 TRAINED_FWHM = 1.5, 5.0  # PSFs of the networks' training scenes [pixel]
 TRAINED_R50 = 16.0  # largest half-light radius that a stamp shows whole [pixel]
 _MOST_MISSING = 0.05  # of the aperture, before the source is flagged
-_FARTHEST_WINDOW = 0.5  # windowed position from the barycentre, in PSF FWHM
+_FARTHEST_FROM_CORE, _FARTHEST_FROM_BARYCENTRE = 0.18, 1.5  # a windowed centroid [pixel]
 
 
 def detect(exposure, settings):
@@ -37,10 +37,15 @@ def detect(exposure, settings):
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
     flux, ivar = (np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar))
-    psf = _psf(flux, ivar, settings.psf_fwhm, exposure.saturation[band])
+    cores = extract_cores(flux, ivar)
+    psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
+    psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
     correlation = noise_correlation(flux, ivar, psf.kernel())
-    objects, segments = extract(flux, ivar, psf, settings, correlation)
-    shapes = _shapes(flux, ivar == 0, objects, psf)
+    threshold = settings.n_sigma * correlation
+    found = extract(flux, ivar, psf, settings, threshold)
+    cores = drop_doubtful(cores, flux, ivar, psf, threshold)
+    (objects, segments), centre = add_cores(found, cores)
+    shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
     snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
@@ -53,32 +58,31 @@ def detect(exposure, settings):
     return _table(exposure, shapes, columns, meta)
 
 
-def _psf(flux, ivar, fwhm, saturation):
-    if fwhm:
-        return Moffat(fwhm)
-    if not (ivar > 0).any():
-        return Moffat(DEFAULT_FWHM)
-    return measure_psf(flux, ivar, saturation)
-
-
-def _shapes(flux, mask, objects, psf):
+def _shapes(flux, mask, objects, centre):
     """Position and ellipse of each source: x, y, a, b [pixel], theta [deg]; structured, (n,).
 
-    The centroid is windowed (Bertin 2013, SExtractor manual) where that converges close to the
-    barycentre, which it does not beside a brighter neighbour.
+    The centroid is windowed (as SExtractor's XWIN_IMAGE), which is the least noisy, where it
+    agrees with the barycentre of the source's core, or, of a source too faint for one, is near
+    its own barycentre; beside a brighter neighbour it does not.
     """
     shapes = np.zeros(len(objects), [(name, "f8") for name in ("x", "y", "a", "b", "theta")])
-    for name in ("x", "y", "a", "b"):
+    for name in ("a", "b"):
         shapes[name] = objects[name]
     shapes["theta"] = np.degrees(objects["theta"])
-    if not len(objects):
-        return shapes
-    width = np.maximum(objects["a"], psf.fwhm / 2.35)
-    x, y, failed = sep.winpos(flux, objects["x"], objects["y"], width, mask=mask, subpix=5)
-    far = np.hypot(x - objects["x"], y - objects["y"]) > _FARTHEST_WINDOW * psf.fwhm
-    good = (failed == 0) & ~far & np.isfinite(x + y)
-    shapes["x"], shapes["y"] = np.where(good, (x, y), (objects["x"], objects["y"]))
+    start = np.where(np.isnan(centre), np.column_stack([objects["x"], objects["y"]]), centre)
+    window = _windowed(flux, mask, start, np.sqrt(objects["a"] * objects["b"]))
+    farthest = np.where(np.isnan(centre[:, 0]), _FARTHEST_FROM_BARYCENTRE, _FARTHEST_FROM_CORE)
+    good = np.hypot(*(window - start).T) < farthest  # not where it is NaN
+    shapes["x"], shapes["y"] = np.where(good[:, None], window, start).T
     return shapes
+
+
+def _windowed(flux, mask, start, sigma):
+    """Windowed centroids (n, 2) [pixel]; NaN where the iteration fails."""
+    if not len(start):
+        return start
+    x, y, failed = sep.winpos(flux, *start.T.copy(), sigma, mask=mask, subpix=5)
+    return np.where((failed == 0)[:, None], np.column_stack([x, y]), np.nan)
 
 
 def _measure(exposure, band, shapes, segments):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 COMMANDS = "__main__", "training"
+GATHERED = "models/__init__.py"  # only gathers the networks; a command names its own
 SHIPPED = PACKAGE / "weights"
 
 
@@ -15,7 +16,8 @@ def code(command, *modules):
     """Digest of the source that a command runs.
 
     That is the command's function with what it uses in its own module, and every module of the
-    package that these import, inside functions too, with what is imported there in turn.
+    package that these import, inside functions too, with what is imported there in turn, but for
+    the networks that are only imported with all others.
     Comments and layout do not count.
 
     Parameters
@@ -37,7 +39,8 @@ def code(command, *modules):
     while todo:
         path = todo.pop()
         found.add(path)
-        todo |= _imported(_tree(path)) - found
+        if path != PACKAGE / GATHERED:
+            todo |= _imported(_tree(path)) - found
     return _digest(ast.dump(node).encode() for node in [*nodes, *map(_tree, sorted(found))])
 
 
@@ -72,6 +75,11 @@ def weights(network, folder=None):
     return _digest(
         part for p in files for part in (str(p.relative_to(home)).encode(), p.read_bytes())
     )
+
+
+def text(*parts):
+    """Digest of texts."""
+    return _digest(part.encode() for part in parts)
 
 
 def _digest(parts):

@@ -1,21 +1,36 @@
 """Group the pixels above a threshold into sources."""
 
-import logging
+from typing import NamedTuple
 
 import numpy as np
 import sep
 
 from pipeline.matched import snr_at
 
-log = logging.getLogger(__name__)
-
 _PIXEL_STACKS = 300_000, 3_000_000, 30_000_000
 _SUB_OBJECTS = 4096
+_CLEAN = 3.0  # steepness of the wings assumed; sep's 1 drops faint galaxies round bright ones
 _LEAST_SEEN = 0.4  # of the PSF's signal at a source, on usable pixels
 _LEAST_SNR = 0.8  # of the threshold: what falls below rose on the noise of worse pixels beside it
+_CORE_SIGMA, _CORE_MESH = 5.0, 64
 
 
-def extract(flux, ivar, psf, settings, correlation):
+class Detections(NamedTuple):
+    """What stands out of an image.
+
+    Attributes
+    ----------
+    objects : structured ndarray, (n,)
+        What `sep.extract` says of each.
+    segments : ndarray, (y, x), int32
+        Row of the source of each pixel plus one, 0 where there is none.
+    """
+
+    objects: np.ndarray
+    segments: np.ndarray
+
+
+def extract(flux, ivar, psf, settings, threshold):
     """Group the pixels above the threshold of the matched filter, and deblend the groups.
 
     Multi-threshold deblending as in SExtractor (Bertin & Arnouts 1996, A&AS 117, 393) by sep
@@ -30,44 +45,118 @@ def extract(flux, ivar, psf, settings, correlation):
         Image of the detection band; pixels of ivar 0 are not looked at.
     psf : pipeline.psf.Moffat
     settings : config.Detect
-    correlation : float
-        Of `pipeline.matched.noise_correlation`.
+    threshold : float
+        S/N in the filtered image, if the pixels' noise were independent.
 
     Returns
     -------
-    objects : structured ndarray, (n,)
-        What `sep.extract` says of each.
-    segments : ndarray, (y, x), int32
-        Row of the source of each pixel plus one, 0 where there is none.
+    Detections
 
     Raises
     ------
     ValueError
         If the image has more detected pixels, or blends, than can be held.
     """
-    mask, threshold = ivar == 0, settings.n_sigma * correlation
-    if mask.all():  # also an exposure without pixels
-        objects, segments = sep.extract(np.zeros((1, 1)), 1.0)[:0], np.zeros(mask.shape, "i4")
-    else:
-        error = np.divide(1, np.sqrt(ivar), where=~mask, out=np.ones_like(ivar))
-        kernel = psf.kernel() / psf.kernel().sum()
-        objects, segments = _extract(
-            flux,
-            threshold * np.sqrt((kernel**2).sum()),
-            err=error,
-            mask=mask,
-            minarea=settings.min_pixels,
-            filter_kernel=kernel,
-            filter_type="conv",
-            deblend_nthresh=settings.deblend_levels,
-            deblend_cont=settings.deblend_contrast,
-            segmentation_map=True,
-        )
-    snr, seen = snr_at(flux, ivar, objects["xcpeak"], objects["ycpeak"], psf)
+    kernel, usable = psf.kernel() / psf.kernel().sum(), ivar > 0
+    if not usable.any():
+        return _nothing(ivar.shape)
+    found = _extract(
+        flux,
+        threshold * np.sqrt((kernel**2).sum()),
+        err=np.where(usable, ivar, 1) ** np.float32(-0.5),
+        mask=~usable,
+        filter_type="conv",
+        minarea=settings.min_pixels,
+        filter_kernel=kernel,
+        deblend_nthresh=settings.deblend_levels,
+        deblend_cont=settings.deblend_contrast,
+        clean_param=_CLEAN,
+    )
+    return drop_doubtful(found, flux, ivar, psf, threshold)
+
+
+def drop_doubtful(found, flux, ivar, psf, threshold):
+    """Drop what noise raised above the threshold, or what is mostly hidden.
+
+    Parameters
+    ----------
+    found : Detections
+    flux, ivar, psf, threshold
+        As for `extract`.
+
+    Returns
+    -------
+    Detections
+        Those whose S/N in the matched filter, with the noise of each pixel, is above (about) the
+        threshold, with enough of the PSF's signal on usable pixels.
+    """
+    peaks = found.objects["xcpeak"], found.objects["ycpeak"]
+    snr, seen = snr_at(flux, ivar, *peaks, psf)
     kept = (seen >= _LEAST_SEEN) & (snr >= _LEAST_SNR * threshold)
-    number = np.zeros(len(objects) + 1, "i4")
+    number = np.zeros(len(kept) + 1, "i4")
     number[1:][kept] = np.arange(1, kept.sum() + 1)
-    return objects[kept], segments if kept.all() else number[segments]
+    return Detections(found.objects[kept], found.segments if kept.all() else number[found.segments])
+
+
+def extract_cores(flux, ivar):
+    """Group the pixels far above the sky and the light of large sources around.
+
+    Five pixels above 5 sigma each, sigma being the scatter of the whole image, after a sky on a
+    fine mesh is taken off, which takes the halos of bright galaxies and stars with it: the "hot"
+    half of a hot and cold detection (Rix et al. 2004, ApJS 152, 163).
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (y, x), float32
+
+    Returns
+    -------
+    Detections
+    """
+    usable = ivar > 0
+    if not usable.any():  # also an exposure without pixels
+        return _nothing(ivar.shape)
+    sky = sep.Background(flux, mask=~usable, bw=_CORE_MESH, bh=_CORE_MESH)
+    sharp = flux - sky.back(dtype="f4")
+    return _extract(sharp, _CORE_SIGMA, err=sky.globalrms or 1.0, mask=~usable)
+
+
+def add_cores(found, cores):
+    """Add the cores that a detection missed, on or off the light of its sources.
+
+    Parameters
+    ----------
+    found, cores : Detections
+        Of `extract` and of `extract_cores`.
+
+    Returns
+    -------
+    Detections
+        Those of `found`, then those of `cores` that are not the brightest of their source.
+    centre : ndarray, (n, 2)
+        Barycentre ``(x, y)`` of each source's core [pixel]; NaN where it has none.
+    """
+    host = found.segments[cores.objects["ycpeak"], cores.objects["xcpeak"]]
+    order = np.lexsort((-cores.objects["cflux"], host))
+    _, first = np.unique(host[order], return_index=True)
+    own = np.zeros(len(host), bool)
+    own[order[first]] = True
+    own &= host > 0
+    extra = np.flatnonzero(~own)
+    position = np.column_stack([cores.objects["x"], cores.objects["y"]])
+    centre = np.full((len(found.objects), 2), np.nan)
+    centre[host[own] - 1] = position[own]
+    number = np.zeros(len(host) + 1, "i4")
+    number[extra + 1] = len(found.objects) + 1 + np.arange(len(extra))
+    y, x = np.nonzero(cores.segments)
+    new = number[cores.segments[y, x]]
+    found.segments[y[new > 0], x[new > 0]] = new[new > 0]
+    objects = np.concatenate([found.objects, cores.objects[extra]])
+    return Detections(objects, found.segments), np.concatenate([centre, position[extra]])
+
+
+def _nothing(shape):
+    return Detections(sep.extract(np.zeros((1, 1)), 1.0)[:0], np.zeros(shape, "i4"))
 
 
 def _extract(flux, threshold, **options):
@@ -76,7 +165,7 @@ def _extract(flux, threshold, **options):
     for size in _PIXEL_STACKS:
         sep.set_extract_pixstack(size)
         try:
-            return sep.extract(flux, threshold, **options)
+            return Detections(*sep.extract(flux, threshold, segmentation_map=True, **options))
         except Exception as error:  # sep raises no finer class
             if "buffer" not in str(error):
                 raise ValueError(

@@ -18,11 +18,11 @@ class Flag(IntFlag):
 
 MEANING = {
     Flag.EDGE: "The source's footprint touches the edge of the image",
-    Flag.MASKED: "More than 5 % of the footprint's pixels carry no information",
+    Flag.MASKED: "More than 5 % of the source's aperture carries no information",
     Flag.SATURATED: "A pixel of the footprint is saturated",
     Flag.POINT_LIKE: "The source is not resolved: as small as the PSF",
     Flag.BLENDED: "The detection was split from, or its footprint touches, another source",
-    Flag.STAMP_CLIPPED: "The source is larger than its stamp; the networks saw only part of it",
+    Flag.STAMP_CLIPPED: "The source's aperture leaves its stamp; the networks saw only part of it",
     Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",
-    Flag.KRON_FAILED: "No Kron aperture could be measured; flux_auto is the isophotal flux",
+    Flag.KRON_FAILED: "No Kron radius could be measured; flux_auto is in the smallest aperture",
 }

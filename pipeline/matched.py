@@ -81,9 +81,9 @@ def noise_correlation(flux, ivar, kernel):
     for y, x in _block_corners(flux.shape):
         block = np.s_[y : y + _BLOCK, x : x + _BLOCK]
         usable = ivar[block] > 0
-        if usable.mean() > 0.5:
+        if usable.sum() > 0.5 * usable.size:
             snr = matched_snr(flux[block], ivar[block], kernel)[usable]
-            scatters.append(_lower_scatter(snr))
+            scatters.append(_lower_scatter(snr[::3]))
     return max(1.0, float(np.median(scatters))) if scatters else 1.0
 
 
@@ -97,6 +97,8 @@ def _lower_scatter(values):
     """Measure the standard deviation on the values below the mode, where sources do not reach."""
     low, centre = np.percentile(values, [0, 50])
     for _ in range(5):  # the median of what is not clipped approaches the sky's mode
+        if centre == low:
+            return 0.0
         scatter = centre - np.percentile(values[values < centre], 100 * 0.3173)
         low, high = centre - 5 * scatter, centre + 2.5 * scatter
         centre = np.median(values[(values > low) & (values < high)])

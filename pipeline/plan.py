@@ -48,8 +48,13 @@ def files(tile):
     list of str
         Sorted, each once.  A missing file is for ingest to judge, not for Snakemake.
     """
-    named = (*tile.image.values(), *tile.weight.values(), *tile.mask.values())
-    return sorted(path for path in set(map(_file, named)) if os.path.isfile(path))
+    return [path for path in named(tile) if os.path.isfile(path)]
+
+
+def named(tile):
+    """Files of a tile's images, weights and masks, whether they exist or not; sorted, each once."""
+    places = (*tile.image.values(), *tile.weight.values(), *tile.mask.values())
+    return sorted(set(map(_file, places)))
 
 
 def megabytes(tile):

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
 DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
-_THRESHOLD = 10.0
+_STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
+_WIDEST_KERNEL = 12.0  # to either side [pixel]
 _LOCUS = 1.12  # largest over smallest half-light radius of the stellar locus
 _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
 _NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
@@ -61,7 +62,7 @@ class Moffat(NamedTuple):
 
     def kernel(self):
         """Draw the PSF on the pixels that hold most of its signal; (size, size), float32."""
-        size = 2 * int(np.ceil(0.9 * self.fwhm)) + 1
+        size = 2 * int(np.ceil(min(0.9 * self.fwhm, _WIDEST_KERNEL))) + 1
         return self.stamps([0.0], [0.0], size)[0].astype("f4")
 
     def half_light_radius(self):
@@ -70,17 +71,20 @@ class Moffat(NamedTuple):
         return np.sqrt(self.fwhm**2 / 4 * growth + 0.3**2)
 
 
-def measure_psf(flux, ivar, saturation=np.inf):
+def measure_psf(flux, ivar, objects, saturation=np.inf):
     """Measure the PSF on the stars of an image.
 
     Stars are found as the narrow locus of smallest half-light radii among bright, round,
     isolated sources; one Moffat profile is fitted to all of them.  With fewer than five in the
-    locus, the smallest compact sources stand in; without any, `DEFAULT_FWHM`.  Both are logged.
+    locus, the smallest of all compact sources stand in; without any, `DEFAULT_FWHM`.  Both are
+    logged.
 
     Parameters
     ----------
     flux, ivar : ndarray, (y, x), float32
         Sky-subtracted image and its inverse variance.
+    objects : structured ndarray, (n,)
+        Sources well above the noise, as `sep.extract` gives them.
     saturation : float
         Flux at which a pixel saturates.
 
@@ -88,49 +92,54 @@ def measure_psf(flux, ivar, saturation=np.inf):
     -------
     Moffat
     """
-    found = _bright_sources(flux, ivar, 0.7 * saturation)
-    if not len(found["x"]):
+    compact = _compact(flux, ivar, objects, 0.7 * saturation)
+    bright = compact[(compact["snr"] > _STAR_SNR) & compact["isolated"]]
+    stars = _stellar_locus(bright)
+    if len(stars) < _STARS_AT_LEAST:
+        stars = compact[np.argsort(compact["r50"])][: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
+        log.warning("too few stars: the PSF is measured on the %d smallest sources", len(stars))
+    if not len(stars):
         log.warning("no source to measure the PSF on; FWHM %.1f pixel is assumed", DEFAULT_FWHM)
         return Moffat(DEFAULT_FWHM)
-    stars = _stellar_locus(found)
-    if len(stars) < _STARS_AT_LEAST:
-        stars = np.argsort(found["r50"])[: max(1, min(_STARS_AT_LEAST, len(found["x"]) // 4))]
-        log.warning("too few stars: the PSF is measured on the %d smallest sources", len(stars))
-    return _fit({name: column[stars] for name, column in found.items()}, flux, ivar)
+    return _fit(stars, flux, ivar)
 
 
-def _bright_sources(flux, ivar, brightest):
-    """List round, isolated, well-exposed sources: x, y, r50, flux, snr; each (n,)."""
-    mask = ivar == 0
-    error = np.divide(1, np.sqrt(ivar), where=~mask, out=np.ones_like(ivar))
-    objects = sep.extract(flux, _THRESHOLD, err=error, mask=mask, filter_type="conv")
+def _compact(flux, ivar, objects, brightest):
+    """Round, well-exposed sources on good pixels: x, y, r50, snr, isolated; structured, (m,)."""
     height, width = flux.shape
-    inside = (objects["xmin"] > 4) & (objects["ymin"] > 4)
-    inside &= (objects["xmax"] < width - 5) & (objects["ymax"] < height - 5)
-    good = inside & (objects["flag"] == 0) & (objects["a"] < 1.5 * objects["b"])
+    good = (objects["xmin"] > 4) & (objects["ymin"] > 4) & (objects["a"] < 1.6 * objects["b"])
+    good &= (objects["xmax"] < width - 5) & (objects["ymax"] < height - 5)
     objects = objects[good & (objects["peak"] < brightest)]
-    objects = objects[np.argsort(-objects["flux"])[:2000]]
+    objects = objects[np.argsort(-objects["flux"], kind="stable")[:_LOOKED_AT]]
+    names = [("x", "f8"), ("y", "f8"), ("r50", "f8"), ("snr", "f8"), ("isolated", bool)]
+    compact = np.zeros(len(objects), names)
+    if not len(objects):
+        return compact
+    mask = ivar == 0
     x, y, reach = objects["x"], objects["y"], 5 * objects["a"] + 2
-    total, noise, _ = sep.sum_circle(flux, x, y, reach, err=error, mask=mask, subpix=1)
-    masked, _, _ = sep.sum_circle(mask.astype("f4"), x, y, reach, subpix=1)
-    r50, _ = sep.flux_radius(flux, x, y, reach, 0.5, mask=mask, subpix=5)
-    x, y, failed = sep.winpos(flux, x, y, np.maximum(r50, 0.5) * 0.85, mask=mask)
+    total, _, aperture = sep.sum_circle(flux, x, y, reach, mask=mask, subpix=1)
+    radius, _ = sep.flux_radius(flux, x, y, reach, 0.5, mask=mask, subpix=5)
+    x, y, failed = sep.winpos(flux, x, y, np.maximum(radius, 0.5) * 0.85, mask=mask)
+    precision = ivar[objects["ypeak"], objects["xpeak"]]
+    compact["x"], compact["y"], compact["r50"] = x, y, radius
+    compact["snr"] = total * np.sqrt(precision / (np.pi * reach**2))
+    compact["isolated"] = objects["flag"] == 0
     sharp = objects["peak"] > 0.7 * total  # a cosmic ray or a hot pixel
-    good = (masked == 0) & (failed == 0) & ~sharp & (total > 20 * noise) & (r50 > 0)
-    columns = {"x": x, "y": y, "r50": r50, "flux": total, "snr": total / noise}
-    return {name: column[good] for name, column in columns.items()}
+    good = (aperture & sep.APER_HASMASKED == 0) & (failed == 0) & (radius > 0)
+    return compact[good & ~sharp & (compact["snr"] > _LEAST_SNR)]
 
 
-def _stellar_locus(found):
-    """Rows of the densest range of half-light radii; of comparable ones, the smallest."""
-    r50 = found["r50"]
-    order = np.argsort(r50)
-    end = np.searchsorted(r50[order], r50[order] * _LOCUS, "right")
-    count = end - np.arange(len(order))
+def _stellar_locus(compact):
+    """Those in the densest range of half-light radii; of comparable ranges, the smallest."""
+    ordered = compact[np.argsort(compact["r50"])]
+    if not len(ordered):
+        return ordered
+    end = np.searchsorted(ordered["r50"], ordered["r50"] * _LOCUS, "right")
+    count = end - np.arange(len(ordered))
     start = np.argmax(count >= 0.6 * count.max())
     start += np.argmax(count[start : end[start]])
-    members = order[start : end[start]]
-    return members[np.argsort(-found["snr"][members])][:_STARS_AT_MOST]
+    members = ordered[start : end[start]]
+    return members[np.argsort(-members["snr"])][:_STARS_AT_MOST]
 
 
 def _fit(stars, flux, ivar):

@@ -1,5 +1,6 @@
 """The commands of the training side: read, compute, write.  Nothing is decided here."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from pipeline import io
 
 KINDS = "blends", "lenses"
 SPLITS = "train", "validation", "test"
+BUILDS_ON = {"punet": ("unet",), "photometry": ("unet",)}
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
-    """Draw a shard of a training set: ``cutouts.fits``, ``truth.fits``, ``light.fits`` of blends."""
+    """Draw a shard of a set: ``cutouts.fits``, ``truth.fits`` and, of blends, ``light.fits``."""
     settings = config.scenes
     rng = np.random.default_rng((settings.seed, KINDS.index(kind), SPLITS.index(split), shard))
     total = getattr(settings, kind) * (1 if split == "train" else settings.held_out)
@@ -28,3 +30,84 @@ def scenes(config, folder, *, kind: str, split: str, shard: int):
         cutouts, truth = draw_lenses(n, settings.size, rng)
     io.write_cutouts(folder / "cutouts.fits", cutouts)
     io.write_table(folder / "truth.fits", truth)
+
+
+def train(config, scenes_folder, home, work, *, network: str):
+    """Train a network, export it and calibrate it; `work` keeps checkpoints and logs."""
+    import keras
+
+    from pipeline.models import NETWORKS, engine, fit
+
+    module, settings = NETWORKS[network], getattr(config.train, network)
+    keras.utils.set_random_seed(settings.seed)
+    others = _networks(config, network, home.parent)
+    stamps, wanted, _ = _learn_from(module, scenes_folder / "train", others)
+    held_out, truth, table = _learn_from(module, scenes_folder / "validation", others)
+    start = time.monotonic()
+    model = module.build(stamps.shape[1:], settings, others)
+    fit.fit(model, (stamps, wanted), (held_out, truth), settings, work)
+    card = fit.card(settings, config.scenes, len(stamps), time.monotonic() - start, model)
+    fit.export(model, module.graphs(model), home)
+    io.write_json(home / "card.json", card)
+    trained = engine.load(home.parent, network, config.apply)
+    io.write_json(home / "card.json", card | module.calibrate(trained, held_out, table))
+
+
+def score(config, scenes_folder, home, scores, *, network: str):
+    """Score a network on the test set."""
+    from pipeline.models import NETWORKS, engine
+
+    module = NETWORKS[network]
+    cutouts, truth, light = _read_set(scenes_folder / "test", module.KIND)
+    stamps = module.inputs(cutouts, _networks(config, network, home.parent))
+    trained = engine.load(home.parent, network, config.apply)
+    io.write_json(scores, module.score(trained, stamps, truth, light))
+
+
+def ship(config, networks, scores, weights):
+    """Put trained networks, their scores written into their model cards, where they ship from."""
+    import shutil
+
+    for home in sorted(path for path in networks.iterdir() if (path / "card.json").exists()):
+        shutil.copytree(home, weights / home.name, dirs_exist_ok=True)
+        card = io.read_json(home / "card.json")
+        card["scores"] = io.read_json(scores / f"{home.name}.json")
+        io.write_json(weights / home.name / "card.json", card)
+
+
+def _networks(config, name, folder):
+    """Trained networks that `name` builds on."""
+    from pipeline.models import engine
+
+    settings = config.apply.model_copy(update={"engine": "tensorflow", "batch_size": 64})
+    return {other: engine.load(folder, other, settings) for other in BUILDS_ON.get(name, ())}
+
+
+def _learn_from(module, folder, networks):
+    """Stamps, what is wanted of them, and the truth table, of all shards in `folder`."""
+    cutouts, truth, light = _read_set(folder, module.KIND)
+    stamps = module.inputs(cutouts, networks)
+    return stamps, module.target(stamps, truth, light), truth
+
+
+def _read_set(folder, kind):
+    """Read cutouts, truth and light (None where there is none) of all shards, joined."""
+    from astropy.table import vstack
+
+    shards = sorted(path for path in Path(folder).iterdir() if path.is_dir())
+    cutouts = _join([io.read_cutouts(shard / "cutouts.fits") for shard in shards])
+    truth = vstack([io.read_table(shard / "truth.fits") for shard in shards], metadata_conflicts="silent")
+    light = None
+    if kind == "blends":
+        light = np.concatenate([io.read_light(shard / "light.fits") for shard in shards])
+    return cutouts, truth, light
+
+
+def _join(parts):
+    """Make one set of cutouts of several, numbered anew."""
+    from dataclasses import replace
+
+    flux, ivar, corner = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("flux", "ivar", "corner")
+    )
+    return replace(parts[0], flux=flux, ivar=ivar, corner=corner, id=np.arange(len(flux)))

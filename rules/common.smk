@@ -25,7 +25,7 @@ def made_by(stage, *products):
 
 def every(stage, *products):
     """Files of a stage for the whole survey."""
-    return expand(made_by(stage, *products), batch=BATCHES) if BATCHES else no_tiles
+    return expand(made_by(stage, *products), batch=BATCHES)
 
 
 def no_tiles(wildcards):
@@ -127,6 +127,20 @@ def scenes_folder(wildcards):
     """Folder of the training scenes of a network."""
     kind = "lenses" if wildcards.network == "lens" else "blends"
     return f"results/{settings.name}/training/{kind}"
+
+
+def training_code(command):
+    """Digest of the source that trains or scores a network."""
+    return lambda wildcards: digest.code(command, f"models.{wildcards.network}")
+
+
+def training_folder(wildcards):
+    """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
+    config, code = section("scenes", train={wildcards.network}), training_code("train")(
+        wildcards
+    )
+    made_with = digest.text(config, code)
+    return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 
 
 def networks_below(wildcards):

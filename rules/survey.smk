@@ -141,8 +141,7 @@ rule uncertainty:
 rule photometry:
     input:
         made_by("cut", "cutouts.fits"),
-        made_by("segment", "shares.fits", "deblended.fits"),
-        made_by("uncertainty", "draws.fits"),
+        made_by("segment", "shares.fits"),
     output:
         made_by("photometry", "photometry.fits"),
     log:
@@ -241,8 +240,29 @@ rule merge:
         "arclet merge --config {params.config:q} {input.tiles} {output} &> {log}"
 
 
+rule provenance:
+    input:
+        every("ingest", "exposure.fits"),
+    output:
+        "<results>/provenance.json",
+    log:
+        "<logs>/provenance.log",
+    resources:
+        mem_mb=memory(600),
+        runtime=minutes(1, per_mb=0.0002),
+    params:
+        config=settings.model_dump_json(exclude={"survey", "scenes", "train"}),
+        code=made_with("provenance"),
+        weights=lambda wildcards: [
+            digest.weights(network, settings.networks) for network in NETWORKS
+        ],
+    shell:
+        "arclet provenance --config - {output} <<< {params.config:q} &> {log}"
+
+
 rule verdict:
     input:
+        "<results>/provenance.json",
         rejected="<results>/rejected.csv",
     output:
         "<results>/verdict.txt",

@@ -18,7 +18,7 @@ rule train:
 
 rule score:
     input:
-        "<results>/training/scores.json",
+        expand("<results>/training/scores/{network}.json", network=NETWORKS),
 
 
 rule scenes:
@@ -33,7 +33,9 @@ rule scenes:
         mem_mb=growing(3000),
         runtime=growing(120),
     params:
-        config=section("scenes"),
+        config=lambda wildcards: section(
+            scenes={wildcards.kind, "held_out", "shards", "size", "seed"}
+        ),
         code=made_with("scenes"),
         folder=subpath(output[0], parent=True),
     shell:
@@ -56,13 +58,14 @@ rule train_network:
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
-        config=lambda wildcards: section(train={wildcards.network}),
-        code=lambda wildcards: digest.code("train", f"models.{wildcards.network}"),
+        config=lambda wildcards: section("scenes", train={wildcards.network}),
+        code=training_code("train"),
         scenes=scenes_folder,
         folder=subpath(output[0], parent=True),
+        work=training_folder,
     shell:
         "arclet train --config {params.config:q} --network {wildcards.network} "
-        "{params.scenes} {params.folder} &> {log}"
+        "{params.scenes} {params.folder} {params.work} &> {log}"
 
 
 rule score_network:
@@ -79,7 +82,7 @@ rule score_network:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        code=lambda wildcards: digest.code("score", f"models.{wildcards.network}"),
+        code=training_code("score"),
         scenes=scenes_folder,
         folder=subpath(input[0], parent=True),
     shell:
@@ -89,11 +92,12 @@ rule score_network:
 
 rule ship:
     input:
-        expand("<results>/training/scores/{network}.json", network=NETWORKS),
+        rules.score.input,
     log:
         "<logs>/ship.log",
     params:
         networks=f"results/{settings.name}/networks",
+        scores=subpath(input[0], parent=True),
         weights=digest.SHIPPED,
     shell:
-        "rm -rf {params.weights} && cp -r {params.networks} {params.weights} &> {log}"
+        "arclet ship {params.networks} {params.scores} {params.weights:q} &> {log}"

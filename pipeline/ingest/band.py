@@ -139,7 +139,7 @@ def _check_shape(other, image):
 def _noise(flux, weight, bad, settings, name):
     """Subtract the sky from `flux` in place; give inverse variance (y, x), sky and notes."""
     sky = fit_sky(flux, bad, settings.sky_mesh)
-    if not sky.rms > 0:
+    if not sky.rms > 0 and (weight is None or settings.weight_is == "exposure"):
         raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
     if settings.fit_sky:
         sky.subtract_from(flux)
@@ -149,7 +149,7 @@ def _noise(flux, weight, bad, settings, name):
     else:
         ivar, claimed = weight, typical(weight) ** -0.5
         if settings.weight_is == "exposure":
-            ivar *= (claimed / sky.rms) ** 2
+            ivar *= _normalisation(sky, weight)
         elif not 1 / NOISE_FACTOR < sky.rms / claimed < NOISE_FACTOR:
             notes = (
                 f"{name}: the weight says a noise of {claimed:.3g} a pixel but {sky.rms:.3g} "
@@ -158,6 +158,15 @@ def _noise(flux, weight, bad, settings, name):
     flux[bad] = 0
     ivar[bad] = 0
     return ivar, sky, notes
+
+
+def _normalisation(sky, weight):
+    """Inverse variance of a unit of relative weight: the median over the image."""
+    measured = sky.ivar()
+    with np.errstate(divide="ignore", over="ignore"):
+        ratio = np.divide(measured, weight, out=measured)
+    ratio[weight <= 0] = 0
+    return np.float32(typical(ratio))
 
 
 def _gain(image, settings, band, scale, noise):

@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.utils.exceptions import AstropyWarning
 
 from pipeline.data import FLUX_UNIT
-from pipeline.ingest.fitsfile import InputError
+from pipeline.ingest.fitsfile import InputError, as_number
 
 AB_OF_NJY = 31.4  # AB magnitude of 1 nJy (Oke & Gunn 1983)
 ZERO_POINTS = (
@@ -65,8 +65,9 @@ def flux_scale(image, setting, pixel_scale):
     Without a setting the image's header is asked before the file's first one, and each for a
     physical BUNIT; for a zero point keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch
     et al. 2018); for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408``
-    (Bohlin et al. 2011; per second, so that EXPTIME enters where BUNIT is no rate); and for the
-    Legacy Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
+    (Bohlin et al. 2011; per second, so that EXPTIME enters where BUNIT is no rate); for FPA.ZP,
+    also per second (Pan-STARRS, Waters et al. 2020); and for the Legacy Surveys' marks, whose
+    unit is the nanomaggy (AB 22.5; Dey et al. 2019).
     """
     if setting is not None:
         zero_point, source = _number(image, setting, "ingest.zero_point")
@@ -118,6 +119,9 @@ def _zero_point(header):
     if density and pivot and density > 0 and pivot > 0:
         zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
         return zero_point + _exposure_term(header), "PHOTFLAM"
+    per_second, seconds = as_number(header.get("FPA.ZP")), as_number(header.get("EXPTIME"))
+    if per_second is not None and seconds and seconds > 0:
+        return per_second + 2.5 * math.log10(seconds), "FPA.ZP"
     survey = str(header.get("SURVEY", "")).lower().replace(" ", "")
     if survey.startswith(LEGACY) and "BRICK" in header:
         return 22.5, "SURVEY (Legacy Surveys)"
@@ -181,8 +185,8 @@ def _parse(text):
 def gain(image, setting, scale, has_weight):
     """Find the electrons of one flux unit, 0 if unknown, and a note.
 
-    The header's word (GAIN, EGAIN; or a BUNIT of electrons) is taken only without a weight map,
-    which may hold the sources' Poisson noise already.
+    The header's word (a BUNIT of electrons, else GAIN or EGAIN) is taken only without a weight
+    map, which may hold the sources' Poisson noise already.
     """
     if setting is not None:
         value, _ = _number(image, setting, "ingest.gain")
@@ -191,10 +195,22 @@ def gain(image, setting, scale, has_weight):
         return value / scale, ()
     if has_weight:
         return 0.0, ()
-    value, keyword = _first(image, ("GAIN", "EGAIN"))
+    value, keyword = _electrons(image)
+    if value is None:
+        value, keyword = _first(image, ("GAIN", "EGAIN"))
     if value is None:
         return 0.0, ()
     return value / scale, (f"{image.name}: gain {value:g} electrons per count from {keyword}",)
+
+
+def _electrons(image):
+    """Electrons of a count where BUNIT is electrons, or electrons a second; else two Nones."""
+    for header in (image.header, image.primary):
+        if re.match(r"(electrons?|e-)(?![a-z])", str(header.get("BUNIT", "")).strip().lower()):
+            is_sum = _plain_unit(header) == "ct"
+            value = 1.0 if is_sum else _first(image, ("EXPTIME",))[0]
+            return value, "BUNIT" if is_sum else "BUNIT and EXPTIME"
+    return None, None
 
 
 def saturation(image, setting):
@@ -230,12 +246,3 @@ def _number(image, setting, name):
         f"{image.name}: {name} names the keyword {setting}, which is {found!r}; "
         "name another, or give the number"
     )
-
-
-def as_number(value):
-    """Make a header's value a finite float, or None."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and not isinstance(value, bool) else None

@@ -1,11 +1,12 @@
 """Open one image of somebody else's FITS file, or say what is wrong with the file."""
 
+import math
 import re
 import struct
 import warnings
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,20 @@ from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS, WcsError
 
+from pipeline.ingest.coordinates import celestial
+
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
-    *(OverflowError, MemoryError, struct.error, zlib.error, fits.VerifyError, CfitsioException),
+    *(
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+        RuntimeWarning,
+        struct.error,
+        zlib.error,
+        fits.VerifyError,
+        CfitsioException,
+    ),
 )
 LARGEST = 2**32  # pixels: more is a damaged header, not an image
 
@@ -70,7 +82,29 @@ def read_image(where, index=None, n_bands=1):
     InputError
         If there is no such image, or it cannot be read.
     """
-    return _read(where, _as_float, index, n_bands)
+    image = _read(where, _as_float, index, n_bands)
+    softening, offset = (as_number(image.header.get(k)) for k in ("BSOFTEN", "BOFFSET"))
+    if not softening or offset is None:
+        return image
+    _undo_asinh(image.data, softening, offset)
+    return replace(image, notes=(*image.notes, f"{image.name}: asinh scaling (BSOFTEN) undone"))
+
+
+def _undo_asinh(data, softening, offset):
+    """Make values linear that Pan-STARRS stores as asinh magnitudes (Waters et al. 2020)."""
+    data *= 0.4 * math.log(10)
+    np.sinh(data, out=data)
+    data *= 2 * softening
+    data += offset
+
+
+def as_number(value):
+    """Make a header's value a finite float, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
 def read_bits(where, index=None, n_bands=1):
@@ -97,14 +131,15 @@ def _read(where, convert, index, n_bands):
     path, wanted = split_name(where)
     if not path.is_file():
         raise InputError(f"{path}: no such file (looked in {Path.cwd()}); correct the path")
-    with _reading(path) as notes, fits.open(path, uint=convert is _as_bits) as hdus:
+    is_mask = convert is _as_bits
+    with path.open("rb") as file, _reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
         number, hdu = _find(hdus, wanted, path, notes)
         name = f"{path}[{hdu.name or number}]"
         _check_whole(hdu, path, name)
         header, primary = hdu.header.copy(), hdus[0].header.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             data = convert(_plane(hdu, name, index, n_bands))
-        wcs = _celestial(header, hdus, name) if convert is _as_float else None
+        wcs = _coordinates(header, hdus, name, notes) if convert is _as_float else None
     return Image(name, data, header, primary, wcs, tuple(f"{name}: {note}" for note in notes))
 
 
@@ -117,29 +152,37 @@ def _reading(path):
         try:
             yield notes
         except InputError as error:
-            raise InputError(f"{error}{_said(caught)}") from error
+            raise InputError(f"{error}{_said(caught, str(error))}") from error
         except UNREADABLE as error:
             reason = _one_line(error) or type(error).__name__
             remedy = "is it FITS, and was it copied whole?"
             raise InputError(
-                f"{path}: cannot be read ({reason}){_said(caught)}; {remedy}"
+                f"{path}: cannot be read ({reason}){_said(caught, reason)}; {remedy}"
             ) from error
     for warning in caught:
         if not issubclass(warning.category, AstropyWarning):
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    notes += dict.fromkeys(_one_line(w.message) for w in caught if _is_astropy(w))
+    notes += _repairs(caught)
 
 
-def _is_astropy(warning):
-    return issubclass(warning.category, AstropyWarning)
+def _repairs(caught):
+    """Tell one of astropy's warnings of each category, and how many more there were."""
+    messages = {}
+    for warning in caught:
+        if issubclass(warning.category, AstropyWarning):
+            messages.setdefault(warning.category, {})[_one_line(warning.message)] = None
+    return [
+        first + (f" (and {len(more)} more like this)" if more else "")
+        for first, *more in messages.values()
+    ]
 
 
-def _said(caught):
-    """Repeat what astropy warned of, if it concerns the file as a whole."""
-    said = [_one_line(w.message) for w in caught if "truncated" in str(w.message).lower()]
-    return f" ({said[0]})" if said else ""
+def _said(caught, known):
+    """Repeat what astropy warned of, if it concerns the file as a whole and is not `known`."""
+    said = [_one_line(w.message) for w in caught if re.search("truncated|corrupt", str(w.message))]
+    return f" ({said[0]})" if said and "truncated" not in known else ""
 
 
 def _one_line(message, longest=200):
@@ -185,11 +228,9 @@ def _check_whole(hdu, path, name):
     """Refuse an HDU whose pixels end after the file does."""
     if np.prod(hdu.shape, dtype=float) > LARGEST:
         raise InputError(f"{name}: {_what(hdu)} pixels cannot be true; the header is damaged")
-    where = hdu.fileinfo()
     with path.open("rb") as file:
         is_plain = file.read(6) == b"SIMPLE"
-    size = path.stat().st_size
-    stored = where["datLoc"] + _stored_bytes(hdu)
+    size, stored = path.stat().st_size, hdu.fileinfo()["datLoc"] + _stored_bytes(hdu)
     if is_plain and size < stored:
         raise InputError(
             f"{name}: truncated, {size} bytes of at least {stored}; copy the file again"
@@ -232,19 +273,13 @@ def _as_bits(raw):
     return np.array(raw, dtype=raw.dtype.newbyteorder("="), order="C").view(f"u{raw.itemsize}")
 
 
-def _celestial(header, hdus, name):
-    """Celestial coordinates of an image, checked where the image is; None if there are none."""
+def _coordinates(header, hdus, name, notes):
     try:
-        wcs = WCS(header, hdus, naxis=2)
-        if not wcs.has_celestial:
-            return None
-        centre = [(header["NAXIS1"] - 1) / 2], [(header["NAXIS2"] - 1) / 2]
-        position = wcs.all_pix2world(*centre, 0)
+        wcs, more = celestial(header, hdus)
     except (WcsError, *UNREADABLE) as error:
         raise InputError(
             f"{name}: the coordinates cannot be understood ({_one_line(error)}); "
             "repair the WCS keywords, or remove them and set ingest.pixel_scale"
         ) from error
-    if not np.isfinite(position).all():
-        raise InputError(f"{name}: the WCS gives no sky position for the image's centre; repair it")
+    notes += more
     return wcs

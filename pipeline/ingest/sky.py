@@ -10,7 +10,9 @@ CLIPPED = 0.98455  # sigma of a unit Gaussian clipped again and again at 3 of it
 SCALES = 1, 3, 9  # blocks over which light is averaged to find ever fainter wings
 LEAST_SHARE = 0.2  # of such a mean that must not be ignored
 N_SIGMA = 3.0
+SMALLEST = 16  # side of an image in which sources are looked for [pixel]
 FEWEST = 64  # pixels that make a sky
+SAMPLE = 200_000  # pixels that tell a level and an rms well enough
 
 
 class Sky:
@@ -56,7 +58,7 @@ def fit_sky(flux, bad, mesh):
     Parameters
     ----------
     flux : ndarray, (y, x), float32
-        Finite everywhere.
+        Finite everywhere, 0 where it is bad.
     bad : ndarray, (y, x), bool
         Pixels that say nothing.
     mesh : int
@@ -82,6 +84,8 @@ def find_sources(flux, bad, mesh):
     simulated fields, one sky mesh without this eats 15 % of an exponential disc of half-light
     radius 80 pixels (mesh 128), with it less than 1 %.
     """
+    if min(flux.shape) < SMALLEST:
+        return np.zeros_like(bad)
     coarse, none = _blocks(flux, bad)
     source = np.zeros_like(none)
     for _ in range(2):
@@ -90,7 +94,10 @@ def find_sources(flux, bad, mesh):
         source = np.zeros_like(none)
         for scale in SCALES:
             source |= _bright(residual, none | source, scale)
-    rows, columns = (np.arange(n) // COARSE for n in flux.shape)
+    last = [n // COARSE - 1 for n in flux.shape]
+    rows, columns = (
+        np.minimum(np.arange(n) // COARSE, m) for n, m in zip(flux.shape, last, strict=True)
+    )
     return source[rows][:, columns]
 
 
@@ -107,22 +114,21 @@ def _bright(residual, ignored, scale):
 
 
 def _blocks(flux, bad):
-    """Mean of the good pixels of each block, and where there are too few."""
-    starts = [np.arange(0, n, COARSE) for n in flux.shape]
+    """Mean of the good pixels of each whole block, and where there are too few of them."""
+    rows, columns = (n // COARSE for n in flux.shape)
 
-    def total(image, dtype):
-        rows = np.add.reduceat(image, starts[0], axis=0, dtype=dtype)
-        return np.add.reduceat(rows, starts[1], axis=1)
+    def mean(image):
+        whole = image[: rows * COARSE, : columns * COARSE]
+        blocks = whole.reshape(rows, COARSE, columns, COARSE)
+        return blocks.mean(axis=3, dtype="f4").mean(axis=1)
 
-    good = total(~bad, "f4")
-    light = total(np.where(bad, np.float32(0), flux), "f4")
-    none = good < COARSE**2 / 2
-    none &= good < good.max()
-    return np.where(none, 0, light / np.maximum(good, 1)).astype("f4"), none
+    good = 1 - mean(bad)
+    none = good < min(0.5, good.max())
+    return np.where(none, 0, mean(flux) / np.maximum(good, COARSE**-2)), none
 
 
 def _constant(pixels):
-    """Level and clipped rms of all pixels at once, from at most a million of them."""
-    sample = pixels[:: max(1, pixels.size // 1_000_000)]
+    """Level and clipped rms of all pixels at once, from a sample of them."""
+    sample = pixels[:: max(1, pixels.size // SAMPLE)]
     _, level, rms = sigma_clipped_stats(sample.astype("f8"), sigma=3)
     return float(level), float(rms)

@@ -2,16 +2,20 @@
 
 Every module here that `NETWORKS` names answers one question about a stamp, with the same functions:
 
-``build(shape, settings)``
+``build(shape, settings, networks)``
     a compiled, untrained model; its first layer brings flux and ivar to sky units;
-``inputs(cutouts, networks)``, ``target(cutouts, truth, light)``
-    what the model sees, and what it should say of it;
+``inputs(cutouts, networks)``, ``target(stamps, truth, light)``
+    what the model sees (``stamps``), and what it should say of it;
 ``graphs(model)``
     the parts of the model that inference runs, by name;
+``calibrate(network, stamps, truth)``
+    what validation stamps add to the model card;
 ``apply(network, cutouts, ...)``
     what the trained network says, with one row or one map a stamp;
-``score(network, cutouts, truth, light)``
+``score(network, stamps, truth, light)``
     how well it does, as a mapping of numbers.
+
+Networks that build on others find these in ``networks``, by name.
 """
 
 import keras

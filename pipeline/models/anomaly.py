@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 from keras import ops
 
+from pipeline.models import metrics
 from pipeline.models.layers import SkyUnits, conv
 from pipeline.models.stamps import one_band
 
@@ -71,7 +72,7 @@ def _decoder(shape, filters):
     return keras.Model(latent, keras.layers.Conv2D(1, 3, padding="same")(x), name="decoder")
 
 
-def build(shape, settings):
+def build(shape, settings, networks=None):
     """Build an autoencoder that answers with its latent vector and its chi-square."""
     model = Autoencoder(shape, settings.filters)
     model.compile()
@@ -83,7 +84,7 @@ def inputs(cutouts, networks=None):
     return one_band(cutouts, cutouts.reference)
 
 
-def target(cutouts, truth, light=None):
+def target(stamps, truth, light=None):
     """Nothing: the stamp is its own target."""
 
 
@@ -104,7 +105,7 @@ def calibrate(network, stamps, truth):
     distance = _distance(latent, calibration)
     calibration["distance"] = np.quantile(distance, share).tolist()
     calibration["log_chi2"] = np.quantile(log_chi2, share).tolist()
-    return calibration
+    return {"calibration": calibration}
 
 
 def apply(network, cutouts):
@@ -113,12 +114,17 @@ def apply(network, cutouts):
     ``anomaly`` is the larger of the percentiles, among the training set, of latent distance and
     of reconstruction chi-square: 0.99 says that 1 in 100 known stamps is as strange in one of them.
     """
+    return Table({"id": cutouts.id, "anomaly": strangeness(network, inputs(cutouts))})
+
+
+def strangeness(network, stamps):
+    """As `apply`, of the network's own `inputs`; (n,)."""
     found = network.card["calibration"]
-    latent, log_chi2 = _split(network("main", inputs(cutouts)))
+    latent, log_chi2 = _split(network("main", stamps))
     share = np.linspace(0, 1, len(found["distance"]))
     far = np.interp(_distance(latent, found), found["distance"], share)
     poor = np.interp(log_chi2, found["log_chi2"], share)
-    return Table({"id": cutouts.id, "anomaly": np.maximum(far, poor)})
+    return np.maximum(far, poor)
 
 
 def _split(output):
@@ -130,26 +136,37 @@ def _distance(latent, calibration):
     return np.sqrt(np.einsum("ni,ij,nj->n", offset, np.array(calibration["precision"]), offset))
 
 
-def score(network, cutouts, truth, light=None):
-    """Share of ordinary stamps above 0.99, and of stamps with the noise or the flux scale wrong."""
-    strange = {
-        "ordinary": cutouts.flux,
-        "noise_doubled": cutouts.flux + _noise_like(cutouts),
-        "negative": -cutouts.flux,
-    }
-    return {
-        f"share_above_0.99_{name}": float(np.mean(_scored(network, cutouts, flux) > 0.99))
-        for name, flux in strange.items()
-    }
-
-
-def _noise_like(cutouts):
+def score(network, stamps, truth, light=None):
+    """Area under the ROC curve of spoilt stamps against ordinary ones, for each way to spoil."""
     rng = np.random.default_rng(0)
-    sigma = np.sqrt(1 / np.where(cutouts.ivar > 0, cutouts.ivar, np.inf))
-    return (np.sqrt(3) * sigma * rng.standard_normal(sigma.shape)).astype("f4")
+    ordinary = strangeness(network, stamps)
+    found = {"share_of_ordinary_above_0.99": float(np.mean(ordinary > 0.99))}
+    for name, spoil in SPOILT.items():
+        scores = np.concatenate([ordinary, strangeness(network, spoil(stamps.copy(), rng))])
+        found[f"auroc_{name}"] = metrics.roc_auc(scores, np.arange(len(scores)) >= len(ordinary))
+    return found
 
 
-def _scored(network, cutouts, flux):
-    from dataclasses import replace
+def _noise_doubled(stamps, rng):
+    usable = stamps[..., 1] > 0
+    sigma = np.sqrt(1 / np.where(usable, stamps[..., 1], np.inf))
+    stamps[..., 0] += np.sqrt(3) * sigma * rng.standard_normal(sigma.shape)
+    return stamps
 
-    return np.asarray(apply(network, replace(cutouts, flux=flux))["anomaly"])
+
+def _trail(stamps, rng):
+    """A straight bright line across the stamp."""
+    y, x = np.mgrid[: stamps.shape[1], : stamps.shape[2]] - stamps.shape[1] / 2
+    for stamp in stamps:
+        angle, offset = rng.uniform(0, np.pi), rng.uniform(-15, 15)
+        line = np.abs(x * np.sin(angle) - y * np.cos(angle) - offset) < 1.5
+        stamp[..., 0] += 20 * line / np.sqrt(stamp[..., 1].max())
+    return stamps
+
+
+def _negative(stamps, rng):
+    stamps[..., 0] *= -1
+    return stamps
+
+
+SPOILT = {"noise_doubled": _noise_doubled, "trail": _trail, "negative": _negative}

@@ -35,10 +35,14 @@ def conv(x, filters, size=3, strides=1):
 
 
 def residual(x, filters, strides=1):
-    """Add what two convolutions make of `x` to `x` (He et al. 2016, arXiv:1512.03385)."""
-    short = x
-    if strides != 1 or x.shape[-1] != filters:
-        short = keras.layers.Conv2D(filters, 1, strides, use_bias=False)(x)
+    """Add what two convolutions make of `x` to `x` (He et al. 2016, arXiv:1512.03385).
+
+    Strides pool the short cut before its 1x1 convolution, as He et al. (2019, arXiv:1812.01187)
+    do; a strided 1x1 convolution, besides, crashes the training in TensorFlow 2.21 on CPUs.
+    """
+    short = keras.layers.AveragePooling2D(strides)(x) if strides != 1 else x
+    if x.shape[-1] != filters:
+        short = keras.layers.Conv2D(filters, 1, use_bias=False)(short)
         short = keras.layers.BatchNormalization()(short)
     y = conv(x, filters, strides=strides)
     y = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
@@ -49,7 +53,8 @@ def residual(x, filters, strides=1):
 def contract_and_expand(x, filters):
     """Run a light U-Net (Ronneberger et al. 2015, arXiv:1505.04597); (n, y, x, filters[0]).
 
-    Two convolutions a scale on the way down, one on the way up, nearest-neighbour upsampling.
+    Two convolutions a scale on the way down, one on the way up; channels are reduced before the
+    nearest-neighbour upsampling, where that is cheap.
     """
     skips = []
     for n in filters[:-1]:
@@ -58,7 +63,7 @@ def contract_and_expand(x, filters):
         x = keras.layers.MaxPooling2D()(x)
     x = conv(conv(x, filters[-1]), filters[-1])
     for n, skip in zip(filters[-2::-1], reversed(skips), strict=True):
-        x = conv(keras.layers.UpSampling2D()(x), n)
+        x = keras.layers.UpSampling2D()(conv(x, n, size=1))
         x = conv(keras.layers.Concatenate()([skip, x]), n)
     return x
 

@@ -14,7 +14,7 @@ from pipeline.models.stamps import stack
 KIND = "lenses"
 
 
-def build(shape, settings):
+def build(shape, settings, networks=None):
     """Build an ensemble of residual networks: a stamp to one logit a member, (n, member)."""
     stamps = keras.Input(shape)
     x = SkyUnits()(stamps)
@@ -39,7 +39,7 @@ def mean_member_loss(truth, logits):
     return ops.mean(ops.softplus(logits) - truth * logits, axis=-1)
 
 
-def target(cutouts, truth, light=None):
+def target(stamps, truth, light=None):
     """1 for a lens, 0 for anything else; (n, 1)."""
     return np.asarray(truth["is_lens"], "f4")[:, None]
 
@@ -64,7 +64,8 @@ def calibrate(network, stamps, truth):
         return np.mean(np.logaddexp(0, z) - said * z)
 
     scale, shift = minimize(loss, [1.0, 0.0]).x
-    return {"scale": float(scale), "shift": float(shift), "prevalence": float(said.mean())}
+    found = {"scale": float(scale), "shift": float(shift), "prevalence": float(said.mean())}
+    return {"calibration": found}
 
 
 def apply(network, cutouts, settings):
@@ -90,10 +91,10 @@ def apply(network, cutouts, settings):
     return Table({"id": cutouts.id, "p_lens": p_lens, "p_lens_std": members.std(1)})
 
 
-def score(network, cutouts, truth, light=None):
+def score(network, stamps, truth, light=None):
     """Area under the ROC curve, recall at low false-positive rates, calibration error."""
     found = network.card["calibration"]
-    logits = network("main", stack(cutouts)).mean(1)
+    logits = network("main", stamps).mean(1)
     p_lens = expit(found["scale"] * logits + found["shift"])
     is_lens = np.asarray(truth["is_lens"], bool)
     clear = is_lens & (np.asarray(truth["arc_snr"]) > 20) & (np.asarray(truth["theta_e"]) > 0.8)

@@ -20,7 +20,7 @@ LEAST_SNR = 2.0
 SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
 
 
-def build(shape, settings):
+def build(shape, settings, networks=None):
     """Build the network: stamp, maps and collected flux to a mixture, (n, 3 * N_COMPONENTS)."""
     stamps = keras.Input(shape)
     seen = SkyUnits()(stamps[..., :2])
@@ -45,7 +45,7 @@ def inputs(cutouts, networks):
     return _with_maps(cutouts, cutouts.reference, maps["TARGET"], maps["SHARE"])
 
 
-def target(cutouts, truth, light, stamps):
+def target(stamps, truth, light):
     """Logarithm of true over collected flux; (n, 1)."""
     return np.log(np.asarray(truth["flux"]) / collect(stamps))[:, None].astype("f4")
 
@@ -76,7 +76,7 @@ def calibrate(network, stamps, truth):
     value = np.log(np.asarray(truth["flux"]) / collect(stamps))
     low, middle, high = (quantile(mixture, s) for s in SHARES.values())
     pull = (value - middle) / np.where(value > middle, high - middle, middle - low)
-    return {"widen": float(np.quantile(np.abs(pull), 0.68))}
+    return {"calibration": {"widen": float(np.quantile(np.abs(pull), 0.68))}}
 
 
 def apply(network, cutouts, mask, share):
@@ -117,9 +117,9 @@ def _with_maps(cutouts, band, mask, share):
     return np.concatenate([one_band(cutouts, band), mask[..., None], share[..., None]], axis=-1)
 
 
-def score(network, cutouts, truth, light, networks):
+def score(network, stamps, truth, light):
     """Errors of the median in magnitudes, and how often the 68 % interval holds the truth."""
-    low, middle, high = _percentiles(network, inputs(cutouts, networks))
+    low, middle, high = _percentiles(network, stamps)
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
     dm = -2.5 * np.log10(middle / flux)[bright]
     return {

@@ -13,7 +13,7 @@ from keras import ops
 
 from pipeline.models import metrics, unet
 from pipeline.models.layers import SkyUnits, encode
-from pipeline.models.unet import KIND, inputs, target  # noqa: F401
+from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 
 LATENT = 8
 WIDTH = 32
@@ -177,11 +177,11 @@ def draw(network, stamps, n_draws, rng):
         yield network("head", features + bias[:, None, None, :])
 
 
-def score(network, cutouts, truth, light):
+def score(network, stamps, truth, light):
     """Intersection over union of the mean map, calibration and use of the spread, diversity."""
     rng = np.random.default_rng(0)
-    wanted = target(cutouts, truth, light)[..., 0] > 0
-    draws = np.stack([maps[..., 0] for maps in draw(network, inputs(cutouts), 16, rng)])
+    wanted = light[..., 0] > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None]
+    draws = np.stack([maps[..., 0] for maps in draw(network, stamps, 16, rng)])
     mean, spread = draws.mean(0), draws.std(0)
     wrong = (mean > 0.5) != wanted
     union = wanted | (mean > 0.1)

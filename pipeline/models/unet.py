@@ -13,7 +13,7 @@ MAPS = "TARGET", "NEIGHBOUR", "SHARE"
 THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (2020), sect. 3.2
 
 
-def build(shape, settings):
+def build(shape, settings, networks=None):
     """Build a U-Net: a stamp to `MAPS`, (n, y, x, 3)."""
     stamps = keras.Input(shape)
     features = contract_and_expand(SkyUnits()(stamps), settings.filters)
@@ -43,7 +43,7 @@ def map_loss(truth, maps):
     return masks + 0.5 * share
 
 
-def target(cutouts, truth, light):
+def target(stamps, truth, light):
     """Maps of the truth, and the weight of each pixel's share; (n, y, x, 4), float16.
 
     The masks are where noiseless light exceeds `THRESHOLD` times the sky's noise; they may
@@ -71,6 +71,11 @@ def graphs(model):
     return {"main": model}
 
 
+def calibrate(network, stamps, truth):
+    """Nothing is calibrated."""
+    return {}
+
+
 def apply(network, cutouts):
     """Say whose light every pixel is.
 
@@ -85,14 +90,19 @@ def apply(network, cutouts):
         ``TARGET`` and ``NEIGHBOUR``, the probability that a pixel is the central source's and
         that it is another's, which may both be; ``SHARE``, the target's fraction of the light.
     """
-    maps = network("main", inputs(cutouts))
+    return maps_of(network, inputs(cutouts))
+
+
+def maps_of(network, stamps):
+    """As `apply`, of the network's own `inputs`."""
+    maps = network("main", stamps)
     return {name: maps[..., i] for i, name in enumerate(MAPS)}
 
 
-def score(network, cutouts, truth, light):
+def score(network, stamps, truth, light):
     """Intersection over union of the masks; error of the shared-out light of stamps of S/N > 10."""
-    wanted = target(cutouts, truth, light)
-    found = apply(network, cutouts)
+    wanted = target(stamps, truth, light)
+    found = maps_of(network, stamps)
     total = light.sum(-1)
     ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
     good = np.asarray(truth["snr"]) > 10

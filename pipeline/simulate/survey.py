@@ -5,20 +5,21 @@ from typing import NamedTuple
 import galsim
 import numpy as np
 from astropy.table import Column, Table
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS
 from scipy.ndimage import minimum_filter
 
 from pipeline.simulate import camera
 from pipeline.simulate.arcs import draw_arcs, draw_lens, draw_source
 from pipeline.simulate.blends import effective_pixels
 from pipeline.simulate.galaxies import LOOSE, STAR, Galaxy, draw_early_type, draw_galaxy
+from pipeline.simulate.pointing import extent, sky_wcs, tile_wcs, turn_of
 from pipeline.simulate.render import Renderer
 
-CENTRE = 150.1, 2.2  # ra, dec [deg]
 BRIGHTEST, BEYOND_LIMIT, SLOPE = 17.0, 1.5, 0.3  # of the galaxies' counts [mag, mag, dex / mag]
 STAR_MAGS = 15.0, 25.0
 BLEEDING_STAR = 12.5  # the one bright star near the middle of the first tile [mag]
 CLOSE_SHARE, CLOSE_RANGE = 0.12, (0.8, 2.5)  # galaxies put beside another one, so far away [arcsec]
+LARGE = 5.0  # half-light radius of galaxies whose knots would pass for stars [pixel]
 SIDES = 32, 48, 64, 96, 128, 192, 256, 384, 512
 
 
@@ -38,7 +39,8 @@ class SurveyTile(NamedTuple):
     keywords : dict
         What the header says beside the WCS.
     seen : Table
-        ``row`` of the truth, and ``snr``, of every object on good pixels of this tile.
+        ``row`` of the truth and ``snr`` of every object whose light reaches the tile, and
+        whether the pixels about its centre are ``good``.
     """
 
     name: str
@@ -69,7 +71,7 @@ def draw_sky(settings):
         [arcsec] and NaN where there is none.  A lens's arcs count as part of it.
     """
     rng = np.random.default_rng((settings.seed, 0))
-    width, height = _extent(settings)
+    width, height = extent(settings)
     area = width * height * (settings.pixel_scale / 60) ** 2
     mag, re = _draw_galaxies(settings, area, rng)
     n_stars, n_lenses = rng.poisson(settings.stars_per_arcmin2 * area), settings.lenses_per_tile
@@ -82,7 +84,7 @@ def draw_sky(settings):
     x, y = rng.random((2, len(kind))) * [[width], [height]]
     _bring_close(x, y, np.flatnonzero(kind == "galaxy"), settings.pixel_scale, rng)
     x[len(mag) + n_stars], y[len(mag) + n_stars] = 0.55 * settings.side, 0.4 * settings.side
-    ra, dec = _sky_wcs(settings).all_pix2world(x, y, 0)
+    ra, dec = sky_wcs(settings).all_pix2world(x, y, 0)
     mag = np.concatenate([mag, star_mag, lens_mag])
     nothing = np.full(n_stars + 1, np.nan)
     columns = {
@@ -94,7 +96,8 @@ def draw_sky(settings):
         "re": (np.concatenate([re, nothing, lens_re]), "arcsec", "Half-light radius"),
         "theta_e": (_pad(theta_e, len(kind)), "arcsec", "Einstein radius"),
     }
-    return Table([Column(v, n, unit=u, description=d) for n, (v, u, d) in columns.items()])
+    described = [Column(v, n, unit=u, description=d) for n, (v, u, d) in columns.items()]
+    return Table(described, meta={"PIXSCALE": settings.pixel_scale})
 
 
 def draw_tiles(settings, sky):
@@ -111,12 +114,11 @@ def draw_tiles(settings, sky):
     SurveyTile
         The second one has distorted coordinates (SIP) and is turned by half a degree.
     """
-    psf_fwhm = settings.psf_fwhm / settings.pixel_scale
-    psf = galsim.Moffat(beta=3.0, fwhm=psf_fwhm, gsparams=LOOSE)
-    oversampling = 1 if psf_fwhm > 2.5 else 2
-    renderers = {side: Renderer(psf, side, oversampling) for side in SIDES}
+    fwhm = settings.psf_fwhm / settings.pixel_scale
+    psf = galsim.Moffat(beta=3.0, fwhm=fwhm, gsparams=LOOSE)
+    renderers = {side: Renderer(psf, side) for side in SIDES}
     for i in range(settings.tiles):
-        wcs = _tile_wcs(settings, i)
+        wcs = tile_wcs(settings, i)
         rng = np.random.default_rng((settings.seed, 1, i))
         rms = camera.noise(settings, rng)
         clean, found = _paint(settings, sky, wcs, rms, renderers)
@@ -125,7 +127,8 @@ def draw_tiles(settings, sky):
         column, row = np.rint(found["x"]).astype(int), np.rint(found["y"]).astype(int)
         inside = (column >= 0) & (row >= 0) & (column < settings.side) & (row < settings.side)
         inside[inside] = good[row[inside], column[inside]]
-        seen = found["row", "snr"][inside]
+        found["good"] = inside
+        seen = found["row", "snr", "good"]
         yield SurveyTile(f"t{i + 1}", image, weight, mask, wcs, keywords, seen)
 
 
@@ -143,13 +146,13 @@ def truth(sky, seen):
     -------
     Table
         `sky` with ``snr`` (the most that a matched filter can reach in the best tile, over the
-        sky's noise; 0 for an object on no good pixels) and ``tiles`` (names of the tiles with
+        sky's noise; 0 for an object on no tile) and ``tiles`` (names of the tiles with
         good pixels about its centre, with a space between).
     """
     snr, tiles = np.zeros(len(sky)), [[] for _ in range(len(sky))]
     for name, found in seen.items():
         np.maximum.at(snr, found["row"], found["snr"])
-        for row in found["row"]:
+        for row in found["row"][found["good"]]:
             tiles[row].append(name)
     told = sky.copy()
     told["snr"] = Column(snr, description="Greatest S/N of a matched filter, over the sky's noise")
@@ -187,38 +190,44 @@ def _bring_close(x, y, galaxies, pixel_scale, rng):
 
 def _paint(settings, sky, wcs, rms, renderers):
     """Noiseless light on a tile [count], and the objects on it: ``row``, ``x``, ``y``, ``snr``."""
-    turn = _turn(settings, wcs)
-    clean, found = np.zeros((settings.side, settings.side), "f4"), []
-    px, py = wcs.all_world2pix(sky["ra"], sky["dec"], 0, quiet=True)
-    counts = 10 ** (-0.4 * (np.asarray(sky["mag"]) - settings.zero_point))
-    size = np.nan_to_num(np.asarray(sky["re"]), nan=0.0) / settings.pixel_scale
-    reach = _reach(settings, counts, size, np.asarray(sky["theta_e"]) / settings.pixel_scale)
-    near = (np.abs(px - settings.side / 2) < settings.side / 2 + reach) & (
-        np.abs(py - settings.side / 2) < settings.side / 2 + reach
-    )
-    for row in np.flatnonzero(near):
-        side = next((s for s in SIDES if s >= 2 * reach[row]), SIDES[-1])
-        x, y = (int(np.rint(p[row])) - side // 2 for p in (px, py))
-        centre = px[row] - x, py[row] - y
-        rng = np.random.default_rng((settings.seed, 2, int(row)))
-        light = _light(sky[row], size[row], renderers[side], centre, turn, rng, settings)
+    turn, clean, found = turn_of(settings, wcs), np.zeros_like(rms), []
+    for thing in _on_tile(settings, sky, wcs):
+        side = next((s for s in SIDES if s >= 2 * thing["reach"]), SIDES[-1])
+        x, y = (int(np.rint(thing[k])) - side // 2 for k in "xy")
+        centre = thing["x"] - x, thing["y"] - y
+        rng = np.random.default_rng((settings.seed, 2, int(thing["row"])))
         onto, own = _shared(x, y, side, settings.side)
-        light = counts[row] * light[own]
+        light = thing["counts"] * _light(thing, renderers[side], centre, turn, rng)[own]
         clean[onto] += light
-        found.append((row, px[row], py[row], np.sqrt(((light / rms[onto]) ** 2).sum())))
+        snr = np.sqrt(((light / rms[onto]) ** 2).sum())
+        found.append((thing["row"], thing["x"], thing["y"], snr))
     names, kinds = ("row", "x", "y", "snr"), ("i8", "f8", "f8", "f8")
     return clean, Table(rows=found or None, names=names, dtype=kinds)
 
 
-def _light(thing, re, renderer, centre, turn, rng, settings):
+def _on_tile(settings, sky, wcs):
+    """Objects whose light reaches a tile, with positions and sizes in its pixels."""
+    x, y = wcs.all_world2pix(sky["ra"], sky["dec"], 0, quiet=True)
+    things = Table({"row": np.arange(len(sky)), "kind": sky["kind"], "x": x, "y": y})
+    things["counts"] = 10 ** (-0.4 * (np.asarray(sky["mag"]) - settings.zero_point))
+    for name in ("re", "theta_e"):
+        things[name] = np.nan_to_num(np.asarray(sky[name]), nan=0.0) / settings.pixel_scale
+    things["reach"] = _reach(settings, things)
+    middle = settings.side / 2
+    away = np.maximum(np.abs(x - middle), np.abs(y - middle))
+    return things[away < middle + things["reach"]]
+
+
+def _light(thing, renderer, centre, turn, rng):
     """Image of one object of unit flux, turned as the tile is; (side, side)."""
     if thing["kind"] == "star":
         return renderer.draw(STAR, *centre)
     if thing["kind"] == "galaxy":
-        return renderer.draw(_turned(draw_galaxy(re, rng), turn), *centre)
-    theta_e = float(thing["theta_e"]) / settings.pixel_scale
-    axis_ratio, angle = float(np.clip(rng.normal(0.78, 0.13), 0.4, 1)), rng.uniform(0, np.pi)
-    early = _turned(draw_early_type(re, axis_ratio, angle, rng), turn)
+        galaxy = _centred(draw_galaxy(thing["re"], rng), thing["re"])
+        return renderer.draw(_turned(galaxy, turn), *centre)
+    theta_e, angle = thing["theta_e"], rng.uniform(0, np.pi)
+    axis_ratio = float(np.clip(rng.normal(0.78, 0.13), 0.4, 1))
+    early = _turned(draw_early_type(thing["re"], axis_ratio, angle, rng), turn)
     lens = draw_lens(theta_e, axis_ratio, angle, rng)
     source = draw_source(lens, theta_e * rng.uniform(0.1, 0.35), rng)
     grid = np.stack([g - c for g, c in zip(renderer.grid(), centre, strict=True)], axis=-1)
@@ -230,19 +239,54 @@ def _light(thing, re, renderer, centre, turn, rng, settings):
 
 def _turned(galaxy, turn):
     """Galaxy in a tile whose pixels are `turn` (2, 2) times those of the survey."""
+    if np.allclose(turn, np.eye(2)):
+        return galaxy
     smooth = galaxy.smooth.transform(*turn.ravel()) / np.linalg.det(turn)
     return Galaxy(smooth, np.column_stack([galaxy.knots[:, :2] @ turn.T, galaxy.knots[:, 2]]))
 
 
-def _reach(settings, counts, re, theta_e):
-    """Distance [pixel] at which a de Vaucouleurs law falls below a tenth of the sky's noise."""
-    fwhm = settings.psf_fwhm / settings.pixel_scale
+def _centred(galaxy, re):
+    """Galaxy of unit flux whose barycentre is the origin.
+
+    Its knots, which are points, are left out where they would pass for stars: beyond two
+    half-light radii `re` [pixel], and in a large galaxy.
+    """
+    x, y, light = galaxy.knots[np.hypot(*galaxy.knots.T[:2]) < 2 * re].T
+    if re >= LARGE or not len(light):
+        return Galaxy(galaxy.smooth / galaxy.smooth.flux)
+    total = galaxy.smooth.flux + light.sum()
+    x, y = (v - np.average(v, weights=light) for v in (x, y))
+    return Galaxy(galaxy.smooth / total, np.column_stack([x, y, light / total]))
+
+
+def _turned(galaxy, turn):
+    """Galaxy in a tile whose pixels are `turn` (2, 2) times those of the survey."""
+    if np.allclose(turn, np.eye(2)):
+        return galaxy
+    smooth = galaxy.smooth.transform(*turn.ravel()) / np.linalg.det(turn)
+    return Galaxy(smooth, np.column_stack([galaxy.knots[:, :2] @ turn.T, galaxy.knots[:, 2]]))
+
+
+def _centred(galaxy, re):
+    """Galaxy whose barycentre is the origin; a large one without knots, which are points."""
+    if re >= LARGE or not len(galaxy.knots):
+        return Galaxy(galaxy.smooth / galaxy.smooth.flux)
+    *at, light = galaxy.knots.T
+    return galaxy._replace(
+        knots=np.column_stack([*(v - np.average(v, weights=light) for v in at), light])
+    )
+
+
+def _reach(settings, things):
+    """Distance [pixel] at which the light of a thing falls below a tenth of the sky's noise."""
+    fwhm, re = settings.psf_fwhm / settings.pixel_scale, np.asarray(things["re"])
     wide = np.hypot(re, fwhm / 2)
-    level = np.maximum(counts / (22.7 * wide**2) / (0.1 * settings.sky_rms), 1)
-    law = wide * (1 + np.log(level) / 7.67) ** 4
-    star = fwhm * np.maximum(level, 1) ** (1 / 6) * 1.5  # the wings of a Moffat law of beta 3
-    arcs = np.nan_to_num(3.5 * theta_e, nan=0.0)
-    return np.maximum(2.5 * fwhm + np.where(re > 0, law, star), arcs)
+    level = np.asarray(things["counts"]) / (22.7 * wide**2) / (0.1 * settings.sky_rms)
+    level = np.maximum(level, 1)
+    law = wide * (1 + np.log(level) / 7.67) ** 4  # de Vaucouleurs (1948)
+    star = 1.5 * fwhm * level ** (1 / 6)  # the wings of a Moffat law of beta 3
+    extended = np.maximum(law, 3.5 * np.asarray(things["theta_e"]))
+    return 2.5 * fwhm + np.where(re > 0, extended, star)
 
 
 def _shared(x, y, side, tile):
@@ -250,57 +294,6 @@ def _shared(x, y, side, tile):
     onto = tuple(slice(max(v, 0), max(min(v + side, tile), 0)) for v in (y, x))
     own = tuple(slice(s.start - v, s.stop - v) for s, v in zip(onto, (y, x), strict=True))
     return onto, own
-
-
-def _extent(settings):
-    """Width and height of the survey [pixel]."""
-    columns = int(np.ceil(np.sqrt(settings.tiles)))
-    rows = -(-settings.tiles // columns)
-    step = settings.side - settings.overlap
-    return columns * step + settings.overlap, rows * step + settings.overlap
-
-
-def _sky_wcs(settings):
-    """Coordinates of the survey's own pixels."""
-    width, height = _extent(settings)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], CENTRE
-    wcs.wcs.crpix = [(width + 1) / 2, (height + 1) / 2]
-    wcs.wcs.cd = np.diag([-1, 1]) * settings.pixel_scale / 3600
-    wcs.wcs.radesys = "ICRS"
-    wcs.wcs.set()
-    return wcs
-
-
-def _tile_wcs(settings, i):
-    """Coordinates of a tile: a part of the survey's grid, but for the second tile."""
-    columns = int(np.ceil(np.sqrt(settings.tiles)))
-    step = settings.side - settings.overlap
-    corner = np.array([i % columns, i // columns]) * step
-    wcs = _sky_wcs(settings)
-    if i != 1:
-        wcs.wcs.crpix -= corner
-        return wcs
-    middle = (settings.side - 1) / 2
-    wcs.wcs.crval = wcs.all_pix2world([corner + middle], 0)[0]
-    wcs.wcs.crpix = [middle + 1, middle + 1]
-    c, s = np.cos(np.radians(0.5)), np.sin(np.radians(0.5))
-    wcs.wcs.cd = wcs.wcs.cd @ [[c, -s], [s, c]]
-    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
-    a, b = np.zeros((2, 4, 4))
-    a[3, 0] = a[1, 2] = b[0, 3] = b[2, 1] = 1.0 / middle**3  # a pixel at the edge's middle
-    wcs.sip = Sip(a, b, None, None, wcs.wcs.crpix)
-    wcs.wcs.set()
-    return wcs
-
-
-def _turn(settings, wcs):
-    """Matrix (2, 2) that brings the survey's pixels to those of a tile, at the tile's middle."""
-    middle = np.full(2, (settings.side - 1) / 2)
-    sky = _sky_wcs(settings)
-    start = sky.all_world2pix(wcs.all_pix2world([middle], 0), 0)
-    there = wcs.all_world2pix(sky.all_pix2world(start + np.eye(2), 0), 0)
-    return (there - middle).T
 
 
 def _pad(values, n):

@@ -1,0 +1,134 @@
+"""Train a network: batches, schedule, checkpoints; and put the result into a folder that ships."""
+
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pipeline.models.stamps import turned
+
+WARM_UP = 200  # steps
+PACKAGES = "keras", "tensorflow", "openvino", "galsim", "lenstronomy", "numpy"
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches, each turned or mirrored as one, the same for a seed and an epoch.
+
+    Parameters
+    ----------
+    stamps : ndarray, (n, y, x, channel)
+    wanted : ndarray, (n, ...) or None
+        Maps (n, y, x, class) are turned with the stamps; None where a stamp is its own target.
+    batch_size, seed : int
+    first_epoch : int
+        Epoch to begin with, where a killed training goes on.
+    """
+
+    def __init__(self, stamps, wanted, batch_size, seed, first_epoch=0):
+        super().__init__()
+        self.stamps, self.wanted = stamps, wanted
+        self.batch_size, self.seed, self.epoch = batch_size, seed, first_epoch
+        self._shuffle()
+
+    def __len__(self):
+        return len(self.stamps) // self.batch_size
+
+    def __getitem__(self, i):
+        rows = np.sort(self.order[i * self.batch_size : (i + 1) * self.batch_size])
+        arrays = [self.stamps[rows]]
+        if self.wanted is not None:
+            arrays.append(self.wanted[rows])
+        maps = [a for a in arrays if a.ndim == 4]
+        maps = [np.ascontiguousarray(a, "f4") for a in turned(maps, int(self.turns[i]))]
+        others = [a for a in arrays if a.ndim != 4]
+        return tuple(maps + others) if self.wanted is not None else (maps[0],)
+
+    def on_epoch_end(self):
+        """Draw the next epoch's order."""
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self):
+        rng = np.random.default_rng((self.seed, self.epoch))
+        self.order = rng.permutation(len(self.stamps))
+        self.turns = rng.integers(8, size=len(self) + 1)
+
+
+def fit(model, train, validation, settings, folder):
+    """Fit a compiled model; the best epoch's weights are kept, and a killed training resumes.
+
+    Parameters
+    ----------
+    model : keras.Model
+    train, validation : tuple of ndarray
+        Stamps and what is wanted of them.
+    settings : pipeline.config.Fit
+    folder : Path
+        For checkpoints, the log (``log.csv``) and TensorBoard's events.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.csv"
+    done = max(len(log.read_text().splitlines()) - 1, 0) if log.exists() else 0
+    batches = Batches(*train, settings.batch_size, settings.seed, done)
+    steps = settings.epochs * len(batches)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=settings.learning_rate, warmup_steps=WARM_UP
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
+    model.compile(optimizer, loss=model.loss, jit_compile=False)
+    model.fit(
+        batches,
+        validation_data=tuple(a for a in validation if a is not None),
+        epochs=settings.epochs,
+        callbacks=_callbacks(folder, settings),
+        verbose=2,
+    )
+    model.load_weights(folder / "best.weights.h5")
+
+
+def _callbacks(folder, settings):
+    best = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
+    return [
+        keras.callbacks.BackupAndRestore(folder / "resume"),
+        keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best),
+        keras.callbacks.EarlyStopping(patience=settings.patience),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+        keras.callbacks.TensorBoard(folder / "events"),
+    ]
+
+
+def export(model, graphs, folder):
+    """Write ``model.keras`` and every graph for OpenVINO.
+
+    Parameters
+    ----------
+    model : keras.Model
+    graphs : dict
+        Models by name, as of the network's ``graphs``.
+    folder : Path
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.compiled, model.optimizer = False, None  # an optimizer's state does not ship
+    model.save(folder / "model.keras")
+    for name, graph in graphs.items():
+        graph.export(str(folder / f"{name}.xml"), format="openvino", verbose=False)
+
+
+def card(settings, scenes, n_train, seconds, model):
+    """Model card: how the network came to be; its calibration and scores are added when known."""
+    return {
+        "settings": settings.model_dump(),
+        "scenes": scenes.model_dump(),
+        "stamps_trained_on": n_train,
+        "parameters": int(model.count_params()),
+        "training_seconds": round(seconds),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "trained": time.strftime("%Y-%m-%d", time.gmtime()),
+    }

@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+from astropy.table import Table
+from numpy.testing import assert_allclose, assert_array_equal
+from photutils.geometry import elliptical_overlap_grid
+
+from pipeline import config, deblend
+from pipeline.apertures import ellipse_weights, weighted_flux
+from pipeline.cutouts import cut
+from pipeline.data import Exposure
+from pipeline.detect import detect
+from pipeline.flags import Flag
+
+
+def exposure_of(flux, ivar=None, gain=(0.0,)):
+    flux = np.asarray(flux, "f4")[..., None]
+    ivar = np.ones_like(flux) if ivar is None else np.asarray(ivar, "f4")[..., None]
+    return Exposure(flux, ivar, None, ("r",), gain=gain)
+
+
+def sources_at(*positions, a=3.0, kron_radius=3.0):
+    x, y = np.array(positions, float).reshape(-1, 2).T
+    n = np.arange(len(x))
+    ellipse = {"a": a + 0 * x, "b": 0.6 * a + 0 * x, "theta": 20.0 + 0 * x}
+    extent = {"kron_radius": kron_radius + 0 * x}
+    return Table({"id": n + 50, "label": n + 1, "x": x, "y": y, **ellipse, **extent})
+
+
+def discs(sources, cutouts, radius, share=1.0):
+    size = cutouts.flux.shape[1]
+    grid = np.arange(size)
+    dx = grid - (np.asarray(sources["x"]) - cutouts.corner[:, 0])[:, None]
+    dy = grid - (np.asarray(sources["y"]) - cutouts.corner[:, 1])[:, None]
+    target = (np.hypot(dy[:, :, None], dx[:, None, :]) <= radius).astype("f4")
+    return {"TARGET": target, "SHARE": np.full_like(target, share)}
+
+
+def measure(exposure, sources, radius=4.0, share=1.0, size=32):
+    stamps = cut(exposure, sources, size)
+    maps = discs(sources, stamps, radius, share)
+    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
+    return label, overlap, deblend.deblended_flux(exposure, sources, stamps, maps, overlap)
+
+
+def test_aperture_weights_against_exact_geometry(rng):
+    n, size = 40, 33
+    x, y = rng.uniform(13, 19, (2, n))
+    a = rng.uniform(1.5, 12, n)
+    axes, theta = np.column_stack([a, a * rng.uniform(0.4, 1, n)]), rng.uniform(-90, 90, n)
+    weights = ellipse_weights(x, y, axes, theta, size)
+    for i in range(n):
+        box = -0.5 - x[i], size - 0.5 - x[i], -0.5 - y[i], size - 0.5 - y[i]
+        exact = elliptical_overlap_grid(*box, size, size, *axes[i], np.radians(theta[i]), 1, 1)
+        assert_allclose(weights[i], exact, atol=0.06)
+        assert_allclose(weights[i].sum(), exact.sum(), rtol=2e-3)
+
+
+def test_weighted_flux_by_hand():
+    flux = np.array([[4.0, 2.0], [7.0, 1.0]])[None, :, :, None]
+    ivar = np.array([[1.0, 0.25], [0.0, 1.0]])[None, :, :, None]
+    weights = np.array([[1.0, 0.5], [1.0, 0.0]])[None]
+    total, error = weighted_flux(flux, ivar, weights, (2.0,))
+    assert_allclose(total, [[4 + 1]])
+    assert_allclose(error**2, [[1 * (1 + 4 / 2) + 0.25 * (4 + 2 / 2)]])
+
+
+def test_shares_that_sum_to_one_conserve_flux(rng):
+    exposure = exposure_of(rng.normal(5, 1, (64, 64)))
+    sources = sources_at((30.2, 31.7), (30.2, 31.7))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 4)
+    maps["SHARE"][0] = rng.random((32, 32))
+    maps["SHARE"][1] = 1 - maps["SHARE"][0]
+    _, overlap = deblend.label_image(exposure, sources, stamps, maps)
+    halves = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)["flux"].value
+    maps["SHARE"][:] = 1
+    whole = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)["flux"].value
+    assert_allclose(halves.sum(), whole[0, 0], rtol=1e-5)
+
+
+def test_an_isolated_source_that_owns_its_light_has_its_kron_flux(rng):
+    y, x = np.mgrid[:80, :80]
+    light = 900 * np.exp(-((x - 41.3) ** 2 + (y - 38.8) ** 2) / 2 / 2.2**2)
+    exposure = exposure_of(light + rng.normal(size=(80, 80)), gain=(3.0,))
+    sources = detect(exposure, config.Detect(psf_fwhm=4))
+    sources = sources[np.argsort(-sources["snr"])[:1]]
+    stamps = cut(exposure, sources, 64)
+    maps = discs(sources, stamps, 8)
+    _, overlap = deblend.label_image(exposure, sources, stamps, maps)
+    found = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)
+    assert_allclose(found["flux"], sources["flux_auto"], rtol=1e-5)
+    assert_allclose(found["flux_err"], sources["flux_auto_err"], rtol=1e-5)
+    assert found["flags"][0] == 0
+
+
+def test_missing_pixels_are_not_counted():
+    flux, ivar = np.ones((40, 40)), np.ones((40, 40))
+    ivar[20, 20] = 0
+    whole = measure(exposure_of(flux), sources_at((20, 20)))[2]
+    holed = measure(exposure_of(flux, ivar), sources_at((20, 20)))[2]
+    assert_allclose(whole["flux"] - holed["flux"], 1, rtol=1e-5)
+
+
+def test_the_largest_share_gets_the_label_and_overlap_counts():
+    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((18, 20), (22, 20))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 4)
+    maps["SHARE"][0], maps["SHARE"][1] = 0.4, 0.6
+    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
+    first, second = ((np.mgrid[:40, :40][1] - x) ** 2 + (np.mgrid[:40, :40][0] - 20) ** 2 <= 16
+                     for x in (18, 22))  # fmt: skip
+    assert_array_equal(label, np.where(second, 2, np.where(first, 1, 0)))
+    assert_array_equal(overlap, first.astype(int) + second)
+    assert label.dtype == np.int32
+
+
+def test_order_does_not_matter(rng):
+    exposure = exposure_of(rng.normal(size=(90, 90)))
+    sources = sources_at(*rng.uniform(5, 85, (30, 2)))
+    label, overlap, flux = measure(exposure, sources, radius=6)
+    turned = rng.permutation(30)
+    label2, overlap2, flux2 = measure(exposure, sources[turned], radius=6)
+    assert_array_equal(label, label2)
+    assert_array_equal(overlap, overlap2)
+    for name in flux.colnames:
+        assert_allclose(np.asarray(flux[name])[turned], np.asarray(flux2[name]), err_msg=name)
+
+
+def test_translation_moves_the_images_along(rng):
+    image = np.zeros((100, 100))
+    image[20:60, 20:60] = rng.normal(size=(40, 40))
+    places = rng.uniform(30, 50, (5, 2))
+    there = measure(exposure_of(image), sources_at(*places))
+    moved = np.roll(image, (7, 11), (0, 1))
+    here = measure(exposure_of(moved), sources_at(*(places + np.array([11, 7]))))
+    assert_array_equal(np.roll(there[0], (7, 11), (0, 1)), here[0])
+    assert_allclose(there[2]["flux"], here[2]["flux"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("apart", "touches"),
+    [((9, 0), True), ((10, 0), False), ((0, 9), True), ((0, 10), False), ((2, 2), True)],
+)
+def test_neighbours_overlap_or_touch(apart, touches):
+    there = 20 + np.array(apart)
+    table = measure(exposure_of(np.zeros((60, 60))), sources_at((20, 20), there))[2]
+    assert_array_equal(table["n_neighbours"], [touches, touches])
+    assert ((table["blend_fraction"] > 0) == (max(apart) < 9)).all()
+
+
+def test_neighbours_do_not_reach_round_the_edge():
+    exposure = exposure_of(np.zeros((40, 40)))
+    table = measure(exposure, sources_at((39, 20), (0, 21)))[2]
+    assert_array_equal(table["n_neighbours"], [0, 0])
+
+
+def test_blend_fraction_by_hand():
+    table = measure(exposure_of(np.zeros((40, 40))), sources_at((20, 20), (20, 20)))[2]
+    assert_array_equal(table["blend_fraction"], [1, 1])
+
+
+def test_a_source_that_claims_nothing_has_its_central_pixel():
+    exposure = exposure_of(np.zeros((40, 40)))
+    label, overlap, table = measure(exposure, sources_at((10.2, 12.9)), radius=-1)
+    assert label[13, 10] == 1
+    assert overlap.sum() == 1
+    assert table["blend_fraction"][0] == 0
+
+
+def test_a_tile_without_usable_pixels():
+    exposure = exposure_of(np.zeros((40, 40)), np.zeros((40, 40)))
+    label, _, table = measure(exposure, sources_at((10, 12)))
+    assert (label > 0).sum() == 1
+    assert table["flux"].value == 0
+
+
+def test_a_source_in_the_corner():
+    label, _, table = measure(exposure_of(np.ones((40, 40))), sources_at((0, 39)))
+    assert label[39, 0] == 1
+    assert np.isfinite(table["flux"]).all()
+
+
+def test_an_empty_tile_has_the_same_columns():
+    empty = Exposure.empty(("r",), "broken")
+    label, overlap, table = measure(empty, sources_at())
+    full = measure(exposure_of(np.ones((40, 40))), sources_at((20, 20)))[2]
+    assert label.shape == overlap.shape == (0, 0)
+    assert table.colnames == full.colnames
+    assert [table[n].dtype for n in table.colnames] == [full[n].dtype for n in full.colnames]
+
+
+def test_an_aperture_that_leaves_its_stamp_is_flagged():
+    exposure = exposure_of(np.ones((90, 90)))
+    sources = sources_at((40, 40), (40, 40))
+    sources["a"][1], sources["b"][1] = 6, 5
+    assert_array_equal(measure(exposure, sources)[2]["flags"], [0, Flag.STAMP_CLIPPED])
+
+
+def test_other_stamps_are_refused():
+    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((10, 10), (20, 20))
+    stamps = cut(exposure, sources, 32)
+    with pytest.raises(ValueError, match="2 stamps are not of the 1 sources"):
+        deblend.label_image(exposure, sources[:1], stamps, discs(sources, stamps, 4))
+
+
+def test_uncertainty_is_the_largest_of_the_stamps():
+    exposure = exposure_of(np.zeros((40, 50)))
+    stamps = cut(exposure, sources_at((10, 10), (14, 10), (49, 39)), 16)
+    spread = np.ones((3, 16, 16), "f4") * np.array([0.2, 0.3, 0.1])[:, None, None]
+    image = deblend.uncertainty_image(exposure, stamps, spread)
+    assert image.dtype == np.float32
+    assert_allclose(image[10, [2, 6, 18, 22]], [0.2, 0.3, 0.3, 0])
+    assert_allclose(image[39, 49], 0.1)

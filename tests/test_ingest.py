@@ -1,0 +1,390 @@
+"""Bands, grids, masks, noise and sky of an ingested tile."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline import io
+from pipeline.config import Ingest, Tile
+from pipeline.ingest import InputError, ingest
+
+SHAPE = 120, 150
+
+
+def sky_header(scale=0.2, shape=SHAPE, offset=(0.0, 0.0), **more):
+    header = fits.Header()
+    header.update(
+        CTYPE1="RA---TAN",
+        CTYPE2="DEC--TAN",
+        CRVAL1=150.0,
+        CRVAL2=2.0,
+        CRPIX1=(shape[1] + 1) / 2 + offset[0],
+        CRPIX2=(shape[0] + 1) / 2 + offset[1],
+        CD1_1=-scale / 3600,
+        CD1_2=0.0,
+        CD2_1=0.0,
+        CD2_2=scale / 3600,
+    )
+    header.update(more)
+    return header
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(0, 2, SHAPE).astype("f4")
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write arrays as a FITS file; gives its path."""
+
+    def save(name, data, header=None):
+        path = tmp_path / name
+        fits.PrimaryHDU(data, header).writeto(path, output_verify="silentfix")
+        return str(path)
+
+    return save
+
+
+def take(image, settings=None, reference=None, **more):
+    settings = {"zero_point": 31.4, "fit_sky": False} | (settings or {})
+    files = {k: v if isinstance(v, dict) else {"r": v} for k, v in {"image": image, **more}.items()}
+    return ingest(Tile(**files), Ingest(**settings), reference)
+
+
+def test_pixels_arrive_as_they_are(save, pixels):
+    found = take(save("a.fits", pixels, sky_header()))
+    assert_array_equal(found.flux[..., 0], pixels)
+    assert found.flux.dtype == found.ivar.dtype == "f4"
+    assert found.unit == "nJy" and found.bands == ("r",)
+
+
+def test_the_sky_is_where_astropy_sees_it(save, pixels):
+    path = save("a.fits", pixels, sky_header())
+    found = take(path)
+    x, y = np.array([0, 149, 70.0]), np.array([0, 119, 33.0])
+    expected = WCS(fits.getheader(path)).pixel_to_world(x, y)
+    assert found.wcs.pixel_to_world(x, y).separation(expected).to_value("mas").max() < 1e-3
+    assert_allclose(found.pixel_scale, 0.2, rtol=1e-6)
+
+
+def test_it_survives_our_own_format(save, pixels, tmp_path):
+    found = take(save("a.fits", pixels, sky_header(BUNIT="ADU", GAIN=2.0)), {"zero_point": None})
+    io.write_exposure(tmp_path / "exposure.fits", found)
+    again = io.read_exposure(tmp_path / "exposure.fits")
+    assert again.notes == found.notes and again.unit == found.unit == "adu"
+    assert_array_equal(again.flux, found.flux)
+
+
+class TestWeights:
+    @pytest.mark.parametrize(
+        ("kind", "value"), [("ivar", 0.25), ("variance", 4.0), ("rms", 2.0), ("exposure", 700.0)]
+    )
+    def test_all_kinds_say_the_same_noise(self, save, pixels, kind, value):
+        weight = np.full(SHAPE, value, "f4")
+        settings = {"weight_is": kind, "zero_point": 28.9}
+        found = take(save("a.fits", pixels), settings, weight=save("w.fits", weight))
+        assert_allclose(found.ivar, 0.25 / 100, rtol=0.03 if kind == "exposure" else 1e-5)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e30])
+    @pytest.mark.parametrize("kind", ["ivar", "exposure"])
+    def test_a_senseless_weight_is_no_weight(self, save, pixels, value, kind):
+        weight = np.full(SHAPE, 0.25, "f4")
+        weight[5, 6] = value
+        found = take(save("a.fits", pixels), {"weight_is": kind}, weight=save("w.fits", weight))
+        assert found.ivar[5, 6, 0] == found.flux[5, 6, 0] == 0
+        assert (found.ivar > 0).sum() == found.ivar.size - 1
+
+    @pytest.mark.parametrize("kind", ["rms", "variance"])
+    @pytest.mark.parametrize("value", [0.0, np.nan, -2.0, 1e-30, np.inf])
+    def test_a_senseless_noise_is_no_weight(self, save, pixels, kind, value):
+        weight = np.full(SHAPE, 2.0, "f4")
+        weight[5, 6] = value
+        found = take(save("a.fits", pixels), {"weight_is": kind}, weight=save("w.fits", weight))
+        assert found.ivar[5, 6, 0] == 0 and (found.ivar > 0).sum() == found.ivar.size - 1
+
+    def test_half_the_exposure_has_twice_the_variance(self, save, rng):
+        seconds = np.where(np.arange(256) < 128, 100.0, 400.0) * np.ones((256, 1))
+        image = rng.normal(0, 20 / np.sqrt(seconds))
+        settings = {"weight_is": "exposure", "sky_mesh": 64}
+        found = take(save("a.fits", image), settings, weight=save("w.fits", seconds))
+        assert_allclose(found.ivar[0, [0, 200], 0], [0.25, 1.0], rtol=0.1)
+
+    def test_an_unlikely_noise_is_noted(self, save, pixels):
+        found = take(save("a.fits", pixels), weight=save("w.fits", np.ones(SHAPE)))
+        assert not any("is measured" in note for note in found.notes)
+        found = take(save("b.fits", pixels), weight=save("v.fits", np.full(SHAPE, 100.0)))
+        assert any("noise of 0.1 a pixel but 1.9" in note for note in found.notes)
+
+    def test_another_shape_is_an_error(self, save, pixels):
+        weight = save("w.fits", np.ones((120, 149)))
+        with pytest.raises(InputError, match=r"w\.fits\[PRIMARY\]: shape \(120, 149\).*a\.fits"):
+            take(save("a.fits", pixels), weight=weight)
+
+
+class TestMasks:
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "u2", "u4", "f4"])
+    def test_only_the_named_bits_count(self, save, pixels, dtype):
+        mask = np.zeros(SHAPE, dtype)
+        mask[1, 1], mask[2, 2], mask[3, 3] = 1, 4, 5
+        found = take(save("a.fits", pixels), {"bad_bits": 4}, mask=save("m.fits", mask))
+        assert_array_equal(np.argwhere(found.ivar[..., 0] == 0), [[2, 2], [3, 3]])
+
+    def test_the_sign_bit_is_a_bit(self, save, pixels):
+        mask = np.zeros(SHAPE, "i2")
+        mask[1, 1] = -32768
+        path = save("m.fits", mask)
+        assert take(save("a.fits", pixels), {"bad_bits": "0x8000"}, mask=path).ivar[1, 1, 0] == 0
+        assert take(save("b.fits", pixels), {"bad_bits": 0x7FFF}, mask=path).ivar[1, 1, 0] > 0
+
+    def test_all_masked_is_an_error(self, save, pixels):
+        mask = save("m.fits", np.ones(SHAPE, "u1"))
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: no usable pixel.*bad_bits"):
+            take(save("a.fits", pixels), mask=mask)
+
+    def test_another_shape_is_an_error(self, save, pixels):
+        with pytest.raises(InputError, match=r"m\.fits\[PRIMARY\]: shape \(5, 5\)"):
+            take(save("a.fits", pixels), mask=save("m.fits", np.zeros((5, 5), "i2")))
+
+
+class TestDeadPixels:
+    @pytest.mark.parametrize("value", [0.0, -999.0])
+    def test_a_border_of_one_value_carries_no_weight(self, save, rng, value):
+        image = rng.normal(100, 2, (256, 256)).astype("f4")
+        image[:40], image[:, 250:] = value, value
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        dead = np.zeros((256, 256), bool)
+        dead[:40], dead[:, 250:] = True, True
+        assert_array_equal(found.ivar[..., 0] == 0, dead)
+        assert any("dead border" in note for note in found.notes)
+        assert abs(found.flux[..., 0][~dead].mean()) < 0.1
+        assert_allclose(found.ivar[..., 0][~dead], 0.25, rtol=0.15)
+
+    def test_a_single_row_at_the_edge_is_found(self, save, pixels):
+        pixels[-1] = 0
+        found = take(save("a.fits", pixels))
+        assert_array_equal(np.unique(np.nonzero(found.ivar[..., 0] == 0)[0]), [119])
+
+    def test_a_dead_region_inside_is_found(self, save, pixels):
+        pixels[40:60, 70:100] = 0
+        assert (take(save("a.fits", pixels)).ivar == 0).sum() == 600
+
+    def test_zeros_are_natural_among_integers(self, save, rng):
+        image = rng.normal(0, 1, (256, 256)).round().astype("i2")
+        assert (take(save("a.fits", image)).ivar > 0).all()
+
+    def test_nan_becomes_a_pixel_without_weight(self, save, pixels):
+        pixels[3, 4] = np.nan
+        found = take(save("a.fits", pixels), weight=save("w.fits", np.ones(SHAPE)))
+        assert found.flux[3, 4, 0] == found.ivar[3, 4, 0] == 0
+
+    def test_all_nan_is_an_error(self, save):
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: no usable pixel"):
+            take(save("a.fits", np.full(SHAPE, np.nan)))
+
+    def test_a_constant_image_is_an_error(self, save):
+        with pytest.raises(InputError, match="no usable pixel"):
+            take(save("a.fits", np.full(SHAPE, 7.0)))
+
+
+class TestSky:
+    def test_noise_of_an_empty_image(self, save, rng):
+        image = rng.normal(50, 3, (512, 512)).astype("f4")
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        assert_allclose(np.median(found.ivar) ** -0.5, 3, rtol=0.01)
+        assert_allclose(found.ivar**-0.5, 3, rtol=0.1)
+        assert abs(found.flux.mean()) < 0.05
+
+    def test_a_slope_is_removed(self, save, rng):
+        y, x = np.indices((512, 512))
+        image = rng.normal(0.03 * x + 0.01 * y, 1)
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        blocks = found.flux[..., 0].reshape(8, 64, 8, 64).mean((1, 3))
+        assert abs(blocks).max() < 0.6 and abs(blocks[1:-1, 1:-1]).max() < 0.15
+
+    def test_it_can_be_switched_off(self, save, pixels):
+        found = take(save("a.fits", pixels + 50))
+        assert_allclose(found.flux.mean(), 50, atol=0.1)
+
+    def test_it_does_not_eat_a_large_galaxy(self, save, rng):
+        y, x = np.indices((1024, 1024))
+        galaxy = 20 * np.exp(-np.hypot(x - 500, y - 520) / 24)  # half-light radius 40 pixels
+        image = rng.normal(galaxy + 100, 1)
+        found = take(save("a.fits", image), {"fit_sky": True})
+        near = np.hypot(x - 500, y - 520) < 120
+        lost = 1 - found.flux[near, 0].sum() / galaxy[near].sum()
+        assert abs(lost) < 0.01
+
+    def test_noise_is_not_the_galaxies(self, save, rng):
+        image = rng.normal(0, 1, (512, 512))
+        y, x = rng.integers(10, 500, (2, 150))
+        for i in range(-4, 5):
+            for j in range(-4, 5):
+                image[y + i, x + j] += 40 * np.exp(-(i**2 + j**2) / 6)
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        assert_allclose(np.median(found.ivar) ** -0.5, 1, rtol=0.03)
+
+    @pytest.mark.parametrize("shape", [(1, 7), (1, 40), (3, 3), (15, 200), (17, 16), (64, 64)])
+    def test_small_images_are_taken(self, save, rng, shape):
+        image = rng.normal(100, 1, shape).astype("f4")
+        weight = save("w.fits", np.ones(shape))
+        found = take(save("a.fits", image), {"fit_sky": True}, weight=weight)
+        assert found.flux.shape == (*shape, 1) and abs(found.flux).max() < 6
+
+    def test_tiny_units_do_no_harm(self, save, rng):
+        image = rng.normal(1e-11, 1e-12, (256, 256)).astype("f4")
+        settings = {"fit_sky": True, "zero_point": None}
+        found = take(save("a.fits", image), settings)
+        assert_allclose(np.median(found.ivar) ** -0.5, 1e-12, rtol=0.02)
+        assert abs(found.flux.mean()) < 1e-13
+
+
+class TestBands:
+    def test_a_cube_goes_plane_by_plane(self, save, rng):
+        cube = rng.normal(0, 2, (3, *SHAPE)).astype("f4")
+        path = save("c.fits", cube, sky_header())
+        found = take(dict.fromkeys("gri", path))
+        assert_array_equal(found.flux, np.moveaxis(cube, 0, -1))
+        assert found.bands == tuple("gri") and found.wcs is not None
+
+    def test_a_cube_of_weights_too(self, save, rng):
+        cube = rng.normal(0, 2, (2, *SHAPE)).astype("f4")
+        weight = np.ones_like(cube) * [[[1.0]], [[2.0]]]
+        found = take(
+            dict.fromkeys("gr", save("c.fits", cube)),
+            weight=dict.fromkeys("gr", save("w.fits", weight)),
+        )
+        assert_allclose(found.ivar[0, 0], [1, 2])
+
+    @pytest.mark.parametrize("n", [1, 2, 4])
+    def test_another_number_of_planes_is_an_error(self, save, rng, n):
+        path = save("c.fits", rng.normal(size=(3, *SHAPE)))
+        with pytest.raises(InputError, match=r"c\.fits\[PRIMARY\]: a cube of 3 planes"):
+            take(dict.fromkeys("grizy"[:n], path))
+
+    def test_a_cube_of_one_plane_is_an_image(self, save, pixels):
+        assert_array_equal(take(save("c.fits", pixels[None])).flux[..., 0], pixels)
+        assert_array_equal(take(save("d.fits", pixels[None, None])).flux[..., 0], pixels)
+
+    @pytest.mark.parametrize("shape", [(30,), (2, 2, 30, 30)])
+    def test_other_dimensions_are_an_error(self, save, shape):
+        with pytest.raises(InputError, match=rf"{len(shape)}-dimensional.*an image has 2"):
+            take(save("c.fits", np.ones(shape)))
+
+    def test_units_must_agree(self, save, pixels):
+        one, other = save("a.fits", pixels, sky_header(MAGZERO=27.0)), save("b.fits", pixels)
+        with pytest.raises(InputError, match=r"g in nJy, r in ct.*set ingest\.zero_point"):
+            take({"g": one, "r": other}, {"zero_point": None})
+        settings = {"zero_point": {"g": 31.4, "r": 28.9}}
+        found = take({"g": one, "r": other}, settings)
+        assert_allclose(found.flux[..., 1], 10 * found.flux[..., 0], rtol=1e-5)
+
+    def test_settings_of_each_band(self, save, pixels):
+        files = {"g": save("a.fits", pixels), "r": save("b.fits", pixels)}
+        settings = {"gain": {"g": 2.0, "r": 3.0}, "saturation": {"r": 500.0}}
+        found = take(files, settings)
+        assert found.gain == (2, 3) and found.saturation == (np.inf, 500)
+
+
+def gaussian(shape, x0, y0, sigma):
+    y, x = np.indices(shape)
+    return np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2 / sigma**2)
+
+
+class TestGrids:
+    @pytest.mark.parametrize("scale", [0.1, 0.17, 0.2, 0.3])
+    def test_regridding_keeps_flux_and_place(self, save, rng, scale):
+        shape = int(24 / scale), int(30 / scale)
+        header = sky_header(scale, shape, CRVAL1=150.0002)
+        x, y = WCS(header).world_to_pixel_values(150.0, 2.0)
+        source = 1000 * gaussian(shape, x, y, 1.0 / scale)
+        image = save("i.fits", source + rng.normal(0, 0.01, shape), header)
+        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
+        found = take({"r": main, "i": image}, weight={"i": save("w.fits", np.full(shape, 1e4))})
+        flux = found.flux[..., 1].astype("f8")
+        assert_allclose(flux.sum(), source.sum(), rtol=2e-3)
+        y, x = np.indices(SHAPE)
+        assert_allclose(
+            [(flux * x).sum() / flux.sum(), (flux * y).sum() / flux.sum()], [74.5, 59.5], atol=0.03
+        )
+        assert any("brought to the pixel grid of" in note for note in found.notes)
+
+    @pytest.mark.parametrize("scale", [0.1, 0.2, 0.3])
+    def test_regridding_keeps_the_variance_of_an_aperture(self, save, rng, scale):
+        shape = int(24 / scale), int(30 / scale)
+        header = sky_header(scale, shape, offset=(0.37, 0.21))
+        image = save("i.fits", rng.normal(0, 1, shape), header)
+        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
+        found = take({"r": main, "i": image}, weight={"i": save("w.fits", np.ones(shape))})
+        apertures = found.flux[10:110, 15:135, 1].reshape(5, 20, 6, 20).sum((1, 3))
+        claimed = (1 / found.ivar[10:110, 15:135, 1]).reshape(5, 20, 6, 20).sum((1, 3))
+        assert_allclose((apertures**2 / claimed).mean(), 1, atol=0.6)
+
+    def test_bad_pixels_stay_bad(self, save, rng, pixels):
+        header = sky_header(0.2, SHAPE, offset=(0.5, 0.5))
+        pixels[50, 60] = 1e6
+        mask = np.zeros(SHAPE, "u1")
+        mask[50, 60] = 1
+        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
+        found = take(
+            {"r": main, "i": save("i.fits", pixels, header)}, mask={"i": save("m.fits", mask)}
+        )
+        assert (found.ivar[49:52, 59:62, 1] == 0).sum() == 4
+        assert abs(found.flux[..., 1]).max() < 20
+
+    def test_the_reference_stays_as_it_is(self, save, rng, pixels):
+        other = save("i.fits", rng.normal(0, 1, (90, 80)), sky_header(0.3, (90, 80)))
+        files = {"i": other, "r": save("r.fits", pixels, sky_header())}
+        found = take(files, reference="r")
+        assert_array_equal(found.flux[..., 1], pixels)
+        assert found.bands == ("i", "r")
+
+    def test_the_same_grid_in_other_words_is_the_same(self, save, pixels):
+        header = sky_header()
+        moved = sky_header()
+        moved["CRPIX1"] += 0.002
+        found = take({"g": save("a.fits", pixels, header), "r": save("b.fits", pixels, moved)})
+        assert_array_equal(found.flux[..., 0], found.flux[..., 1])
+
+    def test_no_common_sky_is_an_error(self, save, pixels):
+        far = save("b.fits", pixels, sky_header(CRVAL1=151.0))
+        with pytest.raises(
+            InputError, match=r"b\.fits\[PRIMARY\]: no usable pixel where .*a\.fits"
+        ):
+            take({"g": save("a.fits", pixels, sky_header()), "r": far})
+
+    def test_shapes_without_wcs_must_agree(self, save, pixels):
+        with pytest.raises(InputError, match=r"b\.fits\[PRIMARY\]: shape \(120, 100\).*resample"):
+            take({"g": save("a.fits", pixels), "r": save("b.fits", pixels[:, :100])})
+
+
+def test_no_wcs_is_allowed(save, pixels):
+    found = take(save("a.fits", pixels))
+    assert found.wcs is None and np.isnan(found.pixel_scale)
+    assert take(save("b.fits", pixels), {"pixel_scale": 0.3}).pixel_scale == 0.3
+    assert any("no celestial WCS, nor ingest.pixel_scale" in note for note in found.notes)
+
+
+def test_nothing_is_warned_of_but_noted(save, pixels):
+    header = sky_header(RADECSYS="FK5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = take(save("a.fits", pixels, header))
+    assert any("RADECSYS" in note for note in found.notes)
+
+
+def test_the_inputs_are_not_touched(save, pixels, tmp_path):
+    path = save("a.fits", pixels, sky_header())
+    before = (tmp_path / "a.fits").read_bytes()
+    take(path, {"fit_sky": True})
+    assert (tmp_path / "a.fits").read_bytes() == before
+
+
+def test_an_exposure_knows_its_fields(save, pixels):
+    found = take(save("a.fits", pixels))
+    assert dataclasses.is_dataclass(found) and found.rejected == ""

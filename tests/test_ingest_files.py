@@ -1,0 +1,422 @@
+"""Other people's files: how they are named, stored, damaged and calibrated."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS, DistortionLookupTable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline.config import Ingest, Tile
+from pipeline.ingest import InputError, ingest
+from pipeline.ingest.coordinates import celestial
+from pipeline.ingest.fitsfile import read_bits, read_image, split_name
+from pipeline.ingest.regrid import pixel_side
+
+SHAPE = 40, 50
+TAN = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CRVAL1": 150.0,
+    "CRVAL2": 2.0,
+    "CRPIX1": 20.5,
+    "CRPIX2": 10.0,
+    "CD1_1": -5e-5,
+    "CD1_2": 1e-6,
+    "CD2_1": 1e-6,
+    "CD2_2": 5e-5,
+}
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(100, 5, SHAPE).astype("f4")
+
+
+@pytest.fixture
+def mef(tmp_path, pixels):
+    """A file of several extensions."""
+    table = fits.BinTableHDU.from_columns([fits.Column("a", "E", array=[1.0])], name="CAT")
+    sci, wht = fits.ImageHDU(pixels, name="SCI"), fits.ImageHDU(pixels + 1, name="WHT")
+    second = fits.ImageHDU(pixels + 2, name="SCI", ver=2)
+    path = tmp_path / "m.fits"
+    fits.HDUList([fits.PrimaryHDU(), sci, table, wht, second]).writeto(path)
+    return path
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("hdu", "plus"),
+        [("", 0), ("[SCI]", 0), ("[sci]", 0), ("[1]", 0), ("[WHT]", 1), ("[3]", 1), ("[SCI,2]", 2)],
+    )
+    def test_an_hdu_by_name_or_number(self, mef, pixels, hdu, plus):
+        assert_array_equal(read_image(f"{mef}{hdu}").data, pixels + plus)
+
+    def test_a_file_with_brackets_in_its_name(self, tmp_path, pixels):
+        path = tmp_path / "a[1].fits[2]"
+        fits.PrimaryHDU(pixels).writeto(path)
+        assert split_name(str(path)) == (path, None)
+        assert_array_equal(read_image(str(path)).data, pixels)
+        assert_array_equal(read_image(f"{path}[0]").data, pixels)
+
+    def test_the_first_of_several_images_is_noted(self, mef):
+        assert any("first of 3 images" in note for note in read_image(str(mef)).notes)
+
+    @pytest.mark.parametrize("hdu", ["NOPE", "9", "SCI,7", ""])
+    def test_a_missing_hdu_lists_those_there_are(self, mef, hdu):
+        with pytest.raises(InputError, match=r"no such HDU; there are 0 PRIMARY .*1 SCI 50x40"):
+            read_image(f"{mef}[{hdu}]")
+
+    @pytest.mark.parametrize("hdu", ["CAT", "0"])
+    def test_an_hdu_without_image(self, mef, hdu):
+        with pytest.raises(InputError, match=r"holds no image; there are .*2 CAT table"):
+            read_image(f"{mef}[{hdu}]")
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(InputError, match=r"nope\.fits: no such file"):
+            read_image(str(tmp_path / "nope.fits[SCI]"))
+
+    def test_a_folder_is_no_file(self, tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            read_image(str(tmp_path))
+
+    def test_a_file_without_image(self, tmp_path):
+        fits.PrimaryHDU().writeto(tmp_path / "a.fits")
+        with pytest.raises(InputError, match=r"a\.fits: no HDU holds an image; there are 0 PRIM"):
+            read_image(str(tmp_path / "a.fits"))
+
+
+class TestStorage:
+    @pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1"])
+    def test_tile_compression(self, tmp_path, pixels, kind):
+        hdu = fits.CompImageHDU(pixels, compression_type=kind, quantize_level=16)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "a.fits.fz")
+        assert_allclose(read_image(str(tmp_path / "a.fits.fz")).data, pixels, atol=0.4)
+
+    def test_compressed_integers_and_masks(self, tmp_path):
+        mask = np.arange(2000, dtype="i4").reshape(SHAPE)
+        hdu = fits.CompImageHDU(mask, compression_type="PLIO_1")
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "a.fits.fz")
+        assert_array_equal(read_bits(str(tmp_path / "a.fits.fz")).data, mask)
+
+    def test_gzip(self, tmp_path, pixels):
+        fits.PrimaryHDU(pixels).writeto(tmp_path / "a.fits.gz")
+        assert_array_equal(read_image(str(tmp_path / "a.fits.gz")).data, pixels)
+
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])
+    def test_every_type_becomes_native_float32(self, tmp_path, dtype):
+        data = (np.arange(2000) % 100).reshape(SHAPE).astype(dtype)
+        fits.PrimaryHDU(data).writeto(tmp_path / "a.fits")
+        found = read_image(str(tmp_path / "a.fits")).data
+        assert found.dtype == np.dtype("f4") and found.dtype.isnative
+        assert found.flags.c_contiguous and found.flags.writeable
+        assert_array_equal(found, data)
+
+    @pytest.mark.parametrize("kind", ["plain", "compressed"])
+    def test_scaled_integers_and_blanks(self, tmp_path, kind):
+        raw = np.arange(2000, dtype="i2").reshape(SHAPE)
+        hdu = fits.PrimaryHDU(raw) if kind == "plain" else fits.CompImageHDU(raw)
+        hdu.header["BSCALE"], hdu.header["BZERO"], hdu.header["BLANK"] = 0.5, 10.0, 7
+        path = tmp_path / "a.fits"
+        hdus = [hdu] if kind == "plain" else [fits.PrimaryHDU(), hdu]
+        fits.HDUList(hdus).writeto(path)
+        with fits.open(path, do_not_scale_image_data=True) as again:
+            assert again[-1].header["BSCALE"] == 0.5
+        found = read_image(str(path)).data
+        assert np.isnan(found[0, 7]) and np.isnan(found).sum() == 1
+        assert_allclose(np.delete(found.ravel(), 7), np.delete(raw.ravel() * 0.5 + 10, 7))
+
+    def test_asinh_scaling_is_undone(self, tmp_path):
+        flux = np.linspace(-100, 1e5, 2000).reshape(SHAPE)
+        stored = 2.5 / math.log(10) * np.arcsinh((flux - 2) / (2 * 90))
+        header = fits.Header({"BSOFTEN": 90.0, "BOFFSET": 2.0})
+        fits.PrimaryHDU(stored, header).writeto(tmp_path / "a.fits")
+        assert_allclose(read_image(str(tmp_path / "a.fits")).data, flux, rtol=1e-5, atol=1e-4)
+
+    def test_too_large_a_value_is_no_number(self, tmp_path):
+        fits.PrimaryHDU(np.full(SHAPE, 1e300)).writeto(tmp_path / "a.fits")
+        assert np.isinf(read_image(str(tmp_path / "a.fits")).data).all()
+
+
+class TestDamage:
+    @pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 0.7])
+    @pytest.mark.parametrize("kind", ["a.fits", "a.fits.gz", "a.fits.fz"])
+    def test_a_truncated_file(self, tmp_path, pixels, kind, share):
+        path = tmp_path / kind
+        plain = fits.HDUList([fits.PrimaryHDU(pixels)])
+        tiles = fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels)])
+        (tiles if kind.endswith("fz") else plain).writeto(path)
+        stored = path.read_bytes()
+        path.write_bytes(stored[: int(share * len(stored))])
+        with pytest.raises(InputError, match=r"a\.fits"):
+            read_image(str(path))
+
+    def test_the_message_says_truncated(self, tmp_path, pixels):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels).writeto(path)
+        path.write_bytes(path.read_bytes()[:9000])
+        with pytest.raises(
+            InputError, match=r"a\.fits\[PRIMARY\]: truncated, 9000 bytes of.*10880"
+        ):
+            read_image(str(path))
+
+    def test_missing_padding_is_forgiven_and_noted(self, tmp_path, pixels):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels).writeto(path)
+        path.write_bytes(path.read_bytes()[: 2880 + pixels.nbytes])
+        found = read_image(str(path))
+        assert_array_equal(found.data, pixels)
+        assert any("truncated" in note for note in found.notes)
+
+    def test_what_lies_beyond_the_image_does_not_matter(self, mef, pixels):
+        mef.write_bytes(mef.read_bytes()[:-9000])
+        assert_array_equal(read_image(f"{mef}[SCI]").data, pixels)
+        with pytest.raises(InputError, match=r"m\.fits"):
+            read_image(f"{mef}[SCI,2]")
+
+    @pytest.mark.parametrize("content", [b"", b"not FITS", b"SIMPLE  =" + b" " * 3000, b"\x1f\x8b"])
+    def test_not_fits(self, tmp_path, content):
+        path = tmp_path / "a.fits"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.fits: cannot be read .*is it FITS"):
+            read_image(str(path))
+
+    def test_an_incredible_size(self, tmp_path, pixels):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels).writeto(path)
+        card, huge = (f"NAXIS2  = {n:>20}".encode() for n in (40, 10**8))
+        path.write_bytes(path.read_bytes().replace(card, huge))
+        with pytest.raises(InputError, match="the header is damaged"):
+            read_image(str(path))
+
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        places=st.lists(st.integers(0, 3600), min_size=1, max_size=8),
+        bytes_=st.binary(min_size=8, max_size=8),
+    )
+    def test_a_damaged_header_gives_an_image_or_an_input_error(self, tmp_path, places, bytes_):
+        path = tmp_path / "d.fits"
+        header = fits.Header(TAN | {"BUNIT": "ADU"})
+        fits.PrimaryHDU(np.ones(SHAPE, "i2"), header).writeto(path, overwrite=True)
+        stored = bytearray(path.read_bytes())
+        for place, byte in zip(places, bytes_, strict=False):
+            stored[place] = byte
+        path.write_bytes(stored)
+        try:
+            assert read_image(str(path)).data.ndim == 2
+        except InputError as error:
+            assert "d.fits" in str(error)
+
+
+PV = {"0": 1e-4, "1": 1.01, "2": 1e-3, "4": 2e-2, "5": 1e-2, "6": -2e-2, "7": 0.5}
+TPV = TAN | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+TPV |= {f"PV{axis}_{i}": value for axis in (1, 2) for i, value in PV.items()}
+SCAMP = TPV | {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+POLYNOMIAL = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-5, "B_0_2": 2e-5}
+SIP = TAN | POLYNOMIAL | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"}
+ZPN = TAN | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0, "PV2_3": 42.0}
+
+
+def sky_of(cards):
+    wcs, notes = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
+    x, y = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+    again = WCS(wcs.to_header(relax=True)).pixel_to_world(x, y)
+    position = wcs.pixel_to_world(x, y)
+    assert position.separation(again).to_value("mas").max() < 1e-3  # our own format keeps it
+    return position, notes
+
+
+class TestCoordinates:
+    @pytest.mark.parametrize("cards", [TAN, TPV, SIP, ZPN])
+    def test_astropy_agrees(self, cards):
+        x, y = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+        expected = WCS(fits.Header(cards)).pixel_to_world(x, y)
+        assert sky_of(cards)[0].separation(expected).to_value("mas").max() < 1e-3
+
+    @pytest.mark.parametrize(
+        ("dialect", "cards", "said"),
+        [
+            (SCAMP, TPV, "read as TPV"),
+            (SCAMP | POLYNOMIAL, TPV, "read as TPV"),
+            (TAN | POLYNOMIAL, SIP, "read as SIP"),
+            ({k: v for k, v in TPV.items() if k.startswith("PV")} | SIP, SIP, "left out"),
+            (TAN | {"PV1_1": 0.0, "PV2_1": 0.0, "PV2_5": 0.0}, TAN, "left out"),
+        ],
+    )
+    def test_dialects_of_tan(self, dialect, cards, said):
+        (found, notes), (expected, _) = sky_of(dialect), sky_of(cards)
+        assert found.separation(expected).to_value("mas").max() < 1e-3
+        assert said in notes[0]
+
+    def test_scale_and_rotation_in_three_ways(self):
+        base = {k: v for k, v in TAN.items() if not k.startswith("CD")}
+        base |= {"CDELT1": -5e-5, "CDELT2": 5e-5}
+        sine, cosine = math.sin(math.radians(30)), math.cos(math.radians(30))
+        pc = {"PC1_1": cosine, "PC1_2": sine, "PC2_1": -sine, "PC2_2": cosine}
+        signs = {"CD1_1": -1, "CD1_2": -1, "CD2_1": 1, "CD2_2": 1}
+        cd = {k: 5e-5 * s * v for (k, s), v in zip(signs.items(), pc.values(), strict=True)}
+        rotated = sky_of(base | {"CROTA2": 30.0})[0]
+        for cards in (base | pc, {k: v for k, v in TAN.items() if k[:2] != "CD"} | cd):
+            assert sky_of(cards)[0].separation(rotated).to_value("mas").max() < 1e-3
+
+    def test_pixel_scale_is_of_the_image_not_of_cdelt(self):
+        wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | TPV), None)
+        assert_allclose(pixel_side(wcs, SHAPE), 0.18 * 1.01, rtol=2e-3)
+
+    def test_a_distortion_kept_as_images_survives_our_format(self, tmp_path, pixels):
+        y, x = np.indices(SHAPE, dtype="f4")
+        wcs = WCS(fits.Header(TAN))
+        wcs.cpdis1 = DistortionLookupTable(2e-5 * x * y, (1, 1), (1, 1), (1, 1))
+        wcs.cpdis2 = DistortionLookupTable(1e-4 * x**2, (1, 1), (1, 1), (1, 1))
+        hdus = wcs.to_fits(relax=True)
+        hdus[0].data = pixels
+        hdus.writeto(tmp_path / "a.fits")
+        image = read_image(str(tmp_path / "a.fits"))
+        with fits.open(tmp_path / "a.fits") as hdus:
+            expected = WCS(hdus[0].header, hdus)
+            assert expected.cpdis1 is not None
+        found = WCS(image.wcs.to_header(relax=True))
+        grid = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+        distance = found.pixel_to_world(*grid).separation(expected.pixel_to_world(*grid))
+        assert distance.to_value("mas").max() < 1
+        assert any("SIP polynomial" in note for note in image.notes)
+
+    @pytest.mark.parametrize("declination", [0.0, 60.0, -89.99])
+    @pytest.mark.parametrize("ra", [0.0, 180.0, 359.9999])
+    def test_pixel_scale_anywhere_on_the_sky(self, ra, declination):
+        cards = TAN | {"CRVAL1": ra, "CRVAL2": declination}
+        wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
+        assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
+
+    @pytest.mark.parametrize("cards", [{"CD1_1": 0.0, "CD1_2": 0.0}, {"CTYPE2": "DEC--SIN"}])
+    def test_nonsense_is_an_error(self, tmp_path, pixels, cards):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels, fits.Header(TAN | cards)).writeto(path)
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: the coordinates cannot be und"):
+            read_image(str(path))
+
+
+def calibrated(tmp_path, pixels, cards, primary=None, **more):
+    path = Path(tmp_path) / "a.fits"
+    sci = fits.ImageHDU(pixels, fits.Header(cards), name="SCI")
+    first = fits.PrimaryHDU(header=fits.Header(primary or {}))
+    fits.HDUList([first, sci]).writeto(path, overwrite=True)
+    return ingest(Tile(image={"r": str(path)}), Ingest(**{"fit_sky": False} | more))
+
+
+def zero_point_of(found, pixels):
+    return 31.4 - 2.5 * math.log10(found.flux[3, 4, 0] / pixels[3, 4])
+
+
+class TestZeroPoint:
+    @pytest.mark.parametrize(
+        ("cards", "expected"),
+        [
+            ({"MAGZERO": 27.0}, 27.0),
+            ({"MAGZPT": 26.5}, 26.5),
+            ({"MAGZP": "26.5"}, 26.5),
+            ({"PHOTZP": 30.0}, 30.0),
+            ({"MAGZERO": 29.915, "MAGZPT": 24.842}, 29.915),
+            ({"FLUXMAG0": 63095734448.0}, 27.0),
+            ({"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0, "BUNIT": "ELECTRONS/S"}, 25.9405),
+            ({"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0, "BUNIT": "ELECTRONS", "EXPTIME": 100.0},
+             30.9405),
+            ({"HIERARCH FPA.ZP": 25.0, "EXPTIME": 100.0}, 30.0),
+            ({"BUNIT": "nJy"}, 31.4),
+            ({"BUNIT": "uJy"}, 23.9),
+            ({"BUNIT": "Jy/pixel"}, 8.9),
+            ({"BUNIT": "nanomaggy"}, 22.5),
+            ({"BUNIT": "nJy", "MAGZERO": 20.0}, 31.4),
+            ({"SURVEY": "DECaLS", "BRICK": "0591m305"}, 22.5),
+        ],
+    )  # fmt: skip
+    def test_as_the_surveys_write_it(self, tmp_path, pixels, cards, expected):
+        for where in ({"cards": cards}, {"cards": {}, "primary": cards}):
+            found = calibrated(tmp_path, pixels, **where)
+            assert found.unit == "nJy"
+            assert_allclose(zero_point_of(found, pixels), expected, atol=1e-4)
+
+    def test_surface_brightness(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJy/sr"})
+        area = math.radians(0.18 / 3600) ** 2
+        assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
+
+    def test_the_image_comes_before_the_primary(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, {"MAGZERO": 27.0}, {"MAGZERO": 25.0})
+        assert_allclose(zero_point_of(found, pixels), 27, atol=1e-4)
+
+    def test_the_config_comes_first(self, tmp_path, pixels):
+        cards = {"MAGZERO": 27.0, "MYZP": 24.5}
+        assert_allclose(
+            [zero_point_of(calibrated(tmp_path, pixels, cards, zero_point=z), pixels)
+             for z in (25.0, "MYZP", 0.0)],
+            [25.0, 24.5, 0.0], atol=1e-4)  # fmt: skip
+
+    @pytest.mark.parametrize("value", [0.0, -21.1, 99.0])
+    def test_an_absurd_one_is_an_error(self, tmp_path, pixels, value):
+        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: MAGZERO gives .*set ingest\.zero_"):
+            calibrated(tmp_path, pixels, {"MAGZERO": value})
+
+    def test_a_missing_keyword_is_an_error(self, tmp_path, pixels):
+        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: ingest\.zero_point names .* NOPE"):
+            calibrated(tmp_path, pixels, {}, zero_point="NOPE")
+
+    def test_no_number_is_no_zero_point(self, tmp_path, pixels):
+        assert calibrated(tmp_path, pixels, {"MAGZERO": "UNKNOWN"}).unit == "ct"
+
+    def test_vega_is_noted(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, {"PHOTZP": 23.0, "PHOTSYS": "VEGA"})
+        assert any("VEGA" in note for note in found.notes)
+
+    @pytest.mark.parametrize(
+        ("bunit", "unit"),
+        [("ADU", "adu"), ("counts", "count"), ("electrons/s", "count s-1"), ("DN", "adu"),
+         ("bananas", "ct"), ("", "ct"), ("Jy/beam", "Jy beam-1")],
+    )  # fmt: skip
+    def test_without_one_the_unit_is_the_image_s(self, tmp_path, pixels, bunit, unit):
+        found = calibrated(tmp_path, pixels, {"BUNIT": bunit})
+        assert found.unit == unit
+        assert_array_equal(found.flux[..., 0], pixels)
+        assert any("no zero point in the header" in note for note in found.notes)
+
+
+class TestElectrons:
+    def test_gain_is_per_flux_unit(self, tmp_path, pixels):
+        cards = {"MAGZERO": 28.9, "GAIN": 2.0, "SATURATE": 5000.0}
+        found = calibrated(tmp_path, pixels, cards)
+        assert_allclose(found.gain, [0.2], rtol=1e-5)
+        assert_allclose(found.saturation, [50000.0], rtol=1e-5)
+
+    @pytest.mark.parametrize(("bunit", "gain"), [("ELECTRONS", 1.0), ("electrons/s", 900.0)])
+    def test_counts_of_electrons(self, tmp_path, pixels, bunit, gain):
+        cards = {"BUNIT": bunit, "EXPTIME": 900.0, "GAIN": 7.0}
+        assert calibrated(tmp_path, pixels, cards).gain == (gain,)
+
+    def test_a_header_s_gain_is_not_taken_with_a_weight(self, tmp_path, pixels):
+        path, weight = str(tmp_path / "b.fits"), str(tmp_path / "w.fits")
+        fits.PrimaryHDU(pixels, fits.Header({"GAIN": 2.0})).writeto(path)
+        fits.PrimaryHDU(np.ones(SHAPE)).writeto(weight)
+        tile = Tile(image={"r": path}, weight={"r": weight})
+        assert ingest(tile, Ingest()).gain == (0.0,)
+        assert ingest(tile, Ingest(gain="GAIN")).gain == (2.0,)
+        assert ingest(tile, Ingest(gain=3.0)).gain == (3.0,)
+
+    def test_an_impossible_gain_is_not_believed(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, {"GAIN": 1e-3})
+        assert found.gain == (0.0,)
+        assert any("gain is not believed" in note for note in found.notes)
+
+    def test_saturation_is_above_the_sky(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, {"SATURATE": 5000.0}, fit_sky=True)
+        assert_allclose(found.saturation, [4900.0], rtol=1e-3)
+        found = calibrated(tmp_path, pixels, {"SATURATE": 101.0}, fit_sky=True)
+        assert found.saturation == (np.inf,)
+
+    def test_a_saturated_pixel_keeps_its_flux(self, tmp_path, pixels):
+        pixels[5, 5] = 6000
+        found = calibrated(tmp_path, pixels, {"SATURATE": 5000.0})
+        assert found.flux[5, 5, 0] == 6000 and found.ivar[5, 5, 0] > 0

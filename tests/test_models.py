@@ -1,0 +1,207 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from pipeline.config import Apply, Fit, Lens, Punet
+from pipeline.data import Cutouts
+from pipeline.models import NETWORKS, engine, fit, lens, metrics, mixture, photometry, punet, read_model, unet
+from pipeline.models.layers import SkyUnits
+from pipeline.models.stamps import turned
+from pipeline.simulate.blends import draw_blends
+
+SMALL = Fit(filters=(4, 8), members=2, epochs=2, batch_size=8)
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def blends():
+    return draw_blends(24, SIZE, np.random.default_rng(11))
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory, blends):
+    """Every network, untrained but for its normalisations, exported as training exports it."""
+    keras.utils.set_random_seed(1)
+    folder, (cutouts, _, truth) = tmp_path_factory.mktemp("networks"), blends
+    truth["is_lens"] = np.arange(len(truth)) % 2 == 0
+    for name, module in NETWORKS.items():
+        networks = {"unet": engine.load(folder, "unet", Apply(engine="tensorflow"))} if name != "unet" else {}
+        stamps = module.inputs(cutouts, networks)
+        model = module.build(stamps.shape[1:], SMALL, networks)
+        for layer in _normalisations(model):
+            layer.moving_mean.assign(np.random.default_rng(2).normal(0, 0.3, layer.moving_mean.shape))
+        fit.export(model, module.graphs(model), folder / name)
+        (folder / name / "card.json").write_text("{}")
+        calibration = module.calibrate(engine.load(folder, name, Apply()), stamps, truth)
+        (folder / name / "card.json").write_text(json.dumps(calibration))
+    return folder
+
+
+def _normalisations(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_openvino_and_tensorflow_agree(name, homes, blends):
+    cutouts, *_ = blends
+    pair = [engine.load(homes, name, Apply(engine=e)) for e in ("openvino", "tensorflow")]
+    unets = {"unet": engine.load(homes, "unet", Apply())}
+    stamps = NETWORKS[name].inputs(cutouts, unets)
+    shapes = {"shift": (24, punet.LATENT), "head": (24, SIZE, SIZE, punet.WIDTH)}
+    for graph in pair[1].graphs:
+        given = np.random.default_rng(3).normal(size=shapes[graph]) if graph in shapes else stamps
+        ours, theirs = (network(graph, given) for network in pair)
+        for a, b in zip(*(x if isinstance(x, list) else [x] for x in (ours, theirs)), strict=True):
+            assert_allclose(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_shipped_networks_agree_between_the_engines(blends):
+    cutouts, *_ = draw_blends(8, 64, np.random.default_rng(4))
+    for name, module in NETWORKS.items():
+        pair = [engine.load(None, name, Apply(engine=e)) for e in ("openvino", "tensorflow")]
+        stamps = module.inputs(cutouts, {"unet": engine.load(None, "unet", Apply())})
+        first = next(iter(pair[1].graphs))
+        ours, theirs = (network(first, stamps) for network in pair)
+        for a, b in zip(*(x if isinstance(x, list) else [x] for x in (ours, theirs)), strict=True):
+            assert_allclose(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_a_file_with_a_lambda_layer_is_refused(tmp_path):
+    given = keras.Input((4,))
+    keras.Model(given, keras.layers.Lambda(lambda x: 2 * x)(given)).save(tmp_path / "bad.keras")
+    with pytest.raises(ValueError, match="(?i)lambda"):
+        read_model(tmp_path / "bad.keras")
+
+
+def test_a_missing_network_says_where_it_was_sought(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no network there; train one or correct `networks`"):
+        engine.load(tmp_path, "unet", Apply())
+
+
+def test_no_stamps_give_empty_answers(homes):
+    none = np.zeros((0, SIZE, SIZE, 1), "f4")
+    cutouts = Cutouts(none, none, np.zeros(0, int), np.zeros((0, 2), int), ("r",))
+    maps = unet.apply(engine.load(homes, "unet", Apply()), cutouts)
+    assert maps["SHARE"].shape == (0, SIZE, SIZE)
+    assert len(lens.apply(engine.load(homes, "lens", Apply()), cutouts, Lens())) == 0
+    said = photometry.apply(
+        engine.load(homes, "photometry", Apply()), cutouts, maps["TARGET"], maps["SHARE"]
+    )
+    assert said["flux_p50"].shape == (0, 1)
+    network = engine.load(homes, "punet", Apply())
+    _, draws = punet.apply(network, cutouts, lambda rows: maps["SHARE"][rows], Punet(n_draws=2))
+    assert draws["flux_draws"].shape == (0, 2, 1)
+
+
+def test_sky_units_do_not_depend_on_the_unit_of_flux(rng):
+    flux, ivar = rng.normal(size=(3, 8, 8, 1)), rng.uniform(0.5, 2, (3, 8, 8, 1))
+    ivar[0, :3] = 0
+    scale = SkyUnits()
+    one = scale(np.concatenate([flux, ivar], -1).astype("f4"))
+    other = scale(np.concatenate([1e3 * flux, ivar / 1e6], -1).astype("f4"))
+    assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_lost_pixel_tells_sky_units_nothing(rng):
+    stamps = np.concatenate([rng.normal(size=(1, 8, 8, 1)), np.ones((1, 8, 8, 1))], -1).astype("f4")
+    stamps[0, 2, 3, 1] = 0
+    other = stamps.copy()
+    other[0, 2, 3, 0] = 1e6
+    assert_allclose(SkyUnits()(stamps), SkyUnits()(other))
+
+
+def test_kl_of_a_gaussian_with_itself_is_zero(rng):
+    p = rng.normal(size=(4, 6)).astype("f4")
+    assert_allclose(punet.kl_divergence(p, p), 0, atol=1e-5)
+
+
+def test_kl_against_the_closed_form():
+    p, q = np.array([[1.0, 0.0]]), np.array([[0.0, np.log(2.0)]])
+    assert_allclose(punet.kl_divergence(p, q), [np.log(2) + (1 + 1) / (2 * 4) - 1 / 2], rtol=1e-6)
+
+
+def test_likelihood_of_one_gaussian_is_the_textbook_one():
+    logits, mean, log_sigma = np.zeros(3), np.full(3, 1.5), np.full(3, np.log(2.0))
+    given = np.concatenate([logits, mean, log_sigma])[None]
+    expected = 0.5 * (1 / 2) ** 2 + np.log(2) + 0.5 * np.log(2 * np.pi)
+    loss = mixture.negative_log_likelihood(np.array([[2.5]]), given)
+    assert_allclose(loss, [expected], rtol=1e-6)
+
+
+def test_quantile_is_the_inverse_of_cumulative(rng):
+    given = rng.normal(size=(50, 9))
+    for share in (0.025, 0.16, 0.5, 0.84):
+        assert_allclose(mixture.cumulative(given, mixture.quantile(given, share)), share, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [unet.map_loss, lens.mean_member_loss])
+def test_losses_do_not_care_about_the_order_of_the_batch(loss, rng):
+    shapes = {unet.map_loss: ((6, 4, 4, 4), (6, 4, 4, 3)), lens.mean_member_loss: ((6, 1), (6, 2))}
+    truth, said = (rng.uniform(0.05, 0.95, shape) for shape in shapes[loss])
+    order = rng.permutation(6)
+    assert_allclose(loss(truth[order], said[order]), np.asarray(loss(truth, said))[order])
+
+
+def test_map_loss_of_the_truth_is_its_least(rng):
+    truth = np.concatenate([rng.integers(0, 2, (2, 8, 8, 3)), np.ones((2, 8, 8, 1))], -1)
+    assert_allclose(unet.map_loss(truth, truth[..., :3].astype(float)), 0, atol=1e-4)
+
+
+def test_targets_may_overlap_and_shares_add_up(blends):
+    cutouts, light, truth = blends
+    maps = unet.target(None, truth, light).astype("f4")
+    swapped = unet.target(None, truth, light[..., ::-1]).astype("f4")
+    assert_allclose(maps[..., 0], swapped[..., 1])
+    bright = light.sum(-1) > 0.01 * np.asarray(truth["sky_rms"])[:, None, None]
+    assert_allclose((maps[..., 2] + swapped[..., 2])[bright], 1, atol=2e-3)
+
+
+def test_p_lens_at_another_prevalence_is_bayes(homes, blends):
+    network = engine.load(homes, "lens", Apply())
+    even, rare = (
+        np.asarray(lens.apply(network, blends[0], Lens(prevalence=p))["p_lens"]) for p in (0.5, 0.01)
+    )
+    odds = even / (1 - even) * 0.01 / 0.99
+    assert_allclose(rare, odds / (1 + odds), rtol=1e-4)
+
+
+def test_draws_repeat_and_differ(homes, blends):
+    network = engine.load(homes, "punet", Apply())
+    settings = Punet(n_draws=4, seed=1)
+
+    def flat(rows):
+        return np.ones((len(blends[0][rows]), SIZE, SIZE), "f4")
+
+    one, other = (punet.apply(network, blends[0], flat, settings) for _ in range(2))
+    assert_allclose(one[1]["flux_draws"], other[1]["flux_draws"])
+    assert np.ptp(one[1]["flux_draws"], axis=1).max() > 0
+    assert (one[0]["TARGET_STD"] >= 0).all()
+
+
+def test_collected_flux_of_a_lone_bright_source_is_its_light():
+    y, x = np.mgrid[-16:16, -16:16]
+    light = 1e4 * np.exp(-0.5 * (x**2 + y**2) / 4)
+    mask = (light > 1e-3).astype("f4")
+    stamps = np.stack([light, np.ones_like(light), mask, mask], -1)[None]
+    assert_allclose(photometry.collect(stamps), light.sum(), rtol=1e-6)
+
+
+def test_eight_turns_are_eight_different_stamps(rng):
+    stamp = rng.normal(size=(1, 4, 4, 2))
+    assert len({turned([stamp], k)[0].tobytes() for k in range(8)}) == 8
+    assert_allclose(turned(turned([stamp], 1), 3)[0], stamp)
+
+
+def test_roc_auc_by_hand():
+    assert metrics.roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])) == 0.75
+
+
+def test_calibration_error_of_the_true_probability_is_small(rng):
+    p = rng.random(20000)
+    assert metrics.calibration_error(p, rng.random(20000) < p) < 0.02
+    assert metrics.calibration_error(p, rng.random(20000) < p**2) > 0.1

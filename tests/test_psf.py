@@ -1,0 +1,80 @@
+import galsim
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from pipeline.extract import extract_cores
+from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
+
+
+def sky_of(fwhm, n_stars, n_galaxies, rng, side=700):
+    """Stars and larger galaxies on a jittered grid; the noise of a pixel is 1."""
+    loose = galsim.GSParams(folding_threshold=2e-2, maximum_fft_size=8192)
+    psf = galsim.Moffat(beta=3.2, fwhm=fwhm, gsparams=loose)
+    image = galsim.ImageF(side, side, scale=1.0, xmin=0, ymin=0)
+    cells = rng.permutation((side // 70) ** 2)[: n_stars + n_galaxies]
+    places = (
+        35
+        + 70 * np.column_stack(np.divmod(cells, side // 70))
+        + rng.uniform(-5, 5, (len(cells), 2))
+    )
+    for i, (x, y) in enumerate(places):
+        thing = psf.withFlux(10 ** rng.uniform(3, 4.5))
+        if i >= n_stars:
+            size = fwhm * rng.uniform(0.5, 2)
+            galaxy = galsim.Sersic(n=1.5, half_light_radius=size, flux=10 ** rng.uniform(3, 4.5))
+            galaxy = galaxy.shear(q=rng.uniform(0.5, 1), beta=rng.uniform(0, 180) * galsim.degrees)
+            thing = galsim.Convolve(galaxy, psf, gsparams=loose)
+        stamp = galsim.ImageF(64, 64, scale=1.0)
+        stamp.setCenter(round(x), round(y))
+        thing.drawImage(image=stamp, center=galsim.PositionD(x, y), add_to_image=True)
+        shared = stamp.bounds & image.bounds
+        image[shared] += stamp[shared]
+    return (image.array + rng.normal(size=(side, side))).astype("f4")
+
+
+def measure(flux, ivar=None, **more):
+    ivar = np.ones_like(flux) if ivar is None else ivar
+    return measure_psf(flux, ivar, extract_cores(flux, ivar).objects, **more)
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 2.2, 3.3, 6.0])
+def test_the_width_of_stars_is_found_among_galaxies(fwhm, rng):
+    found = measure(sky_of(fwhm, 25, 60, rng))
+    assert_allclose(found.fwhm, fwhm, rtol=0.05)
+
+
+def test_masked_and_saturated_stars_do_not_count(rng):
+    flux = sky_of(2.5, 40, 30, rng)
+    level = np.sort(flux[flux > 50])[-60]
+    clipped, ivar = np.minimum(flux, level), np.ones_like(flux)
+    ivar[:, 100:110] = 0
+    clipped[:, 100:110] = 0
+    assert_allclose(measure(clipped, ivar, saturation=level).fwhm, 2.5, rtol=0.05)
+
+
+def test_without_stars_the_smallest_sources_stand_in(rng, caplog):
+    found = measure(sky_of(3.0, 2, 0, rng))
+    assert "too few stars: the PSF is measured on the" in caplog.text
+    assert_allclose(found.fwhm, 3.0, rtol=0.1)
+
+
+@pytest.mark.parametrize("usable", [0, 1])
+def test_an_empty_sky_gives_the_default_and_says_so(usable, rng, caplog):
+    flux = rng.normal(size=(128, 128)).astype("f4")
+    assert measure(flux, np.full_like(flux, usable)).fwhm == DEFAULT_FWHM
+    assert "no source to measure the PSF on" in caplog.text
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 3.0])
+def test_a_drawn_psf_is_galsims(fwhm):
+    psf = galsim.Moffat(beta=2.8, fwhm=fwhm)
+    image = psf.drawImage(nx=33, ny=33, scale=1.0, offset=(0.3, -0.2)).array
+    assert_allclose(Moffat(fwhm, 2.8).stamps([0.3], [-0.2], 33)[0], image, atol=6e-4)
+
+
+def test_a_kernel_is_odd_and_symmetric():
+    kernel = Moffat(2.0).kernel()
+    assert kernel.shape[0] % 2 == 1
+    assert_allclose(kernel, kernel[::-1, ::-1], rtol=1e-5)
+    assert kernel.argmax() == kernel.size // 2

@@ -1,0 +1,237 @@
+"""The workflow does what must be done, and nothing else."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.__main__ import STAGES
+from pipeline.config import NETWORKS
+
+ROOT = Path(__file__).parent.parent
+LAST = {"merge", "provenance", "report", "verdict", "all"}
+NETWORK_STAGES = {"classify", "segment", "uncertainty", "photometry", "anomaly"}
+TILES = {f"t{i}": {"image": {"r": f"t{i}.fits"}} for i in (1, 2)}
+
+
+SERVER = """
+import json, os, sys
+import pydantic, snakemake.cli, snakemake.dag, snakemake.executors.touch, snakemake.workflow
+for line in sys.stdin:
+    call = json.loads(line)
+    if not (child := os.fork()):
+        sys.path.insert(0, call["code"])
+        with open(call["said"], "w") as said:
+            os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
+        snakemake.cli.main(call["options"])
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Snakemake, imported once: a process that forks for every call."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
+class Run:
+    """A survey in a folder of its own, run by a copy of the workflow."""
+
+    def __init__(self, server, home, **config):
+        self.server, self.home, self.code = server, home / "run", home / "code"
+        self.home.mkdir(parents=True)
+        skip = shutil.ignore_patterns("__pycache__", "weights")
+        for part in ("pipeline", "workflow", "rules"):
+            shutil.copytree(ROOT / part, self.code / part, ignore=skip)
+        for network in NETWORKS:
+            (self.home / "nets" / network).mkdir(parents=True)
+            (self.home / "nets" / network / "card.json").write_text("{}")
+        self.config = {"name": "x", "networks": str(self.home / "nets"), "tiles": TILES, **config}
+
+    def snakemake(self, *options):
+        """Call Snakemake; gives the exit status and all it said."""
+        said = self.home / "said.txt"
+        options = ["-s", self.code / "workflow/Snakefile", *options]
+        call = {"options": [*map(str, options)], "said": str(said), "code": str(self.code)}
+        self.server.stdin.write(json.dumps(call) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline()), said.read_text()
+
+    def configured(self, *options, directory=None, **changes):
+        """Call Snakemake with the config, changed."""
+        file = self.home / "config.yaml"
+        file.write_text(yaml.safe_dump({**self.config, **changes}))
+        where = directory or self.home
+        return self.snakemake("--configfile", file, "--directory", where, *options)
+
+    def planned(self, **changes):
+        """How many jobs of each rule would run."""
+        status, said = self.configured("-n", "-q", "rules", **changes)
+        assert status == 0, said
+        rows = re.findall(r"^(\w+) +(\d+)$", said.partition("Job stats:")[2], flags=re.M)
+        return {rule: int(n) for rule, n in rows if rule != "total"}
+
+    def pretend(self):
+        """Pretend that all was done: empty products, and Snakemake's memory of them."""
+        _, said = self.configured("-n", "-F")
+        for line in re.findall(r"^    output: (.+)$", said, flags=re.M):
+            for name in line.split(", "):
+                (self.home / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.home / name).touch()
+        status, said = self.configured("--touch", "-F", "-q", "all")
+        assert status == 0, said
+        return self
+
+
+@pytest.fixture(scope="module")
+def run(server, tmp_path_factory):
+    return Run(server, tmp_path_factory.mktemp("single")).pretend()
+
+
+@pytest.fixture(scope="module")
+def batched(server, tmp_path_factory):
+    tiles = {f"field_{i}": {"image": {"r": "a.fits"}} for i in range(6)}
+    home = tmp_path_factory.mktemp("batched")
+    return Run(server, home, tiles=tiles, tiles_per_job=3).pretend()
+
+
+def test_what_is_done_is_not_done_again(run, batched):
+    assert run.planned() == batched.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reruns"),
+    [
+        ({"ingest": {"sky_mesh": 64}}, {*STAGES, *LAST}),
+        ({"detect": {"n_sigma": 7}}, {*STAGES, *LAST} - {"ingest"}),
+        ({"cut": {"size": 96}}, {*NETWORK_STAGES, "cut", "catalog", *LAST}),
+        ({"apply": {"precision": "bf16"}}, {*NETWORK_STAGES, "catalog", *LAST}),
+        ({"lens": {"prevalence": 0.1}}, {"classify", "catalog", *LAST}),
+        ({"punet": {"n_draws": 4}}, {"uncertainty", "photometry", "catalog", *LAST}),
+        ({"merge": {"radius": 2}}, LAST),
+        ({"on_bad_tile": "stop"}, {"provenance", "verdict", "report", "all"}),
+        ({"survey": {"side": 512}, "train": {"unet": {"epochs": 1}}}, set()),
+    ],
+)
+def test_a_setting_reruns_its_stage_and_what_follows(run, changed, reruns):
+    assert run.planned(**changed).keys() == reruns
+
+
+def test_an_added_tile_is_the_only_one_computed(run):
+    planned = run.planned(tiles={"a_new_one": {"image": {"r": "new.fits"}}, **TILES})
+    assert {planned[stage] for stage in STAGES} == {1}
+
+
+def test_an_added_tile_concerns_only_its_batch(batched):
+    tiles = {"a_new_one": {"image": {"r": "new.fits"}}, **batched.config["tiles"]}
+    planned = batched.planned(tiles=tiles)
+    assert {planned[stage] for stage in STAGES} == {1}
+
+
+def test_other_weights_rerun_their_network(run):
+    card = run.home / "nets" / "unet" / "card.json"
+    card.write_text('{"trained": "anew"}')
+    planned = run.planned()
+    card.write_text("{}")
+    assert planned.keys() == {"segment", "photometry", "catalog", *LAST}
+
+
+@pytest.mark.parametrize(
+    ("module", "reruns"),
+    [("matched", {*STAGES, *LAST} - {"ingest"}), ("merge", LAST)],
+)
+def test_a_change_of_code_reruns_its_users(run, module, reruns):
+    source = run.code / "pipeline" / f"{module}.py"
+    before = source.read_text()
+    source.write_text(before + "\nCHANGED = True\n")
+    planned = run.planned()
+    source.write_text(before)
+    assert planned.keys() == reruns
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"detect": {"n_sigmaa": 3}}, "detect.n_sigmaa: there is no such setting; did you mean"),
+        ({"detect": {"min_pixels": -1}}, "detect.min_pixels: .* greater than 0, not -1"),
+        ({"detectt": {}}, "detectt: there is no such setting; did you mean detect"),
+        ({"name": "../x"}, r"'\.\./x' is no name"),
+        ({"tiles": {"a b": TILES["t1"]}}, "'a b' is no name"),
+        ({"tiles": {"$(rm)": TILES["t1"]}}, r"'\$\(rm\)' is no name"),
+        ({"tiles": {}}, "names no tiles"),
+        ({"networks": "nowhere"}, "no network in nowhere/"),
+    ],
+)
+def test_a_wrong_config_stops_before_the_first_job(run, wrong, message):
+    status, said = run.configured("-n", **wrong)
+    assert status == 1
+    assert re.search(message, said)
+    assert "rule ingest:" not in said
+
+
+def test_without_a_config_it_says_how_to_give_one(run, tmp_path):
+    status, said = run.snakemake("-n", "--directory", tmp_path)
+    assert status == 1
+    assert "There is no config: give one with --configfile" in said
+
+
+def test_a_config_in_the_directory_is_found_but_never_mixed_in(run, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("name: here\ntiles: {own: {image: {r: a}}}")
+    networks = f"networks={run.home}/nets"
+    _, said = run.snakemake("-n", "--directory", tmp_path, "--config", networks)
+    assert "results/here/tiles/own/" in said
+    _, said = run.configured("-n", directory=tmp_path)
+    assert "results/x/tiles/t1/" in said
+    assert "own" not in said
+
+
+def test_stages_and_rules_name_the_same_files():
+    text = (ROOT / "rules" / "survey.smk").read_text()
+    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", text, flags=re.M | re.S))
+    for name, stage in STAGES.items():
+        reads, writes = rules[name].split("output:")
+        assert sorted(made_by(reads)) == sorted(stage.reads)
+        assert sorted(made_by(writes)) == sorted(stage.writes)
+
+
+def made_by(text):
+    """Products that a directive names; each must be one of the stage that it names."""
+    products = []
+    for call_ in re.findall(r"made_by(\(.*?\))", text, flags=re.S):
+        stage, *files = ast.literal_eval(call_)
+        assert set(files) <= set(STAGES[stage].writes)
+        products += files
+    return products
+
+
+def test_no_rule_retries_on_its_own():
+    assert not re.search("retries:", "".join(p.read_text() for p in ROOT.glob("rules/*.smk")))
+
+
+def test_lint_and_format_are_clean(run):
+    status, said = run.configured("--lint")
+    assert status == 0, said
+    snakefmt = Path(sys.executable).with_name("snakefmt")
+    command = [snakefmt, "--check", ROOT / "workflow", ROOT / "rules"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_ten_thousand_tiles_are_planned_in_a_minute(server, tmp_path):
+    tiles = {f"tile_{i:05}": {"image": {"r": f"{i}.fits"}} for i in range(10_000)}
+    run = Run(server, tmp_path, tiles=tiles, tiles_per_job=50)
+    start = time.monotonic()
+    planned = run.planned()
+    assert time.monotonic() - start < 60
+    assert {planned[stage] for stage in STAGES} == {256}
