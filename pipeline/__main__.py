@@ -9,7 +9,7 @@ from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import batch, io, training
+from pipeline import batch, io, survey, training
 from pipeline.config import read
 
 log = logging.getLogger("pipeline")
@@ -25,7 +25,17 @@ class Stage(NamedTuple):
 
 
 STAGES = {}
-COMMANDS = [training.scenes, training.train, training.score, training.ship]
+COMMANDS = (
+    survey.simulate_survey,
+    survey.merge,
+    survey.provenance,
+    survey.report,
+    survey.verdict,
+    training.scenes,
+    training.train,
+    training.score,
+    training.ship,
+)
 
 
 def per_tile(reads, writes):
@@ -37,12 +47,6 @@ def per_tile(reads, writes):
         return work
 
     return register
-
-
-def command(work):
-    """Make a function of the config and of files a command; its keyword-only ones are options."""
-    COMMANDS.append(work)
-    return work
 
 
 @per_tile("", "exposure.fits")
@@ -172,56 +176,6 @@ def _network(config, name):
     from pipeline.models.engine import load
 
     return load(config.networks, name, config.apply)
-
-
-@command
-def merge(config, manifest, catalog, parquet, reasons):
-    """Make one catalog of the tiles', and list the tiles that were rejected."""
-    from pipeline.merge import merge, rejected
-
-    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
-    merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
-    io.write_table(catalog, merged)
-    io.write_table(parquet, merged)
-    why = {tile.name: io.read_rejection(tile / "exposure.fits") for tile in tiles}
-    io.write_csv(reasons, rejected(why))
-
-
-@command
-def simulate_survey(config, folder):
-    """Simulate a small survey of known truth, one tile of it damaged."""
-    from pipeline.simulate.delivery import cut_short, deliver
-    from pipeline.simulate.survey import draw_sky, draw_tiles, truth
-
-    sky, seen = draw_sky(config.survey), {}
-    for tile in draw_tiles(config.survey, sky):
-        seen[tile.name] = tile.seen
-        deliver(folder / f"{tile.name}.fits", tile)
-    if config.survey.damage:
-        cut_short(folder / f"{tile.name}.fits")
-        del seen[tile.name]
-    io.write_table(folder / "truth.fits", truth(sky, seen))
-
-
-@command
-def provenance(config, path):
-    """Write down what the catalog comes from: software, settings, networks, input files."""
-    from datetime import UTC, datetime
-
-    from pipeline.provenance import provenance
-
-    io.write_json(path, provenance(config, datetime.now(UTC)))
-
-
-@command
-def verdict(config, reasons, said):
-    """Fail if tiles were rejected, unless the config accepts that."""
-    found = io.read_csv(reasons)
-    lines = [f"rejected tiles: {len(found)}"]
-    lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]
-    if len(found) and config.on_bad_tile != "accept":
-        sys.exit("\n".join([*lines, f"all of them: {reasons}; to go on: on_bad_tile: accept"]))
-    io.write_text(said, "\n".join(lines) + "\n")
 
 
 def main(argv=None):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_SLICES = 8  # thin rows an edge pixel is cut into; an aperture's area is then good to 1e-3
+_SLICES = 8  # thin rows an edge pixel is cut into; an aperture's area is then good to 3e-3
 
 
 def ellipse_weights(x, y, semi_axes, theta, size):

@@ -79,7 +79,7 @@ class Detect(Settings):
     n_sigma: Positive = Field(4.5, description="Threshold of the matched-filter S/N.")
     min_pixels: int = Field(3, gt=0, description="Smallest detection [pixel].")
     deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
-    deblend_contrast: Fraction = Field(0.0005, description="Least share of light of a peak.")
+    deblend_contrast: Fraction = Field(0.0002, description="Least share of light of a peak.")
     psf_fwhm: Positive | None = Field(
         None, description="PSF full width at half maximum [pixel]; measured if left out."
     )
@@ -129,6 +129,17 @@ class Merge(Settings):
     known_radius: Positive = Field(3.0, description="Match with a known lens, at most [arcsec].")
 
 
+class Report(Settings):
+    """What the report shows."""
+
+    match_radius: Positive = Field(
+        0.6, description="Source and true object are the same, at most [arcsec]."
+    )
+    stamps: int = Field(24, ge=0, description="Stamps in each mosaic.")
+    blends: int = Field(6, ge=0, description="Deblended sources shown.")
+    points: int = Field(20_000, gt=0, description="Sources drawn in a figure, at most.")
+
+
 class Survey(Settings):
     """A small simulated survey of known truth."""
 
@@ -139,8 +150,10 @@ class Survey(Settings):
     psf_fwhm: Positive = Field(0.65, description="PSF full width at half maximum [arcsec].")
     zero_point: float = Field(27.0, description="AB magnitude of 1 count.")
     sky_rms: Positive = Field(0.035, description="Sky noise of a pixel [count].")
-    galaxies_per_arcmin2: Positive = Field(30.0, description="Galaxies brighter than the limit.")
-    stars_per_arcmin2: float = Field(2.5, ge=0, description="Stars.")
+    galaxies_per_arcmin2: Positive = Field(
+        30.0, description="Galaxies with an S/N above 10, about."
+    )
+    stars_per_arcmin2: float = Field(2.5, ge=0, description="Stars between magnitude 15 and 25.")
     lenses_per_tile: int = Field(6, ge=0, description="Strong lenses in a tile.")
     damage: bool = Field(True, description="Whether one tile's file is cut short.")
     seed: Seed = 20
@@ -213,6 +226,7 @@ class Config(Settings):
     lens: Lens = Lens()
     punet: Punet = Punet()
     merge: Merge = Merge()
+    report: Report = Report()
     survey: Survey = Survey()
     scenes: Scenes = Scenes()
     train: Train = Train()
@@ -263,5 +277,5 @@ def _section(path):
     section = Config
     for key in path:
         field = section.model_fields.get(key)
-        section = field.annotation if field and field.annotation is not dict[str, Tile] else Tile
+        section = field.annotation if field and field.annotation != dict[str, Tile] else Tile
     return section

@@ -62,8 +62,9 @@ def _shapes(flux, mask, objects, centre):
     """Position and ellipse of each source: x, y, a, b [pixel], theta [deg]; structured, (n,).
 
     The centroid is windowed (as SExtractor's XWIN_IMAGE), which is the least noisy, where it
-    agrees with the barycentre of the source's core, or, of a source too faint for one, is near
-    its own barycentre; beside a brighter neighbour it does not.
+    agrees with the barycentre of the source's core; else it is that barycentre.  A source
+    without a core of its own needs only to be near its own barycentre: beside a brighter
+    neighbour the window moves there.
     """
     shapes = np.zeros(len(objects), [(name, "f8") for name in ("x", "y", "a", "b", "theta")])
     for name in ("a", "b"):
@@ -117,7 +118,7 @@ def _footprint_flags(objects, segments, saturated):
 
 def _size_flags(r50, snr, psf):
     """POINT_LIKE and OFF_RANGE of each source; (n,), int32."""
-    widest = psf.half_light_radius() * (1.1 + 2 / np.maximum(snr, 1))
+    widest = psf.half_light_radius() * (1.07 + 1.5 / np.maximum(snr, 1))  # 2 sigma of stars
     low, high = TRAINED_FWHM
     off_range = (r50 > TRAINED_R50) | (not low <= psf.fwhm <= high)
     flags = np.where(r50 < widest, Flag.POINT_LIKE, 0) | np.where(off_range, Flag.OFF_RANGE, 0)

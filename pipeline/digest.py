@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-COMMANDS = "__main__", "training"
+COMMANDS = "__main__", "survey", "training"
 GATHERED = "models/__init__.py"  # only gathers the networks; a command names its own
 SHIPPED = PACKAGE / "weights"
 
@@ -16,9 +16,9 @@ def code(command, *modules):
     """Digest of the source that a command runs.
 
     That is the command's function with what it uses in its own module, and every module of the
-    package that these import, inside functions too, with what is imported there in turn, but for
-    the networks that are only imported with all others.
-    Comments and layout do not count.
+    package that these import, inside functions too, with what is imported there in turn and the
+    data files beside it; but not the networks that are only imported with all others.  Comments
+    and layout do not count.
 
     Parameters
     ----------
@@ -40,8 +40,9 @@ def code(command, *modules):
         path = todo.pop()
         found.add(path)
         if path != PACKAGE / GATHERED:
-            todo |= _imported(_tree(path)) - found
-    return _digest(ast.dump(node).encode() for node in [*nodes, *map(_tree, sorted(found))])
+            todo |= _imports_of(path) - found
+    source = [*map(_said, nodes), *map(_source_of, sorted(found))]
+    return _digest([*source, *(path.read_bytes() for path in _data(found))])
 
 
 @cache
@@ -95,6 +96,20 @@ def _tree(path):
     return ast.parse(path.read_bytes(), path)
 
 
+@cache
+def _imports_of(path):
+    return _imported(_tree(path))
+
+
+@cache
+def _source_of(path):
+    return _said(_tree(path))
+
+
+def _said(tree):
+    return ast.dump(tree).encode()
+
+
 def _used(module, name):
     """Top-level definitions of `module` that the function `name` needs, itself included."""
     defined = dict(_definitions(module))
@@ -131,6 +146,13 @@ def _imported(tree):
             known = {name for name in submodules if _file(name)}
             names |= known if known == submodules else {node.module, *known}
     return {path for name in names if (path := _file(name))}
+
+
+def _data(modules):
+    """Files beside the ``__init__`` of packages that are no modules: a page to fill in."""
+    packages = sorted(path.parent for path in modules if path.stem == "__init__")
+    beside = (path for package in packages for path in sorted(package.iterdir()))
+    return [path for path in beside if path.is_file() and path.suffix != ".py"]
 
 
 def _file(name):

@@ -11,7 +11,7 @@ _PIXEL_STACKS = 300_000, 3_000_000, 30_000_000
 _SUB_OBJECTS = 4096
 _CLEAN = 3.0  # steepness of the wings assumed; sep's 1 drops faint galaxies round bright ones
 _LEAST_SEEN = 0.4  # of the PSF's signal at a source, on usable pixels
-_LEAST_SNR = 0.8  # of the threshold: what falls below rose on the noise of worse pixels beside it
+_LEAST_SNR = 0.95  # of the threshold: what falls below rose on the noise of worse pixels
 _CORE_SIGMA, _CORE_MESH = 5.0, 64
 
 
@@ -134,25 +134,33 @@ def add_cores(found, cores):
     Detections
         Those of `found`, then those of `cores` that are not the brightest of their source.
     centre : ndarray, (n, 2)
-        Barycentre ``(x, y)`` of each source's core [pixel]; NaN where it has none.
+        Barycentre ``(x, y)`` of each source's core [pixel]; NaN where it has none of its own.
     """
     host = found.segments[cores.objects["ycpeak"], cores.objects["xcpeak"]]
-    order = np.lexsort((-cores.objects["cflux"], host))
-    _, first = np.unique(host[order], return_index=True)
-    own = np.zeros(len(host), bool)
-    own[order[first]] = True
-    own &= host > 0
-    extra = np.flatnonzero(~own)
+    own = _brightest_of(host, cores.objects["cflux"])
     position = np.column_stack([cores.objects["x"], cores.objects["y"]])
+    peaks = cores.segments[found.objects["ycpeak"], found.objects["xcpeak"]]
+    shared = np.bincount(peaks, minlength=len(host) + 1)[1:] > 1
     centre = np.full((len(found.objects), 2), np.nan)
-    centre[host[own] - 1] = position[own]
-    number = np.zeros(len(host) + 1, "i4")
-    number[extra + 1] = len(found.objects) + 1 + np.arange(len(extra))
+    centre[host[own & ~shared] - 1] = position[own & ~shared]
+    label = np.where(own, 0, len(found.objects) + np.cumsum(~own))
     y, x = np.nonzero(cores.segments)
-    new = number[cores.segments[y, x]]
-    found.segments[y[new > 0], x[new > 0]] = new[new > 0]
-    objects = np.concatenate([found.objects, cores.objects[extra]])
-    return Detections(objects, found.segments), np.concatenate([centre, position[extra]])
+    core = cores.segments[y, x] - 1
+    new = (label[core] > 0) & (found.segments[y, x] == host[core])  # not of a third source
+    found.segments[y[new], x[new]] = label[core[new]]
+    objects = np.concatenate([found.objects, cores.objects[~own]])
+    parted = ~own & (host > 0)
+    objects["flag"][np.concatenate([host[parted], label[parted]]) - 1] |= sep.OBJ_MERGED
+    return Detections(objects, found.segments), np.concatenate([centre, position[~own]])
+
+
+def _brightest_of(host, flux):
+    """Whether a core is the brightest of its host; never where it has none (0); (n,)."""
+    order = np.lexsort((-flux, host))
+    _, first = np.unique(host[order], return_index=True)
+    brightest = np.zeros(len(host), bool)
+    brightest[order[first]] = True
+    return brightest & (host > 0)
 
 
 def _nothing(shape):

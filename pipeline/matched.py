@@ -3,12 +3,14 @@
 import itertools
 
 import numpy as np
+import sep
 from scipy.signal import fftconvolve
 
 from pipeline.cutouts import boxes
 
 _BLOCK = 256
 _BLOCKS_A_SIDE = 4
+_MESH = 32  # of the large galaxies' light
 
 
 def matched_snr(flux, ivar, kernel):
@@ -64,7 +66,7 @@ def noise_correlation(flux, ivar, kernel):
 
     Resampled images have correlated noise, which `matched_snr` knows nothing of.  The scatter of
     the filtered S/N is measured below its median, where sources do not reach, in blocks spread
-    over the image.
+    over the image, after the light of large galaxies is taken off on a mesh.
 
     Parameters
     ----------
@@ -82,7 +84,9 @@ def noise_correlation(flux, ivar, kernel):
         block = np.s_[y : y + _BLOCK, x : x + _BLOCK]
         usable = ivar[block] > 0
         if usable.sum() > 0.5 * usable.size:
-            snr = matched_snr(flux[block], ivar[block], kernel)[usable]
+            light = np.ascontiguousarray(flux[block])
+            light = light - sep.Background(light, mask=~usable, bw=_MESH, bh=_MESH).back()
+            snr = matched_snr(light, ivar[block], kernel)[usable]
             scatters.append(_lower_scatter(snr[::3]))
     return max(1.0, float(np.median(scatters))) if scatters else 1.0
 

@@ -95,12 +95,12 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
     compact = _compact(flux, ivar, objects, 0.7 * saturation)
     bright = compact[(compact["snr"] > _STAR_SNR) & compact["isolated"]]
     stars = _stellar_locus(bright)
+    if not len(compact):
+        log.warning("no source to measure the PSF on; FWHM %.1f pixel is assumed", DEFAULT_FWHM)
+        return Moffat(DEFAULT_FWHM)
     if len(stars) < _STARS_AT_LEAST:
         stars = compact[np.argsort(compact["r50"])][: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
         log.warning("too few stars: the PSF is measured on the %d smallest sources", len(stars))
-    if not len(stars):
-        log.warning("no source to measure the PSF on; FWHM %.1f pixel is assumed", DEFAULT_FWHM)
-        return Moffat(DEFAULT_FWHM)
     return _fit(stars, flux, ivar)
 
 

@@ -120,6 +120,7 @@ def rate(is_good, value, edges):
         ``low``, ``high`` (edges), ``n``, ``rate``, ``rate_low``, ``rate_high``, one row a bin
         that holds anything (Wilson 1927, JASA 22, 209).
     """
+    edges = np.asarray(edges)
     n = np.histogram(value, edges)[0]
     k = np.histogram(value[is_good], edges)[0]
     keep = n > 0
@@ -146,10 +147,11 @@ def compare(catalog, truth, tiles, radius):
         ``completeness`` and ``purity``: (rate, low, high, n), for galaxies, and for sources,
         with an S/N above `BRIGHT` that are alone (see `samples`);
         ``completeness_mag`` and ``purity_mag``: the same against magnitude, as `rate` gives it;
-        ``offset``: median distance from the truth [arcsec], and ``offset_pix`` [pixel];
+        ``offset``, ``offset_axis``: median distance from the truth, in the plane and along an
+        axis [arcsec], and the same as ``offset_pix``, ``offset_axis_pix`` [pixel];
         ``pairs``: Table of the objects found, with ``ra_offset``, ``dec_offset`` [arcsec],
         ``snr``, ``mag`` and ``delta_auto``, ``delta_flux``, ``delta_p50`` (measured less true
-        magnitude) and ``alone``;
+        magnitude), ``alone`` (a galaxy of the completeness), ``clean`` (no defect);
         ``roc``: see `lens_roc`.
     """
     found = match(catalog, truth, radius)
@@ -159,8 +161,8 @@ def compare(catalog, truth, tiles, radius):
     snr = np.divide(flux, error, out=np.zeros(len(flux)), where=error > 0)
     pairs = _pairs(catalog, truth, found, observed & is_bright)
     alone = pairs["alone"]
-    offset = np.hypot(pairs["ra_offset"], pairs["dec_offset"])[alone]
-    offset = float(np.median(offset)) if len(offset) else np.nan
+    offset = np.column_stack([pairs["ra_offset"], pairs["dec_offset"]])[alone]
+    pixel_scale = truth.meta.get("PIXSCALE", np.nan)
     mag = detection_band(catalog, "mag")
     known = clean & np.isfinite(mag)
     true_mag = np.asarray(truth["mag"])
@@ -171,8 +173,10 @@ def compare(catalog, truth, tiles, radius):
             found.source[observed] >= 0, true_mag[observed], bins(true_mag[observed])
         ),
         "purity_mag": rate(~found.spurious[known], mag[known], bins(mag[known])),
-        "offset": offset,
-        "offset_pix": offset / truth.meta.get("PIXSCALE", np.nan),
+        "offset": _median(np.hypot(*offset.T)),
+        "offset_pix": _median(np.hypot(*offset.T)) / pixel_scale,
+        "offset_axis": _median(np.abs(offset)),
+        "offset_axis_pix": _median(np.abs(offset)) / pixel_scale,
         "pairs": pairs,
         "roc": lens_roc(catalog, truth, found),
     }
@@ -225,11 +229,16 @@ def _pairs(catalog, truth, found, alone):
         "snr": np.asarray(true["snr"]),
         "mag": np.asarray(true["mag"]),
         "alone": alone[rows],
+        "clean": (np.asarray(true["tiles"]) != "") & (np.asarray(ours["flags"]) & int(DEFECT) == 0),
     }
     for name, column in (("auto", "flux_auto"), ("flux", "flux"), ("p50", "flux_p50")):
         ratio = detection_band(ours, column) / np.asarray(true["flux"])
         pairs[f"delta_{name}"] = -2.5 * np.log10(np.where(ratio > 0, ratio, np.nan))
     return Table(pairs)
+
+
+def _median(values):
+    return float(np.median(values)) if len(values) else np.nan
 
 
 def _share(is_good):

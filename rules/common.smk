@@ -57,6 +57,11 @@ def folders(wildcards):
     ]
 
 
+def truth():
+    """Table of what was simulated, if there is one."""
+    return [settings.truth] if settings.truth else []
+
+
 def section(*names, **parts):
     """JSON of the named sections of the settings, or of parts of a section.
 

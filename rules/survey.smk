@@ -17,7 +17,7 @@ rule ingest:
     benchmark:
         "<benchmarks>/ingest/{batch}.tsv"
     resources:
-        mem_mb=memory(600, per_mb=8),
+        mem_mb=memory(1000, per_mb=8),
         runtime=minutes(1, per_mb=0.01),
     params:
         config=lambda wildcards: section(
@@ -40,7 +40,7 @@ rule detect:
     benchmark:
         "<benchmarks>/detect/{batch}.tsv"
     resources:
-        mem_mb=memory(600, per_mb=8),
+        mem_mb=memory(1000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("detect"),
@@ -61,7 +61,7 @@ rule cut:
     benchmark:
         "<benchmarks>/cut/{batch}.tsv"
     resources:
-        mem_mb=memory(600, per_mb=8),
+        mem_mb=memory(1000, per_mb=8),
         runtime=minutes(1, per_mb=0.01),
     params:
         config=section("cut"),
@@ -82,7 +82,7 @@ rule classify:
         "<benchmarks>/classify/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=8),
+        mem_mb=memory(2500, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("lens", "apply", "networks"),
@@ -105,7 +105,7 @@ rule segment:
         "<benchmarks>/segment/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=12),
+        mem_mb=memory(2500, per_mb=12),
         runtime=minutes(2, per_mb=0.1),
     params:
         config=section("apply", "networks"),
@@ -128,7 +128,7 @@ rule uncertainty:
         "<benchmarks>/uncertainty/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=12),
+        mem_mb=memory(2500, per_mb=12),
         runtime=minutes(2, per_mb=0.2),
     params:
         config=section("punet", "apply", "networks"),
@@ -150,7 +150,7 @@ rule photometry:
         "<benchmarks>/photometry/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=8),
+        mem_mb=memory(2500, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),
@@ -171,7 +171,7 @@ rule anomaly:
         "<benchmarks>/anomaly/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=8),
+        mem_mb=memory(2500, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),
@@ -196,7 +196,7 @@ rule catalog:
     benchmark:
         "<benchmarks>/catalog/{batch}.tsv"
     resources:
-        mem_mb=memory(600, per_mb=1),
+        mem_mb=memory(1000, per_mb=1),
         runtime=minutes(1),
     params:
         config=section(),
@@ -242,13 +242,13 @@ rule merge:
 
 rule provenance:
     input:
-        every("ingest", "exposure.fits"),
+        "<results>/catalog.fits",
     output:
         "<results>/provenance.json",
     log:
         "<logs>/provenance.log",
     resources:
-        mem_mb=memory(600),
+        mem_mb=memory(1000),
         runtime=minutes(1, per_mb=0.0002),
     params:
         config=settings.model_dump_json(exclude={"survey", "scenes", "train"}),
@@ -260,8 +260,37 @@ rule provenance:
         "arclet provenance --config - {output} <<< {params.config:q} &> {log}"
 
 
+rule report:
+    input:
+        every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
+        every("cut", "cutouts.fits", "lens_cutouts.fits"),
+        every("segment", "shares.fits", "segmentation.fits"),
+        every("uncertainty", "masks.fits"),
+        truth(),
+        tiles="<results>/tiles.txt",
+        catalog="<results>/catalog.fits",
+        provenance="<results>/provenance.json",
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    resources:
+        mem_mb=memory(1500, per_mb=1),
+        runtime=minutes(1),
+    params:
+        config=section("name", "truth", "report"),
+        code=made_with("report"),
+    shell:
+        "arclet report --config {params.config:q} "
+        "{input.tiles} {input.catalog} {input.provenance} {output} &> {log}"
+
+
 rule verdict:
     input:
+        "<results>/report.html",
         "<results>/provenance.json",
         rejected="<results>/rejected.csv",
     output:

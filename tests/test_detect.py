@@ -160,7 +160,7 @@ def test_flags_say_what_is_wrong(rng):
 
 def test_large_galaxies_are_not_like_points(sky):
     *_, found = sky
-    star = detect(exposure_of(paint((80, 80), [(40, 40)], [3000])), SETTINGS)
+    star = detect(exposure_of(paint((80, 80), [(40.3, 40.4)], [3000])), SETTINGS)
     assert star["flags"][0] & Flag.POINT_LIKE
     big = found["r50"].value > 4
     assert big.sum() > 20
@@ -185,8 +185,8 @@ def test_an_image_unlike_the_training_set_is_flagged(fwhm, rng):
 
 def test_a_faint_star_in_the_halo_of_a_galaxy_is_found(rng):
     y, x = np.mgrid[:300, :300]
-    halo = 2e3 * np.exp(-np.hypot(x - 150, y - 150) / 16)
-    image = halo + paint((300, 300), [(205, 160)], [400]) + rng.normal(size=(300, 300))
+    halo = 300 * np.exp(-np.hypot(x - 150, y - 150) / 16)
+    image = halo + paint((300, 300), [(205, 160)], [500]) + rng.normal(size=(300, 300))
     found = detect(exposure_of(image), SETTINGS)
     away, _ = distances(found, [(150, 150), (205, 160)])
     assert (away < 0.5).all()
@@ -204,6 +204,18 @@ def test_a_core_that_has_a_source_gives_only_its_centre(rng):
     joined, centre = add_cores(nothing, cores)
     assert_array_equal(joined.segments, cores.segments)
     assert len(joined.objects) == len(centre) == 1
+
+
+def test_a_core_takes_pixels_of_its_host_alone():
+    kind = extract_cores(np.zeros((9, 9), "f4"), np.zeros((9, 9), "f4")).objects.dtype
+    cold, hot = np.zeros(2, kind), np.zeros(2, kind)
+    cold["xcpeak"], hot["xcpeak"], hot["cflux"] = [1, 7], [1, 4], [9, 5]
+    found = Detections(cold, np.array([[1, 1, 1, 1, 1, 2, 2, 2, 2]], "i4"))
+    cores = Detections(hot, np.array([[0, 1, 1, 0, 2, 2, 2, 2, 0]], "i4"))
+    joined, centre = add_cores(found, cores)
+    assert_array_equal(joined.segments, [[1, 1, 1, 1, 3, 2, 2, 2, 2]])
+    assert_array_equal(np.isnan(centre[:, 0]), [False, True, False])
+    assert_array_equal(joined.objects["flag"] > 0, [True, False, True])
 
 
 def test_masked_pixels_hide_what_is_under_them(rng):

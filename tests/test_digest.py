@@ -5,6 +5,7 @@ import pytest
 from pipeline import digest
 
 MODULES = {
+    "survey": "",
     "training": "",
     "__init__": "",
     "__main__": """
@@ -50,7 +51,13 @@ def package(tmp_path, monkeypatch):
 
 
 def digests():
-    for function in (digest.code, digest.weights, digest._tree):
+    for function in (
+        digest.code,
+        digest.weights,
+        digest._tree,
+        digest._imports_of,
+        digest._source_of,
+    ):
         function.cache_clear()
     return {stage: digest.code(stage) for stage in ("detect", "cut")}
 
@@ -88,6 +95,16 @@ def test_comments_and_layout_do_not_count(package):
     source = package / "detect.py"
     source.write_text(source.read_text().replace("  # as it is", "\n\n\n# another remark"))
     assert digests() == before
+
+
+def test_data_files_beside_an_imported_package_count(package):
+    main = package / "__main__.py"
+    main.write_text(main.read_text().replace("from pipe import cutouts", "from pipe import deep"))
+    before = digests()
+    (package / "deep" / "page.html").write_text("<html>")
+    after = digests()
+    assert before["cut"] != after["cut"]
+    assert before["detect"] == after["detect"]
 
 
 def test_every_command_of_the_package_has_a_digest_of_its_own():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline import io
 from pipeline.__main__ import STAGES
 from pipeline.config import NETWORKS
 
@@ -24,6 +25,7 @@ TILES = {f"t{i}": {"image": {"r": f"t{i}.fits"}} for i in (1, 2)}
 SERVER = """
 import json, os, sys
 import pydantic, snakemake.cli, snakemake.dag, snakemake.executors.touch, snakemake.workflow
+snakemake.cli.get_argument_parser()  # loads the plugins
 for line in sys.stdin:
     call = json.loads(line)
     if not (child := os.fork()):
@@ -100,7 +102,7 @@ def run(server, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batched(server, tmp_path_factory):
-    tiles = {f"field_{i}": {"image": {"r": "a.fits"}} for i in range(6)}
+    tiles = {f"field_{i}": {"image": {"r": "a.fits"}} for i in range(5)}
     home = tmp_path_factory.mktemp("batched")
     return Run(server, home, tiles=tiles, tiles_per_job=3).pretend()
 
@@ -117,7 +119,7 @@ def test_what_is_done_is_not_done_again(run, batched):
         ({"cut": {"size": 96}}, {*NETWORK_STAGES, "cut", "catalog", *LAST}),
         ({"apply": {"precision": "bf16"}}, {*NETWORK_STAGES, "catalog", *LAST}),
         ({"lens": {"prevalence": 0.1}}, {"classify", "catalog", *LAST}),
-        ({"punet": {"n_draws": 4}}, {"uncertainty", "photometry", "catalog", *LAST}),
+        ({"punet": {"n_draws": 4}}, {"uncertainty", "catalog", *LAST}),
         ({"merge": {"radius": 2}}, LAST),
         ({"on_bad_tile": "stop"}, {"provenance", "verdict", "report", "all"}),
         ({"survey": {"side": 512}, "train": {"unet": {"epochs": 1}}}, set()),
@@ -163,13 +165,9 @@ def test_a_change_of_code_reruns_its_users(run, module, reruns):
     ("wrong", "message"),
     [
         ({"detect": {"n_sigmaa": 3}}, "detect.n_sigmaa: there is no such setting; did you mean"),
-        ({"detect": {"min_pixels": -1}}, "detect.min_pixels: .* greater than 0, not -1"),
-        ({"detectt": {}}, "detectt: there is no such setting; did you mean detect"),
-        ({"name": "../x"}, r"'\.\./x' is no name"),
-        ({"tiles": {"a b": TILES["t1"]}}, "'a b' is no name"),
         ({"tiles": {"$(rm)": TILES["t1"]}}, r"'\$\(rm\)' is no name"),
         ({"tiles": {}}, "names no tiles"),
-        ({"networks": "nowhere"}, "no network in nowhere/"),
+        ({"networks": "nowhere"}, "no network in nowhere/lens; train it"),
     ],
 )
 def test_a_wrong_config_stops_before_the_first_job(run, wrong, message):
@@ -194,6 +192,17 @@ def test_a_config_in_the_directory_is_found_but_never_mixed_in(run, tmp_path):
     _, said = run.configured("-n", directory=tmp_path)
     assert "results/x/tiles/t1/" in said
     assert "own" not in said
+
+
+def test_file_names_may_hold_anything(run):
+    name = "a{b} c'd;$(touch oops)[1].fits"
+    (run.home / name).write_text("no image")
+    tiles = {"t1": {"image": {"r": name}}}
+    target = "results/hostile/tiles/t1/exposure.fits"
+    status, said = run.configured("-c1", target, name="hostile", tiles=tiles)
+    assert status == 0, said
+    assert name in io.read_rejection(run.home / target)
+    assert not (run.home / "oops").exists()
 
 
 def test_stages_and_rules_name_the_same_files():

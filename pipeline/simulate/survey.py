@@ -1,4 +1,4 @@
-"""A small survey of known truth: overlapping tiles of one sky of galaxies, stars and lenses."""
+"""Observe a simulated sky in overlapping tiles, and tell the truth about it."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,10 @@ from scipy.ndimage import minimum_filter
 
 from pipeline.simulate import camera
 from pipeline.simulate.arcs import draw_arcs, draw_lens, draw_source
-from pipeline.simulate.blends import effective_pixels
 from pipeline.simulate.galaxies import LOOSE, STAR, Galaxy, draw_early_type, draw_galaxy
-from pipeline.simulate.pointing import extent, sky_wcs, tile_wcs, turn_of
+from pipeline.simulate.pointing import tile_wcs, turn_of
 from pipeline.simulate.render import Renderer
 
-BRIGHTEST, BEYOND_LIMIT, SLOPE = 17.0, 1.5, 0.3  # of the galaxies' counts [mag, mag, dex / mag]
-STAR_MAGS = 15.0, 25.0
-BLEEDING_STAR = 12.5  # the one bright star near the middle of the first tile [mag]
-CLOSE_SHARE, CLOSE_RANGE = 0.12, (0.8, 2.5)  # galaxies put beside another one, so far away [arcsec]
 LARGE = 5.0  # half-light radius of galaxies whose knots would pass for stars [pixel]
 SIDES = 32, 48, 64, 96, 128, 192, 256, 384, 512
 
@@ -52,54 +47,6 @@ class SurveyTile(NamedTuple):
     seen: Table
 
 
-def draw_sky(settings):
-    """Draw what there is: the truth, before anyone looks.
-
-    Galaxies follow N(<m) ~ 10**(0.3 m), `settings.galaxies_per_arcmin2` of them with an S/N
-    above 10, and on to 1.5 mag fainter; one in eight lies close to another.  Their sizes shrink
-    with magnitude as those of the Hubble deep fields' do, with a scatter of 0.2 dex.
-
-    Parameters
-    ----------
-    settings : config.Survey
-
-    Returns
-    -------
-    Table
-        One row an object: ``ra``, ``dec`` [deg], ``kind`` ("galaxy", "star" or "lens"), ``mag``
-        (AB), ``flux`` [nJy], ``re`` (half-light radius) and ``theta_e`` (Einstein radius), both
-        [arcsec] and NaN where there is none.  A lens's arcs count as part of it.
-    """
-    rng = np.random.default_rng((settings.seed, 0))
-    width, height = extent(settings)
-    area = width * height * (settings.pixel_scale / 60) ** 2
-    mag, re = _draw_galaxies(settings, area, rng)
-    n_stars, n_lenses = rng.poisson(settings.stars_per_arcmin2 * area), settings.lenses_per_tile
-    n_lenses *= settings.tiles
-    low, high = STAR_MAGS
-    star_mag = np.append(low + (high - low) * np.sqrt(rng.random(n_stars)), BLEEDING_STAR)
-    lens_mag, theta_e = rng.uniform(18.5, 21, n_lenses), rng.uniform(0.7, 2.0, n_lenses)
-    lens_re = theta_e * 10 ** rng.normal(0.05, 0.15, n_lenses)  # Bolton et al. (2008), table 4
-    kind = np.repeat(["galaxy", "star", "lens"], [len(mag), n_stars + 1, n_lenses])
-    x, y = rng.random((2, len(kind))) * [[width], [height]]
-    _bring_close(x, y, np.flatnonzero(kind == "galaxy"), settings.pixel_scale, rng)
-    x[len(mag) + n_stars], y[len(mag) + n_stars] = 0.55 * settings.side, 0.4 * settings.side
-    ra, dec = sky_wcs(settings).all_pix2world(x, y, 0)
-    mag = np.concatenate([mag, star_mag, lens_mag])
-    nothing = np.full(n_stars + 1, np.nan)
-    columns = {
-        "ra": (ra, "deg", "Right ascension"),
-        "dec": (dec, "deg", "Declination"),
-        "kind": (kind, None, "galaxy, star or lens"),
-        "mag": (mag, "mag", "AB magnitude, with the arcs of a lens"),
-        "flux": (10 ** (0.4 * (31.4 - mag)), "nJy", "Total flux"),
-        "re": (np.concatenate([re, nothing, lens_re]), "arcsec", "Half-light radius"),
-        "theta_e": (_pad(theta_e, len(kind)), "arcsec", "Einstein radius"),
-    }
-    described = [Column(v, n, unit=u, description=d) for n, (v, u, d) in columns.items()]
-    return Table(described, meta={"PIXSCALE": settings.pixel_scale})
-
-
 def draw_tiles(settings, sky):
     """Observe the sky, tile after tile: the same objects, with different noise, in the overlaps.
 
@@ -107,7 +54,7 @@ def draw_tiles(settings, sky):
     ----------
     settings : config.Survey
     sky : Table
-        As `draw_sky` gives it.
+        As `pipeline.simulate.sky.draw_sky` gives it.
 
     Yields
     ------
@@ -138,7 +85,7 @@ def truth(sky, seen):
     Parameters
     ----------
     sky : Table
-        As `draw_sky` gives it.
+        As `pipeline.simulate.sky.draw_sky` gives it.
     seen : dict of Table
         `SurveyTile.seen` of each tile, by its name.
 
@@ -159,33 +106,6 @@ def truth(sky, seen):
     names = np.array([" ".join(names) for names in tiles], dtype="U")
     told["tiles"] = Column(names, description="Tiles with good pixels about its centre")
     return told
-
-
-def _draw_galaxies(settings, area, rng):
-    """Magnitudes, and half-light radii [arcsec], of the galaxies of `area` [arcmin2]."""
-    limit = 24.0
-    for _ in range(5):  # the magnitude at which a typical galaxy has an S/N of 10
-        size = _typical_re(limit) / settings.pixel_scale
-        pixels = effective_pixels(size, settings.psf_fwhm / settings.pixel_scale)
-        limit = settings.zero_point - 2.5 * np.log10(10 * settings.sky_rms * np.sqrt(pixels))
-    density = settings.galaxies_per_arcmin2 * 10 ** (SLOPE * BEYOND_LIMIT)
-    n = rng.poisson(density * area)
-    low, high = 10 ** (SLOPE * BRIGHTEST), 10 ** (SLOPE * (limit + BEYOND_LIMIT))
-    mag = np.log10(low + rng.random(n) * (high - low)) / SLOPE
-    return mag, np.clip(_typical_re(mag) * 10 ** rng.normal(0, 0.2, n), 0.08, 4.0)
-
-
-def _typical_re(mag):
-    return 0.35 * 10 ** (-0.12 * (mag - 23))
-
-
-def _bring_close(x, y, galaxies, pixel_scale, rng):
-    """Move some of the galaxies beside another one, in place."""
-    moved = galaxies[rng.random(len(galaxies)) < CLOSE_SHARE]
-    beside = rng.choice(galaxies, len(moved)) if len(moved) else moved
-    apart = rng.uniform(*CLOSE_RANGE, len(moved)) / pixel_scale
-    around = rng.uniform(0, 2 * np.pi, len(moved))
-    x[moved], y[moved] = x[beside] + apart * np.cos(around), y[beside] + apart * np.sin(around)
 
 
 def _paint(settings, sky, wcs, rms, renderers):
@@ -294,8 +214,3 @@ def _shared(x, y, side, tile):
     onto = tuple(slice(max(v, 0), max(min(v + side, tile), 0)) for v in (y, x))
     own = tuple(slice(s.start - v, s.stop - v) for s, v in zip(onto, (y, x), strict=True))
     return onto, own
-
-
-def _pad(values, n):
-    """`values` at the end of `n` rows, NaN before."""
-    return np.concatenate([np.full(n - len(values), np.nan), values])

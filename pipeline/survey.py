@@ -1,0 +1,118 @@
+"""The commands on a survey as a whole: read, compute, write.  Nothing is decided here."""
+
+import sys
+
+from pipeline import io
+
+
+def merge(config, manifest, catalog, parquet, reasons):
+    """Make one catalog of the tiles', and list the tiles that were rejected."""
+    from pipeline.merge import merge, rejected
+
+    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
+    io.write_table(catalog, merged)
+    io.write_table(parquet, merged)
+    why = {tile.name: io.read_rejection(tile / "exposure.fits") for tile in tiles}
+    io.write_csv(reasons, rejected(why))
+
+
+def simulate_survey(config, folder):
+    """Simulate a small survey of known truth, one tile of it damaged."""
+    from pipeline.simulate.delivery import cut_short, deliver
+    from pipeline.simulate.sky import draw_sky
+    from pipeline.simulate.survey import draw_tiles, truth
+
+    sky, seen = draw_sky(config.survey), {}
+    for tile in draw_tiles(config.survey, sky):
+        seen[tile.name] = tile.seen
+        deliver(folder / f"{tile.name}.fits", tile)
+    if config.survey.damage:
+        cut_short(folder / f"{tile.name}.fits")
+        del seen[tile.name]
+    io.write_table(folder / "truth.fits", truth(sky, seen))
+
+
+def provenance(config, path):
+    """Write down what the catalog comes from: software, settings, networks, input files."""
+    from datetime import UTC, datetime
+
+    from pipeline.provenance import provenance
+
+    io.write_json(path, provenance(config, datetime.now(UTC)))
+
+
+def report(config, manifest, catalog, origin, page):
+    """Show what the survey holds, and how well it was done, on one page."""
+    from pipeline import report, truth
+    from pipeline.known import known_lenses
+
+    tiles = {name: manifest.parent / "tiles" / name for name in manifest.read_text().split()}
+    merged, lenses = io.read_table(catalog), known_lenses()
+    facts = [
+        report.tile_facts(
+            name,
+            io.read_exposure(tile / "exposure.fits", report.STEP),
+            io.read_table(tile / "sources.fits"),
+            lenses,
+        )
+        for name, tile in tiles.items()
+    ]
+    chosen = report.choose(merged, config.report)
+    scored = None
+    if config.truth:
+        good = [fact.name for fact in facts if not fact.rejected]
+        known = io.read_table(config.truth)
+        scored = truth.compare(merged, known, good, config.report.match_radius)
+    shown = {
+        "lenses": _stamps(tiles, merged[chosen["lenses"]], "lens_cutouts.fits", facts),
+        "strangest": _stamps(tiles, merged[chosen["strangest"]], "cutouts.fits", facts),
+        "blends": _blends(tiles, merged[chosen["blends"]]),
+    }
+    found = report.Findings(
+        name=config.name,
+        catalog=merged,
+        tiles=facts,
+        chosen=chosen,
+        scored=scored,
+        provenance=io.read_json(origin),
+        settings=config.report,
+        **shown,
+    )
+    io.write_text(page, report.write_page(found))
+
+
+def _stamps(tiles, rows, product, facts):
+    """Stamps of the chosen sources, by id."""
+    from pipeline.report.stamps import pick
+
+    scale, found = {fact.name: fact.pixel_scale for fact in facts}, {}
+    for name in sorted(set(rows["tile"])):
+        cutouts = io.read_cutouts(tiles[name] / product)
+        found |= pick(cutouts, rows["id"], scale[name])
+    return found
+
+
+def _blends(tiles, rows):
+    """Panels of the chosen blends, by id."""
+    from pipeline.report.stamps import blend_panels
+
+    found = {}
+    for name in sorted(set(rows["tile"])):
+        tile = tiles[name]
+        _, _, share = io.read_maps(tile / "shares.fits", "SHARE")
+        _, _, spread = io.read_maps(tile / "masks.fits", "TARGET_STD")
+        label = io.read_image(tile / "segmentation.fits", "LABEL")
+        cutouts = io.read_cutouts(tile / "cutouts.fits")
+        found |= blend_panels(cutouts, share, spread, label, rows[rows["tile"] == name])
+    return found
+
+
+def verdict(config, reasons, said):
+    """Fail if tiles were rejected, unless the config accepts that."""
+    found = io.read_csv(reasons)
+    lines = [f"rejected tiles: {len(found)}"]
+    lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]
+    if len(found) and config.on_bad_tile != "accept":
+        sys.exit("\n".join([*lines, f"all of them: {reasons}; to go on: on_bad_tile: accept"]))
+    io.write_text(said, "\n".join(lines) + "\n")

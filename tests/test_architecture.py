@@ -1,0 +1,69 @@
+"""Who may know whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "pipeline"
+COMMANDS = {"__main__.py", "survey.py", "training.py"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE)) for path in MODULES]
+
+
+def imports(path, *, inside_functions=True):
+    """Modules of the package that a file imports."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if inside_functions else tree.body
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_only_commands_put_files_and_verbs_together(path):
+    if str(path.relative_to(PACKAGE)) not in {*COMMANDS, "batch.py"}:
+        assert "pipeline.io" not in imports(path)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_nobody_knows_the_commands(path):
+    known = {f"pipeline.{name.removesuffix('.py')}" for name in COMMANDS}
+    if path.name != "__main__.py":
+        assert not known & imports(path)
+
+
+@pytest.mark.parametrize("name", ["config.py", "plan.py", "digest.py"])
+def test_what_snakemake_loads_is_light(name):
+    light = {"pydantic", "typing", "difflib", "pathlib", "functools"}
+    light |= {"ast", "hashlib", "math", "os", "re"}
+    outside = {m.split(".")[0] for m in imports(PACKAGE / name)} - {"pipeline"}
+    assert outside <= light
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_import_verbs_only_when_they_run(name):
+    light = {"batch", "config", "io", "survey", "training", "config.read"}
+    known = {
+        m for m in imports(PACKAGE / name, inside_functions=False) if m.startswith("pipeline.")
+    }
+    assert known <= {f"pipeline.{m}" for m in light}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_functions_are_short_and_take_few_arguments(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            start = node.body[1 if ast.get_docstring(node) else 0].lineno
+            assert node.end_lineno - start < 60, node.name
+            given = [argument.arg for argument in node.args.args if argument.arg != "self"]
+            assert len(given) <= 6, node.name

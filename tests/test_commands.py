@@ -1,0 +1,74 @@
+"""The command line."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from pipeline import io
+from pipeline.__main__ import main
+from pipeline.data import Exposure
+
+
+@pytest.fixture
+def rejected(tmp_path):
+    path = tmp_path / "rejected.csv"
+    io.write_csv(path, Table({"tile": ["007", "t,8"], "reason": ["truncated", 'no "WCS"']}))
+    return path
+
+
+def verdict(rejected, on_bad_tile):
+    said = rejected.with_name("verdict.txt")
+    config = json.dumps({"on_bad_tile": on_bad_tile})
+    main(["verdict", "--config", config, str(rejected), str(said)])
+    return said.read_text()
+
+
+def test_rejected_tiles_make_the_run_fail_and_are_named(rejected):
+    with pytest.raises(SystemExit, match=r"rejected tiles: 2\n  007: truncated\n  t,8: no \"WCS\""):
+        verdict(rejected, "reject")
+    assert not rejected.with_name("verdict.txt").exists()
+
+
+def test_rejected_tiles_can_be_accepted(rejected):
+    assert verdict(rejected, "accept").startswith("rejected tiles: 2")
+
+
+def test_no_rejected_tile_is_a_good_end(rejected):
+    io.write_csv(rejected, Table(names=("tile", "reason"), dtype=("U1", "U1")))
+    assert verdict(rejected, "reject") == "rejected tiles: 0\n"
+
+
+@pytest.mark.parametrize("on_bad_tile", ["reject", "accept"])
+def test_a_tile_without_its_file_is_rejected_with_the_reason(tmp_path, on_bad_tile):
+    ingest(tmp_path, on_bad_tile)
+    reason = io.read_rejection(tmp_path / "t1" / "exposure.fits")
+    assert "nowhere.fits" in reason
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record == {"tiles": ["t1"]}
+
+
+def test_a_bad_tile_can_stop_all(tmp_path):
+    with pytest.raises(SystemExit, match=r"tile t1: .*nowhere\.fits"):
+        ingest(tmp_path, "stop")
+    assert not (tmp_path / "record.json").exists()
+
+
+def ingest(folder, on_bad_tile):
+    config = json.dumps({"tiles": {"t1": {"image": {"r": str(folder / "nowhere.fits")}}}})
+    record = ["--record", str(folder / "record.json")]
+    options = ["--config", config, "--code", "1", "--on-bad-tile", on_bad_tile, *record]
+    main(["ingest", *options, str(folder / "t1")])
+
+
+def test_a_good_tile_has_no_reason_to_be_rejected(tmp_path):
+    plane = np.ones((4, 4, 1), "f4")
+    io.write_exposure(tmp_path / "exposure.fits", Exposure(plane, plane, None, ("r",)))
+    assert io.read_rejection(tmp_path / "exposure.fits") == ""
+
+
+def test_a_wrong_setting_is_named(capsys):
+    with pytest.raises(SystemExit):
+        main(["detect", "--config", '{"detect": {"n_sigmaa": 1}}', "t1"])
+    assert "detect.n_sigmaa: there is no such setting" in capsys.readouterr().err

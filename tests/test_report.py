@@ -1,0 +1,234 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from astropy.wcs import WCS
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline import config
+from pipeline.catalog import COLUMNS, assemble
+from pipeline.data import Cutouts, Exposure
+from pipeline.flags import MEANING, Flag
+from pipeline.report import Findings, TileFacts, choose, thin, tile_facts, write_page
+from pipeline.report.stamps import blend_panels, in_noise, pick, window
+from tests.test_catalog import stage_tables
+
+PROVENANCE = {
+    "created": "2030-01-02T03:04:05+00:00",
+    "arclet": "1.2.3",
+    "revision": None,
+    "python": "3.11",
+    "packages": {"numpy": "2"},
+    "weights": {"lens/card.json": "abc"},
+    "inputs": {"a.fits": {"sha256": "def", "bytes": 6}, "<b>.fits": None},
+}
+NO_LENSES = Table({"name": np.zeros(0, "U1"), "ra": np.zeros(0), "dec": np.zeros(0)})
+
+
+def catalog(n=40, n_bands=1, unit="nJy"):
+    made = assemble(stage_tables(n, n_bands, unit), "t1")
+    for name in ("flux", "flux_auto", "flux_p50"):
+        made[name][:] = made[name] * 1000 + 100
+    made["mag"][:] = 31.4 - 2.5 * np.log10(made["flux"]) if unit == "nJy" else np.nan
+    made["flux_err"][:] = 3.0
+    made["flags"][:] = np.where(np.arange(n) % 5 == 0, int(Flag.EDGE), 0)
+    return made
+
+
+def cutouts(table, size=16, n_bands=1):
+    n = len(table)
+    flux = np.random.default_rng(1).normal(size=(n, size, size, n_bands)).astype("f4")
+    corner = np.column_stack([np.arange(n), np.arange(n)]) - 8
+    bands = tuple("ugriz"[:n_bands])
+    return Cutouts(flux, np.full_like(flux, 4), np.asarray(table["id"]), corner, bands)
+
+
+def findings(table, tiles=(), scored=None, settings=None):
+    settings = settings or config.Report(stamps=3, blends=1)
+    chosen, bands = choose(table, settings), len(table.meta["BANDS"].split(","))
+    stamps = cutouts(table, n_bands=bands)
+    maps = np.full(stamps.flux.shape[:3], 0.3)
+    label = np.arange(10_000, dtype="i4").reshape(100, 100)
+    return Findings(
+        name="field <1>",
+        catalog=table,
+        tiles=list(tiles),
+        chosen=chosen,
+        lenses=pick(stamps, table["id"][chosen["lenses"]], 0.2),
+        strangest=pick(stamps, table["id"][chosen["strangest"]], 0.2),
+        blends=blend_panels(stamps, maps, maps, label, table[chosen["blends"]]),
+        scored=scored,
+        provenance=PROVENANCE,
+        settings=settings,
+    )
+
+
+class Page(HTMLParser):
+    """What a browser would find: open tags are closed, and nothing is fetched."""
+
+    VOID = ("meta", "img", "link", "br", "hr")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.fetched, self.images, self.words = [], [], 0, []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        said = dict(attrs)
+        self.images += tag == "img"
+        self.fetched += [v for k, v in attrs if k in ("src", "href", "data") and v[:1] != "#"]
+        assert tag not in ("script", "link", "iframe", "object")
+        assert tag != "img" or said["alt"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def read(html):
+    page = Page(html)
+    assert not page.open
+    assert all(source.startswith("data:image/png;base64,") for source in page.fetched)
+    assert not re.search(r"url\(|@import", html)
+    return page, " ".join(" ".join(page.words).split())
+
+
+def test_the_page_stands_alone_and_says_the_main_things():
+    bad = TileFacts("t2", rejected="a.fits[SCI]: truncated <here>")
+    good = TileFacts("t1", 40, notes=("zero point 27 from MAGZERO",), rms=2.0, known=("ring",))
+    table = catalog()
+    page, words = read(write_page(findings(table, [good, bad])))
+    assert page.images >= 6
+    for said in (
+        "field <1>",
+        "1 tile rejected",
+        "a.fits[SCI]: truncated <here>",
+        "zero point 27 from MAGZERO",
+        "ring missed",
+        "<b>.fits could not be read",
+        *MEANING.values(),
+        *(column.description for column in COLUMNS),
+        *map(str, table["id"][choose(table, config.Report())["lenses"][:3]]),
+    ):
+        assert said in words
+    assert "Compared with the truth" not in words
+
+
+@pytest.mark.parametrize(
+    "n, n_bands, unit", [(0, 1, "nJy"), (0, 3, "ct"), (1, 1, "ct"), (1, 2, "nJy"), (30, 4, "nJy")]
+)
+def test_any_catalog_makes_a_page(n, n_bands, unit):
+    table = catalog(n, n_bands, unit)
+    _, words = read(write_page(findings(table, [TileFacts("t1", n)])))
+    assert f"Catalog of {n} sources" in words
+
+
+def test_a_catalog_without_sky_positions_makes_a_page():
+    table = catalog()
+    table["ra"][:] = table["dec"][:] = np.nan
+    _, words = read(write_page(findings(table)))
+    assert "no sky coordinates" in words
+
+
+def test_the_truth_is_told():
+    from pipeline.truth import compare
+    from tests.test_truth import sky
+
+    table = catalog(20)
+    table["ra"], table["dec"] = 10.0, 60 + np.arange(20) / 360
+    objects = sky(np.arange(20) * 10.0, kind=["lens"] + 19 * ["galaxy"], theta_e=1.0)
+    scored = compare(table, objects, ["t1"], 0.6)
+    _, words = read(write_page(findings(table, [TileFacts("t1", 20)], scored)))
+    assert "completeness 100.0 %" in words and "area under the ROC curve" in words
+    nothing = compare(table[:0], objects[:0], [], 0.6)
+    _, words = read(write_page(findings(table, [], nothing)))
+    assert "completeness –" in words
+
+
+def test_the_same_findings_make_the_same_page():
+    assert write_page(findings(catalog(8))) == write_page(findings(catalog(8)))
+
+
+def test_what_is_shown_is_the_extreme():
+    table = catalog(100)
+    chosen = choose(table, config.Report(stamps=5, blends=3))
+    assert_array_equal(chosen["lenses"], np.argsort(-table["p_lens"])[:5])
+    assert not (table["flags"][chosen["strangest"]] & int(Flag.EDGE)).any()
+    assert len(chosen["strangest"]) == 5
+    assert (table["blend_fraction"][chosen["blends"]] > 0.1).all()
+
+
+def test_thinning_keeps_all_of_few_and_the_same_of_many():
+    assert_array_equal(thin(3, 5), [0, 1, 2])
+    rows = thin(1000, 10)
+    assert len(np.unique(rows)) == 10
+    assert_array_equal(rows, thin(1000, 10))
+
+
+def test_stamps_are_in_units_of_the_noise():
+    stamps = cutouts(catalog(3))
+    assert_allclose(in_noise(stamps), 2 * stamps.flux, rtol=1e-6)
+    picked = pick(stamps, stamps.id[1:2], 0.2)
+    assert list(picked) == [int(stamps.id[1])]
+    assert_allclose(picked[int(stamps.id[1])][1], 16 * 0.2)
+
+
+def test_a_stamp_without_information_is_blank():
+    stamps = cutouts(catalog(2))
+    blank = Cutouts(stamps.flux, 0 * stamps.ivar, stamps.id, stamps.corner, stamps.bands)
+    assert (in_noise(blank) == 0).all()
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (-2, 1), (4, -3), (9, 9), (-9, -9)])
+def test_a_window_beyond_the_image_is_zero(corner):
+    image = np.arange(1, 31).reshape(5, 6)
+    cut = window(image, corner, 4)
+    for y in range(4):
+        for x in range(4):
+            row, column = y + corner[1], x + corner[0]
+            inside = 0 <= row < 5 and 0 <= column < 6
+            assert cut[y, x] == (image[row, column] if inside else 0)
+
+
+def tan_wcs(side, scale=0.2):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [10.0, 60.0]
+    wcs.wcs.crpix = [(side + 1) / 2, (side + 1) / 2]
+    wcs.wcs.cd = np.diag([-1, 1]) * scale / 3600
+    wcs.wcs.set()
+    return wcs
+
+
+def test_facts_of_a_tile_by_hand():
+    ivar = np.full((20, 20, 1), 0.25, "f4")
+    ivar[:, 10:] = 0
+    exposure = Exposure(0 * ivar, ivar, tan_wcs(200), ("r",), pixel_scale=0.2, notes=("odd",))
+    sources = Table({"id": [1, 2]}, meta={"PSFFWHM": 2.355, "NOISECOR": 1.0, "DETBAND": 0})
+    ra = 10 + np.array([-5, 5, 500]) / 3600 / np.cos(np.radians(60))  # east is the left half
+    lenses = Table({"name": ["west", "east", "far"], "ra": ra, "dec": [60.0] * 3})
+    facts = tile_facts("t", exposure, sources, lenses, step=10)
+    assert facts.shape == (200, 200) and facts.n_sources == 2 and facts.notes == ("odd",)
+    assert_allclose([facts.usable, facts.rms, facts.psf_fwhm], [0.5, 2.0, 0.471])
+    assert_allclose(facts.area, 0.5 * (200 * 0.2 / 60) ** 2)
+    assert_allclose(facts.depth, 31.4 - 2.5 * np.log10(5 * 2 * np.sqrt(4 * np.pi)))
+    assert facts.known == ("east",)
+
+
+def test_facts_of_a_rejected_tile():
+    facts = tile_facts("t", Exposure.empty(("r",), "no HDU"), Table(), NO_LENSES)
+    assert facts.rejected == "no HDU" and facts.n_sources == 0
+
+
+def test_a_tile_without_wcs_or_zero_point_has_no_depth():
+    ivar = np.ones((4, 4, 1), "f4")
+    exposure = Exposure(0 * ivar, ivar, None, ("r",), unit="adu")
+    facts = tile_facts("t", exposure, Table(meta={"PSFFWHM": 3.0}), NO_LENSES)
+    assert np.isnan([facts.depth, facts.psf_fwhm, facts.area]).all() and facts.known == ()
+    read(write_page(findings(catalog(5, unit="ct"), [facts])))
