@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from functools import partial
+from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
@@ -173,9 +173,15 @@ def _read(tile, *names):
 
 
 def _network(config, name):
+    return _opened(config.networks, name, config.apply)
+
+
+@cache
+def _opened(folder, name, settings):
+    """Open a network once for all tiles of a batch."""
     from pipeline.models.engine import load
 
-    return load(config.networks, name, config.apply)
+    return load(folder, name, settings)
 
 
 def main(argv=None):

@@ -146,17 +146,17 @@ class Survey(Settings):
     tiles: int = Field(4, gt=0, description="Number of tiles, laid out in a square.")
     side: int = Field(2048, ge=256, description="Side of a tile [pixel].")
     overlap: int = Field(96, ge=0, description="Overlap of neighbouring tiles [pixel].")
-    pixel_scale: Positive = Field(0.2, description="Pixel scale [arcsec].")
+    pixel_scale: Positive = Field(0.26, description="Pixel scale [arcsec].")
     psf_fwhm: Positive = Field(0.65, description="PSF full width at half maximum [arcsec].")
     zero_point: float = Field(27.0, description="AB magnitude of 1 count.")
-    sky_rms: Positive = Field(0.035, description="Sky noise of a pixel [count].")
+    sky_rms: Positive = Field(0.045, description="Sky noise of a pixel [count].")
     galaxies_per_arcmin2: Positive = Field(
         30.0, description="Galaxies with an S/N above 10, about."
     )
     stars_per_arcmin2: float = Field(2.5, ge=0, description="Stars between magnitude 15 and 25.")
     lenses_per_tile: int = Field(6, ge=0, description="Strong lenses in a tile.")
     damage: bool = Field(True, description="Whether one tile's file is cut short.")
-    seed: Seed = 20
+    seed: Seed = 26
 
 
 class Scenes(Settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 COMMANDS = "__main__", "survey", "training"
-GATHERED = "models/__init__.py"  # only gathers the networks; a command names its own
+GATHERED = "models/__init__.py", "nets/__init__.py"  # a command names its own network
 SHIPPED = PACKAGE / "weights"
 
 
@@ -39,7 +39,7 @@ def code(command, *modules):
     while todo:
         path = todo.pop()
         found.add(path)
-        if path != PACKAGE / GATHERED:
+        if path not in {PACKAGE / gathered for gathered in GATHERED}:
             todo |= _imports_of(path) - found
     source = [*map(_said, nodes), *map(_source_of, sorted(found))]
     return _digest([*source, *(path.read_bytes() for path in _data(found))])

@@ -36,7 +36,8 @@ def train(config, scenes_folder, home, work, *, network: str):
     """Train a network, export it and calibrate it; `work` keeps checkpoints and logs."""
     import keras
 
-    from pipeline.models import NETWORKS, engine, fit
+    from pipeline.models import NETWORKS, engine
+    from pipeline.nets import NETS, fit
 
     module, settings = NETWORKS[network], getattr(config.train, network)
     keras.utils.set_random_seed(settings.seed)
@@ -44,10 +45,10 @@ def train(config, scenes_folder, home, work, *, network: str):
     stamps, wanted, _ = _learn_from(module, scenes_folder / "train", others)
     held_out, truth, table = _learn_from(module, scenes_folder / "validation", others)
     start = time.monotonic()
-    model = module.build(stamps.shape[1:], settings, others)
+    model = NETS[network].build(stamps.shape[1:], settings, others)
     fit.fit(model, (stamps, wanted), (held_out, truth), settings, work)
     card = fit.card(settings, config.scenes, len(stamps), time.monotonic() - start, model)
-    fit.export(model, module.graphs(model), home)
+    fit.export(model, NETS[network].graphs(model), home)
     io.write_json(home / "card.json", card)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(home / "card.json", card | module.calibrate(trained, held_out, table))
@@ -96,7 +97,9 @@ def _read_set(folder, kind):
 
     shards = sorted(path for path in Path(folder).iterdir() if path.is_dir())
     cutouts = _join([io.read_cutouts(shard / "cutouts.fits") for shard in shards])
-    truth = vstack([io.read_table(shard / "truth.fits") for shard in shards], metadata_conflicts="silent")
+    truth = vstack(
+        [io.read_table(shard / "truth.fits") for shard in shards], metadata_conflicts="silent"
+    )
     light = None
     if kind == "blends":
         light = np.concatenate([io.read_light(shard / "light.fits") for shard in shards])
@@ -108,6 +111,7 @@ def _join(parts):
     from dataclasses import replace
 
     flux, ivar, corner = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("flux", "ivar", "corner")
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("flux", "ivar", "corner")
     )
     return replace(parts[0], flux=flux, ivar=ivar, corner=corner, id=np.arange(len(flux)))

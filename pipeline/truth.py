@@ -12,7 +12,7 @@ from pipeline.flags import Flag
 from pipeline.known import chord, unit_vectors
 
 FAINTEST = 2.0  # S/N below which a true object explains no detection and is nobody's neighbour
-BRIGHT = 10.0  # S/N above which the survey should be complete and pure
+BRIGHT = 10.0  # S/N of the Kron flux above which the survey should be complete and pure
 ALONE = 2.0  # arcsec without a neighbour
 DEFECT = Flag.EDGE | Flag.MASKED | Flag.SATURATED
 ARC_REACH = 2.0  # arcs lie within this many Einstein radii of their lens
@@ -156,7 +156,7 @@ def compare(catalog, truth, tiles, radius):
     """
     found = match(catalog, truth, radius)
     observed, clean = samples(catalog, truth, tiles)
-    is_bright = np.asarray(truth["snr"]) > BRIGHT
+    is_bright = np.asarray(truth["snr_auto"]) > BRIGHT
     flux, error = (detection_band(catalog, name) for name in ("flux", "flux_err"))
     snr = np.divide(flux, error, out=np.zeros(len(flux)), where=error > 0)
     pairs = _pairs(catalog, truth, found, observed & is_bright)

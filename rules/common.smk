@@ -136,7 +136,9 @@ def scenes_folder(wildcards):
 
 def training_code(command):
     """Digest of the source that trains or scores a network."""
-    return lambda wildcards: digest.code(command, f"models.{wildcards.network}")
+    return lambda wildcards: digest.code(
+        command, f"models.{wildcards.network}", f"nets.{wildcards.network}"
+    )
 
 
 def training_folder(wildcards):

@@ -49,7 +49,9 @@ def test_a_seed_says_it_all(draw):
 
 
 def test_the_splits_and_shards_share_no_scene(tmp_path):
-    config = Config.model_validate({"scenes": {"blends": 4, "held_out": 1, "shards": 2, "size": 32}})
+    config = Config.model_validate(
+        {"scenes": {"blends": 4, "held_out": 1, "shards": 2, "size": 32}}
+    )
     seen = []
     for split in ("train", "validation", "test"):
         for shard in (0, 1):
@@ -59,7 +61,7 @@ def test_the_splits_and_shards_share_no_scene(tmp_path):
 
 
 def test_lenses_and_others_are_equally_bright():
-    cutouts, truth = draw_lenses(160, 32, np.random.default_rng(2))
+    _, truth = draw_lenses(160, 32, np.random.default_rng(2))
     is_lens = np.asarray(truth["is_lens"])
     assert 0.35 < is_lens.mean() < 0.65
     snr = np.log(np.asarray(truth["snr"]))
@@ -71,7 +73,15 @@ def test_lenses_and_others_are_equally_bright():
 def test_a_source_behind_the_centre_makes_a_ring():
     """An isothermal sphere images what is right behind it at the Einstein radius (any textbook)."""
     y, x = np.mgrid[-20:21, -20:21].astype(float)
-    point = {"amp": 1.0, "R_sersic": 0.7, "n_sersic": 1.0, "e1": 0, "e2": 0, "center_x": 0, "center_y": 0}
+    point = {
+        "amp": 1.0,
+        "R_sersic": 0.7,
+        "n_sersic": 1.0,
+        "e1": 0,
+        "e2": 0,
+        "center_x": 0,
+        "center_y": 0,
+    }
     light = draw_arcs(Lens(10.0, 0.9999, 0.0, 0.0, 0.0), [point], x, y)
     radius = np.hypot(x, y)
     assert_allclose((light * radius).sum() / light.sum(), 10, atol=0.2)

@@ -36,7 +36,7 @@ def test_the_truth_says_all_of_every_object(survey):
     assert_array_equal(np.isfinite(told["theta_e"]), told["kind"] == "lens")
     assert_array_equal(np.isfinite(told["re"]), told["kind"] != "star")
     assert (told["snr"] >= 0).all() and (told["snr"][told["tiles"] != ""] > 0).all()
-    assert told.meta["PIXSCALE"] == 0.2
+    assert told.meta["PIXSCALE"] == SETTINGS.pixel_scale
     assert len(told) == len(sky)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import Config
-from pipeline.models import fit
+from pipeline.nets import fit
 from pipeline.training import scenes, score, ship, train
 
 SETTINGS = {
@@ -18,7 +18,13 @@ SETTINGS = {
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     for split in ("train", "validation", "test"):
-        scenes(Config.model_validate(SETTINGS), folder / split / "0", kind="blends", split=split, shard=0)
+        scenes(
+            Config.model_validate(SETTINGS),
+            folder / split / "0",
+            kind="blends",
+            split=split,
+            shard=0,
+        )
     return folder
 
 
@@ -38,7 +44,13 @@ def test_a_network_is_trained_scored_and_shipped_with_its_card(drawn, tmp_path):
 def test_a_killed_training_resumes(drawn, tmp_path):
     short = {**SETTINGS, "train": {"unet": {**SETTINGS["train"]["unet"], "epochs": 1}}}
     for settings in (short, SETTINGS):
-        train(Config.model_validate(settings), drawn, tmp_path / "unet", tmp_path / "work", network="unet")
+        train(
+            Config.model_validate(settings),
+            drawn,
+            tmp_path / "unet",
+            tmp_path / "work",
+            network="unet",
+        )
     with open(tmp_path / "work" / "log.csv", newline="") as log:
         assert [row["epoch"] for row in csv.DictReader(log)] == ["0", "1"]
 
@@ -47,7 +59,9 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
     stamps = rng.normal(size=(12, 4, 4, 1)).astype("f4")
     batches = fit.Batches(stamps, stamps.copy(), 4, 0)
     seen = [batches[i] for i in range(len(batches))]
-    assert np.allclose(sorted(np.concatenate([s.sum((1, 2, 3)) for s, _ in seen])), sorted(stamps.sum((1, 2, 3))))
+    assert np.allclose(
+        sorted(np.concatenate([s.sum((1, 2, 3)) for s, _ in seen])), sorted(stamps.sum((1, 2, 3)))
+    )
     assert all((s == w).all() for s, w in seen)
     first = batches.order.copy()
     batches.on_epoch_end()

@@ -13,7 +13,8 @@ def sky(x, *, kind="galaxy", snr=50.0, flux=100.0, theta_e=np.nan, tiles="t1"):
     """True objects `x` arcsec north of (10, 60)."""
     n = len(x)
     table = Table({"ra": np.full(n, 10.0), "dec": 60 + np.asarray(x, float) * ARCSEC})
-    for name, value in {"kind": kind, "snr": snr, "flux": flux, "theta_e": theta_e}.items():
+    given = {"kind": kind, "snr": snr, "snr_auto": snr, "flux": flux, "theta_e": theta_e}
+    for name, value in given.items():
         table[name] = np.full(n, value) if np.ndim(value) == 0 else np.asarray(value)
     table["mag"] = 31.4 - 2.5 * np.log10(table["flux"])
     table["tiles"] = np.full(n, tiles) if isinstance(tiles, str) else np.asarray(tiles)

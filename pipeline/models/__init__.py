@@ -1,13 +1,9 @@
-"""The networks.
+"""What the networks are asked, and what they say; import-light, for Keras is in `pipeline.nets`.
 
 Every module here that `NETWORKS` names answers one question about a stamp, with the same functions:
 
-``build(shape, settings, networks)``
-    a compiled, untrained model; its first layer brings flux and ivar to sky units;
 ``inputs(cutouts, networks)``, ``target(stamps, truth, light)``
-    what the model sees (``stamps``), and what it should say of it;
-``graphs(model)``
-    the parts of the model that inference runs, by name;
+    what the network sees (``stamps``), and what it should say of it;
 ``calibrate(network, stamps, truth)``
     what validation stamps add to the model card;
 ``apply(network, cutouts, ...)``
@@ -18,8 +14,6 @@ Every module here that `NETWORKS` names answers one question about a stamp, with
 Networks that build on others find these in ``networks``, by name.
 """
 
-import keras
-
 from pipeline.models import anomaly, lens, photometry, punet, unet
 
 NETWORKS = {
@@ -29,8 +23,3 @@ NETWORKS = {
     "photometry": photometry,
     "anomaly": anomaly,
 }
-
-
-def read_model(path):
-    """Load a ``.keras`` file; one that would run code of its own is refused."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 SHIPPED = Path(__file__).parent.parent / "weights"
-PRECISION = {"f32": "f32", "bf16": "bf16"}
 
 
 def load(folder, name, settings):
@@ -53,7 +52,10 @@ class Network:
         """Compute a graph in batches."""
         step, n = self.settings.batch_size, len(array)
         if not n:
-            outputs = [np.asarray(part)[:0] for part in self._compute(graph, np.zeros((1, *array.shape[1:]), "f4"))]
+            outputs = [
+                np.asarray(part)[:0]
+                for part in self._compute(graph, np.zeros((1, *array.shape[1:]), "f4"))
+            ]
             return outputs if len(outputs) > 1 else outputs[0]
         outputs = None
         for start in range(0, n, step):
@@ -74,7 +76,7 @@ class OpenVINO(Network):
         import openvino
 
         core = openvino.Core()
-        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": PRECISION[self.settings.precision]})
+        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": self.settings.precision})
         threads = os.environ.get("OMP_NUM_THREADS")
         if threads:
             core.set_property("CPU", {"INFERENCE_NUM_THREADS": int(threads)})
@@ -98,17 +100,19 @@ class TensorFlow(Network):
     @cached_property
     def model(self):
         """The Keras model."""
-        from pipeline.models import read_model
+        from pipeline.nets import read_model
 
         return read_model(self.home / "model.keras")
 
     @cached_property
     def graphs(self):
         """Parts of the model by name."""
-        from pipeline.models import NETWORKS
+        from pipeline.nets import NETS
 
-        return NETWORKS[self.home.name].graphs(self.model)
+        return NETS[self.home.name].graphs(self.model)
 
     def _compute(self, graph, array):
         found = self.graphs[graph](array, training=False)
-        return [np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])]
+        return [
+            np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])
+        ]

@@ -1,42 +1,14 @@
 """Is there a strong lens in the stamp?"""
 
-import keras
 import numpy as np
 from astropy.table import Table
-from keras import ops
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.models import metrics
-from pipeline.models.layers import SkyUnits, conv, residual
 from pipeline.models.stamps import stack
 
 KIND = "lenses"
-
-
-def build(shape, settings, networks=None):
-    """Build an ensemble of residual networks: a stamp to one logit a member, (n, member)."""
-    stamps = keras.Input(shape)
-    x = SkyUnits()(stamps)
-    members = [_member(x, settings.filters) for _ in range(settings.members)]
-    logits = keras.layers.Concatenate()(members) if len(members) > 1 else members[0]
-    model = keras.Model(stamps, logits, name="lens")
-    model.compile(loss=mean_member_loss)
-    return model
-
-
-def _member(x, filters):
-    x = conv(x, filters[0])
-    for n in filters:
-        x = residual(residual(x, n, strides=2), n)
-    x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
-    return keras.layers.Dense(1)(x)
-
-
-@keras.saving.register_keras_serializable("arclet")
-def mean_member_loss(truth, logits):
-    """Cross-entropy of every member on its own, averaged; truth (n, 1), logits (n, member)."""
-    return ops.mean(ops.softplus(logits) - truth * logits, axis=-1)
 
 
 def target(stamps, truth, light=None):
@@ -47,11 +19,6 @@ def target(stamps, truth, light=None):
 def inputs(cutouts, networks=None):
     """What the network sees of the stamps; (n, y, x, 2 * band)."""
     return stack(cutouts)
-
-
-def graphs(model):
-    """Build the parts that inference runs."""
-    return {"main": model}
 
 
 def calibrate(network, stamps, truth):

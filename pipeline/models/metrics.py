@@ -14,7 +14,7 @@ def roc_auc(score, truth):
 
 
 def iou(a, b):
-    """Intersection over union of boolean maps (n, y, x), one value a stamp; 1 where both are empty."""
+    """Intersection over union of boolean maps (n, y, x), one a stamp; 1 where both are empty."""
     both, either = (a & b).sum((1, 2)), (a | b).sum((1, 2))
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 

@@ -1,26 +1,17 @@
 """Mixtures of Gaussians in one variable, as a network's output (Bishop 1994, NCRG/94/004)."""
 
-import keras
 import numpy as np
-from keras import ops
 from scipy.special import log_softmax, ndtr
 
 N_COMPONENTS = 3
 
 
-@keras.saving.register_keras_serializable("arclet")
-def negative_log_likelihood(value, mixture):
-    """Of `value` (n, 1) under `mixture` (n, 3 * N_COMPONENTS): logits, means, log sigmas; (n,)."""
-    logits, mean, log_sigma = ops.split(mixture, 3, axis=-1)
-    pull = (value - mean) * ops.exp(-log_sigma)
-    log_normal = -(pull**2) / 2 - log_sigma - np.log(2 * np.pi) / 2
-    return -ops.logsumexp(ops.log_softmax(logits) + log_normal, axis=-1)
-
-
 def cumulative(mixture, value):
     """Probability below `value` (n,) under `mixture` (n, 3 * N_COMPONENTS); (n,)."""
     logits, mean, log_sigma = np.split(np.asarray(mixture, "f8"), 3, axis=1)
-    return (np.exp(log_softmax(logits, 1)) * ndtr((value[:, None] - mean) / np.exp(log_sigma))).sum(1)
+    return (np.exp(log_softmax(logits, 1)) * ndtr((value[:, None] - mean) / np.exp(log_sigma))).sum(
+        1
+    )
 
 
 def quantile(mixture, share):

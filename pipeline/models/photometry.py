@@ -4,39 +4,17 @@ A mixture density network, after blend2flux of Boucaud et al. (2020, MNRAS 491, 
 add to the light that the U-Net's maps collect: the logarithm of true flux over collected flux.
 """
 
-import keras
 import numpy as np
 from astropy.table import Table
-from keras import ops
 
 from pipeline.models import metrics, unet
-from pipeline.models.layers import SkyUnits, encode
-from pipeline.models.mixture import N_COMPONENTS, negative_log_likelihood, quantile
+from pipeline.models.mixture import quantile
 from pipeline.models.stamps import one_band
 from pipeline.models.unet import KIND  # noqa: F401
 
 COLLECT_ABOVE = 0.05  # of TARGET
 LEAST_SNR = 2.0
 SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
-
-
-def build(shape, settings, networks=None):
-    """Build the network: stamp, maps and collected flux to a mixture, (n, 3 * N_COMPONENTS)."""
-    stamps = keras.Input(shape)
-    seen = SkyUnits()(stamps[..., :2])
-    maps = stamps[..., 2:]
-    signal, wide = seen[..., :1], seen[..., 1:2]
-    x = keras.layers.Concatenate()([seen, maps, signal * maps[..., 1:2], wide * maps[..., 1:2]])
-    x = encode(x, settings.filters)
-    x = keras.layers.Dense(64, activation="relu")(x)
-    logits = keras.layers.Dense(N_COMPONENTS)(x)
-    mean = keras.layers.Dense(N_COMPONENTS, kernel_initializer="zeros")(x)
-    log_sigma = keras.layers.Dense(N_COMPONENTS, kernel_initializer="zeros")(x)
-    log_sigma = 4.0 * ops.tanh((log_sigma - 1.5) / 4.0)
-    mixture = keras.layers.Concatenate()([logits, mean, log_sigma])
-    model = keras.Model(stamps, mixture, name="photometry")
-    model.compile(loss=negative_log_likelihood)
-    return model
 
 
 def inputs(cutouts, networks):
@@ -63,11 +41,6 @@ def collect(stamps):
     variance = (weight**2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2))
     floor = LEAST_SNR * np.sqrt(np.maximum(variance, 1 / np.maximum(ivar.max((1, 2)), 1e-30)))
     return np.maximum((weight * flux).sum((1, 2)), floor)
-
-
-def graphs(model):
-    """Build the parts that inference runs."""
-    return {"main": model}
 
 
 def calibrate(network, stamps, truth):

@@ -124,7 +124,7 @@ def _choose_targets(sources, lights, total, size, rng):
         offset = max(abs(source["x"] - CANVAS * size / 4), abs(source["y"] - CANVAS * size / 4))
         if source["snr"] < MIN_SNR or offset > size / 2:
             continue
-        centre = int(round(source["y"])), int(round(source["x"]))
+        centre = round(source["y"]), round(source["x"])
         if own[centre] > MIN_CENTRAL_SHARE * total[centre]:
             possible.append(i)
     return rng.permutation(possible)[:TARGETS_PER_SCENE].astype(int)
@@ -133,7 +133,7 @@ def _choose_targets(sources, lights, total, size, rng):
 def _window(source, size, rng):
     """Window of the canvas about a slightly wrong centre, and the true centre within it."""
     error = rng.normal(0, 0.3 + 2 / source["snr"], 2)
-    x0, y0 = (int(round(source[k] + e)) - size // 2 for k, e in zip("xy", error, strict=True))
+    x0, y0 = (round(source[k] + e) - size // 2 for k, e in zip("xy", error, strict=True))
     return np.s_[y0 : y0 + size, x0 : x0 + size], (source["x"] - x0, source["y"] - y0)
 
 

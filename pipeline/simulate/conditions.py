@@ -51,7 +51,7 @@ def draw_conditions(rng, fwhm=None):
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _moffat(beta):
     return galsim.Moffat(beta=beta, fwhm=1.0, gsparams=LOOSE)
 
@@ -106,7 +106,9 @@ def _sky_residual(shape, rng):
 def _lost_pixels(shape, rng):
     """Image edges, bleeding columns, cosmic rays and dead pixels, in a fifth of the scenes."""
     lost = np.zeros(shape, bool)
-    kind = rng.choice(["none", "edge", "column", "trail", "pixels"], p=[0.8, 0.06, 0.05, 0.04, 0.05])
+    kind = rng.choice(
+        ["none", "edge", "column", "trail", "pixels"], p=[0.8, 0.06, 0.05, 0.04, 0.05]
+    )
     if kind == "edge":
         lost[:, : rng.integers(1, shape[1] // 2)] = True
     elif kind == "column":

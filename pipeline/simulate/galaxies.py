@@ -56,7 +56,9 @@ def draw_galaxy(re, rng):
         smooth = disc.smooth * (1 - share) + _stretch(bulge, rng.uniform(0.6, 1), angle) * share
         return Galaxy(smooth, disc.knots * [1, 1, 1 - share])
     index = float(rng.choice(SERSIC_INDICES))
-    return Galaxy(_stretch(_sersic(index).dilate(re), np.clip(rng.normal(0.75, 0.18), 0.25, 1), angle))
+    return Galaxy(
+        _stretch(_sersic(index).dilate(re), np.clip(rng.normal(0.75, 0.18), 0.25, 1), angle)
+    )
 
 
 def draw_disc(re, axis_ratio, angle, rng):
@@ -68,7 +70,10 @@ def draw_disc(re, axis_ratio, angle, rng):
     n = int(rng.integers(2, 25))
     radius = rng.gamma(2, re / 1.678, n)  # an exponential disc's light lies at these radii
     around = rng.uniform(0, 2 * np.pi, n)
-    u, v = radius * np.cos(around) * np.sqrt(1 / axis_ratio), radius * np.sin(around) * np.sqrt(axis_ratio)
+    u, v = (
+        radius * np.cos(around) * np.sqrt(1 / axis_ratio),
+        radius * np.sin(around) * np.sqrt(axis_ratio),
+    )
     x = u * np.cos(angle) - v * np.sin(angle)
     y = u * np.sin(angle) + v * np.cos(angle)
     light = share * rng.dirichlet(np.ones(n))
@@ -98,7 +103,7 @@ def draw_early_type(re, axis_ratio, angle, rng):
     return Galaxy(_stretch(light, axis_ratio, angle))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sersic(index):
     return galsim.Sersic(n=index, half_light_radius=1.0, gsparams=LOOSE)
 

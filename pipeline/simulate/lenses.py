@@ -18,6 +18,7 @@ PIXEL_SCALES = 0.1, 0.32
 PSF_RANGE = 1.2, 5.0
 SEEING = 0.1, 1.3
 MIN_ARC_SNR = 10.0
+MAX_ARC_SHARE = 0.6  # of the light
 RESOLVED = 0.75  # least Einstein radius, in widths of the PSF
 
 
@@ -78,7 +79,7 @@ def _draw_scene(size, is_lens, rng):
     return unit * seen[window], ivar[window] / unit**2, row
 
 
-def draw_lens_system(renderer, theta_e, re, flux, rng, max_arc_share=0.6):
+def draw_lens_system(renderer, theta_e, re, flux, rng):
     """Draw a deflector and its arcs at the middle of the canvas.
 
     Parameters
@@ -89,8 +90,6 @@ def draw_lens_system(renderer, theta_e, re, flux, rng, max_arc_share=0.6):
     flux : float
         Of the deflector and the arcs together, in units of the sky's noise in a pixel.
     rng : numpy.random.Generator
-    max_arc_share : float
-        Largest share of the light that the arcs may hold.
 
     Returns
     -------
@@ -107,8 +106,8 @@ def draw_lens_system(renderer, theta_e, re, flux, rng, max_arc_share=0.6):
     arcs = renderer.convolve(draw_arcs(lens, source, x - centre[0], y - centre[1]))
     arcs = arcs / arcs.sum()
     unit_snr = np.sqrt((arcs**2).sum())  # of arcs whose flux is 1
-    faintest = min(MIN_ARC_SNR / unit_snr / flux, max_arc_share)
-    share = np.exp(rng.uniform(np.log(faintest), np.log(max_arc_share)))
+    faintest = min(MIN_ARC_SNR / unit_snr / flux, MAX_ARC_SHARE)
+    share = np.exp(rng.uniform(np.log(faintest), np.log(MAX_ARC_SHARE)))
     return flux * ((1 - share) * deflector + share * arcs), float(share * flux * unit_snr)
 
 
@@ -153,7 +152,9 @@ def _tangential(renderer, centre, theta_e, rng):
     for i, share in enumerate(rng.dirichlet(np.ones(n))):
         around, apart = rng.uniform(0, 2 * np.pi), theta_e * rng.uniform(0.7, 2)
         along = around + np.pi / 2 + rng.normal(0, 0.2 if i == 0 else 2)
-        companion = draw_early_type(theta_e * rng.uniform(0.1, 0.4), rng.uniform(0.2, 0.7), along, rng)
+        companion = draw_early_type(
+            theta_e * rng.uniform(0.1, 0.4), rng.uniform(0.2, 0.7), along, rng
+        )
         at = centre[0] + apart * np.cos(around), centre[1] + apart * np.sin(around)
         light += np.float32(share) * renderer.draw(companion, *at)
     return light

@@ -44,7 +44,7 @@ class Renderer:
         return self._to_pixels(found)
 
     def grid(self):
-        """Positions ``x``, ``y`` [pixel] of the samples that `convolve` takes, each (fine, fine)."""
+        """Positions ``x``, ``y`` [pixel] of the samples of `convolve`, each (fine, fine)."""
         at = np.arange(self.side * self.oversampling) / self.oversampling
         return np.meshgrid(at, at)
 
@@ -54,7 +54,9 @@ class Renderer:
 
     def _transform(self, profile):
         half = self.side * self.oversampling // 2
-        image = galsim.ImageCF(galsim.BoundsI(0, half, -half, half - 1), scale=2 * np.pi / self.side)
+        image = galsim.ImageCF(
+            galsim.BoundsI(0, half, -half, half - 1), scale=2 * np.pi / self.side
+        )
         return fft.ifftshift(profile.drawKImage(image, recenter=False).array, axes=0)
 
     def _to_pixels(self, transform):

@@ -34,8 +34,8 @@ class SurveyTile(NamedTuple):
     keywords : dict
         What the header says beside the WCS.
     seen : Table
-        ``row`` of the truth and ``snr`` of every object whose light reaches the tile, and
-        whether the pixels about its centre are ``good``.
+        ``row`` of the truth, ``snr`` and ``snr_auto`` of every object whose light reaches the
+        tile, and whether the pixels about its centre are ``good``.
     """
 
     name: str
@@ -75,7 +75,7 @@ def draw_tiles(settings, sky):
         inside = (column >= 0) & (row >= 0) & (column < settings.side) & (row < settings.side)
         inside[inside] = good[row[inside], column[inside]]
         found["good"] = inside
-        seen = found["row", "snr", "good"]
+        seen = found["row", "snr", "snr_auto", "good"]
         yield SurveyTile(f"t{i + 1}", image, weight, mask, wcs, keywords, seen)
 
 
@@ -93,23 +93,26 @@ def truth(sky, seen):
     -------
     Table
         `sky` with ``snr`` (the most that a matched filter can reach in the best tile, over the
-        sky's noise; 0 for an object on no tile) and ``tiles`` (names of the tiles with
-        good pixels about its centre, with a space between).
+        sky's noise; 0 for an object on no tile), ``snr_auto`` (of the flux in a Kron aperture) and
+        ``tiles`` (names of the tiles with good pixels about its centre, with a space between).
     """
-    snr, tiles = np.zeros(len(sky)), [[] for _ in range(len(sky))]
+    snr, snr_auto = np.zeros((2, len(sky)))
+    tiles = [[] for _ in range(len(sky))]
     for name, found in seen.items():
         np.maximum.at(snr, found["row"], found["snr"])
+        np.maximum.at(snr_auto, found["row"], found["snr_auto"])
         for row in found["row"][found["good"]]:
             tiles[row].append(name)
     told = sky.copy()
     told["snr"] = Column(snr, description="Greatest S/N of a matched filter, over the sky's noise")
+    told["snr_auto"] = Column(snr_auto, description="S/N of a Kron aperture, over the sky's noise")
     names = np.array([" ".join(names) for names in tiles], dtype="U")
     told["tiles"] = Column(names, description="Tiles with good pixels about its centre")
     return told
 
 
 def _paint(settings, sky, wcs, rms, renderers):
-    """Noiseless light on a tile [count], and the objects on it: ``row``, ``x``, ``y``, ``snr``."""
+    """Noiseless light on a tile [count], and the objects on it with ``x``, ``y`` and S/N."""
     turn, clean, found = turn_of(settings, wcs), np.zeros_like(rms), []
     for thing in _on_tile(settings, sky, wcs):
         side = next((s for s in SIDES if s >= 2 * thing["reach"]), SIDES[-1])
@@ -119,10 +122,21 @@ def _paint(settings, sky, wcs, rms, renderers):
         onto, own = _shared(x, y, side, settings.side)
         light = thing["counts"] * _light(thing, renderers[side], centre, turn, rng)[own]
         clean[onto] += light
-        snr = np.sqrt(((light / rms[onto]) ** 2).sum())
-        found.append((thing["row"], thing["x"], thing["y"], snr))
-    names, kinds = ("row", "x", "y", "snr"), ("i8", "f8", "f8", "f8")
+        found.append((thing["row"], thing["x"], thing["y"], *_snr(light, rms[onto])))
+    names, kinds = ("row", "x", "y", "snr", "snr_auto"), ("i8", "f8", "f8", "f8", "f8")
     return clean, Table(rows=found or None, names=names, dtype=kinds)
+
+
+def _snr(light, rms):
+    """S/N of a matched filter, and of a circular aperture of 2.5 first-moment radii (Kron 1980)."""
+    total = light.sum()
+    if total <= 0:
+        return 0.0, 0.0
+    y, x = np.indices(light.shape)
+    radius = np.hypot(x - (x * light).sum() / total, y - (y * light).sum() / total)
+    aperture = radius < 2.5 * (radius * light).sum() / total
+    noise = np.sqrt((rms[aperture] ** 2).sum())
+    return np.sqrt(((light / rms) ** 2).sum()), light[aperture].sum() / noise
 
 
 def _on_tile(settings, sky, wcs):

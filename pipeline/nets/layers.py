@@ -15,6 +15,7 @@ class SkyUnits(keras.layers.Layer):
     """
 
     def call(self, stamps):
+        """Scale the stamps."""
         flux, ivar = ops.split(stamps, 2, axis=-1)
         usable = ops.cast(ivar > 0, flux.dtype)
         weight = ops.sqrt(ivar)
@@ -25,6 +26,7 @@ class SkyUnits(keras.layers.Layer):
         return ops.concatenate([ops.arcsinh(signal), ops.arcsinh(signal / 20.0), relative], axis=-1)
 
     def compute_output_shape(self, shape):
+        """Shape of what `call` gives."""
         return (*shape[:-1], 3 * shape[-1] // 2)
 
 

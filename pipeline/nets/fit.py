@@ -93,7 +93,7 @@ def fit(model, train, validation, settings, folder):
 def _callbacks(folder, settings):
     best = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
     return [
-        keras.callbacks.BackupAndRestore(folder / "resume"),
+        keras.callbacks.BackupAndRestore(folder / "resume", delete_checkpoint=False),
         keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best),
         keras.callbacks.EarlyStopping(patience=settings.patience),
         keras.callbacks.TerminateOnNaN(),

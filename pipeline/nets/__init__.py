@@ -1,0 +1,26 @@
+"""What the networks are: Keras models, and how they are trained.
+
+Every module here that `NETS` names builds one network, with the same functions:
+
+``build(shape, settings, networks)``
+    a compiled, untrained model; its first layer brings flux and ivar to sky units;
+``graphs(model)``
+    the parts of the model that inference runs, by name.
+"""
+
+import keras
+
+from pipeline.nets import anomaly, lens, photometry, punet, unet
+
+NETS = {
+    "lens": lens,
+    "unet": unet,
+    "punet": punet,
+    "photometry": photometry,
+    "anomaly": anomaly,
+}
+
+
+def read_model(path):
+    """Load a ``.keras`` file; one that would run code of its own is refused."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
