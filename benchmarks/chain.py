@@ -39,14 +39,17 @@ def main():
     command += ["--quiet", "all", "--"]
     subprocess.run([*command, "demo_survey"], check=True)
     subprocess.run(command, check=True)
-    sys.stdout.write(table(home))
+    said = table(home)
+    (home / "table.txt").write_text(said)
+    sys.stdout.write(said)
 
 
 def settings(side):
     """Config of a survey of one tile, as crowded as Euclid's, and whole."""
     planes = {"image": "SCI", "weight": "WHT", "mask": "MSK"}
     tile = {kind: {"r": f"{RUN}/sky/t1.fits[{hdu}]"} for kind, hdu in planes.items()}
-    survey = {"tiles": 1, "side": side, "damage": False}
+    euclid = {"pixel_scale": 0.1, "psf_fwhm": 0.17, "zero_point": 30.0, "sky_rms": 1.25}
+    survey = euclid | {"galaxies_per_arcmin2": 60, "tiles": 1, "side": side, "damage": False}
     return {"name": RUN.name, "tiles": {"t1": tile}, "survey": survey}
 
 

@@ -82,7 +82,7 @@ rule classify:
         "<benchmarks>/classify/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2500, per_mb=8),
+        mem_mb=memory(2000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("lens", "apply", "networks"),
@@ -105,7 +105,7 @@ rule segment:
         "<benchmarks>/segment/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2500, per_mb=12),
+        mem_mb=memory(2000, per_mb=12),
         runtime=minutes(2, per_mb=0.1),
     params:
         config=section("apply", "networks"),
@@ -128,7 +128,7 @@ rule uncertainty:
         "<benchmarks>/uncertainty/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2500, per_mb=12),
+        mem_mb=memory(2000, per_mb=12),
         runtime=minutes(2, per_mb=0.2),
     params:
         config=section("punet", "apply", "networks"),
@@ -150,7 +150,7 @@ rule photometry:
         "<benchmarks>/photometry/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2500, per_mb=8),
+        mem_mb=memory(2000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),
@@ -171,7 +171,7 @@ rule anomaly:
         "<benchmarks>/anomaly/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2500, per_mb=8),
+        mem_mb=memory(2000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),
