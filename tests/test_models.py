@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -198,6 +199,17 @@ def test_draws_repeat_and_differ(homes, blends):
     assert (one[0]["TARGET_STD"] >= 0).all()
 
 
+def test_drawing_open_pixels_is_drawing_all_of_them(homes, blends):
+    network, stamps = engine.load(homes, "punet", Apply()), punet.inputs(blends[0])
+    ones = np.ones((len(stamps), SIZE, SIZE), "f4")
+    maps, table = punet.apply(network, blends[0], lambda rows: ones[rows], Punet(n_draws=3, seed=2))
+    drawn = np.stack(list(punet.draw(network, stamps, 3, np.random.default_rng(2))))
+    assert_allclose(maps["TARGET"], drawn[..., 0].mean(0), atol=1e-5)
+    assert_allclose(maps["TARGET_STD"], drawn[..., 0].std(0), atol=1e-3)
+    flux = np.einsum("knyx,nyxb->nkb", drawn[..., 2], blends[0].flux)
+    assert_allclose(table["flux_draws"], flux, rtol=1e-3, atol=1e-2 * np.abs(flux).max())
+
+
 def test_collected_flux_of_a_lone_bright_source_is_its_light():
     y, x = np.mgrid[-16:16, -16:16]
     light = 1e4 * np.exp(-0.5 * (x**2 + y**2) / 4)
@@ -220,3 +232,33 @@ def test_calibration_error_of_the_true_probability_is_small(rng):
     p = rng.random(20000)
     assert metrics.calibration_error(p, rng.random(20000) < p) < 0.02
     assert metrics.calibration_error(p, rng.random(20000) < p**2) > 0.1
+
+
+def test_shipped_networks_have_their_cards_and_are_small():
+    files = [path for path in engine.SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 30e6
+    for name in NETWORKS:
+        card = json.loads((engine.SHIPPED / name / "card.json").read_text())
+        assert {"settings", "scenes", "scores", "versions", "training_seconds"} <= set(card)
+
+
+def test_masks_of_many_bands_are_those_of_the_detection_band(homes, blends):
+    cutouts, *_ = blends
+    other = np.random.default_rng(0).normal(size=cutouts.flux.shape).astype("f4")
+    both = replace(
+        cutouts,
+        flux=np.concatenate([other, cutouts.flux], -1),
+        ivar=np.concatenate([np.ones_like(other), cutouts.ivar], -1),
+        bands=("g", "r"),
+        reference=1,
+    )
+    for name, ask in {"unet": unet.apply, "lens": lambda n, c: lens.apply(n, c, Lens())}.items():
+        network = engine.load(homes, name, Apply())
+        one, two = ask(network, cutouts), ask(network, both)
+        key = "SHARE" if name == "unet" else "p_lens"
+        assert_allclose(two[key], one[key], atol=1e-6)
+    maps = unet.apply(engine.load(homes, "unet", Apply()), both)
+    said = photometry.apply(
+        engine.load(homes, "photometry", Apply()), both, maps["TARGET"], maps["SHARE"]
+    )
+    assert said["flux_p50"].shape == (24, 2)

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.models import metrics
-from pipeline.models.stamps import stack
+from pipeline.models.stamps import one_band
 
 KIND = "lenses"
 
@@ -17,8 +17,8 @@ def target(stamps, truth, light=None):
 
 
 def inputs(cutouts, networks=None):
-    """What the network sees of the stamps; (n, y, x, 2 * band)."""
-    return stack(cutouts)
+    """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
+    return one_band(cutouts, cutouts.reference)
 
 
 def calibrate(network, stamps, truth):
@@ -51,7 +51,7 @@ def apply(network, cutouts, settings):
         ``id``, ``p_lens``, and ``p_lens_std``, the spread of the members' probabilities.
     """
     found = network.card["calibration"]
-    logits = network("main", stack(cutouts))
+    logits = network("main", inputs(cutouts))
     shift = found["shift"] + logit(settings.prevalence) - logit(found["prevalence"])
     members = expit(found["scale"] * logits + shift)
     p_lens = expit(found["scale"] * logits.mean(1) + shift)

@@ -15,6 +15,7 @@ from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 LATENT = 8
 WIDTH = 32
 BATCH = 64
+DECIDED = 0.01  # a pixel less likely the source's than this, at the prior's mean, is not
 
 
 def apply(network, cutouts, aperture, settings):
@@ -37,24 +38,54 @@ def apply(network, cutouts, aperture, settings):
         ``id``, ``mask_uncertainty`` (spread over the footprint, relative to the footprint) and
         ``flux_draws`` (n, draw, band), what the aperture holds of the source in each draw.
     """
-    n, size, n_bands = len(cutouts), cutouts.flux.shape[1], len(cutouts.bands)
-    mean, spread = np.empty((2, n, size, size), "f4")
-    flux = np.empty((n, settings.n_draws, n_bands))
+    n, size = cutouts.flux.shape[:2]
+    mean, spread = np.zeros((2, n, size, size), "f4")
+    flux = np.empty((n, settings.n_draws, len(cutouts.bands)))
     rng = np.random.default_rng(settings.seed)
     for start in range(0, n, BATCH):
         rows = slice(start, start + BATCH)
-        part = cutouts[rows]
-        weighted = part.flux * aperture(rows)[..., None]
-        total, squares = 0.0, 0.0
-        for k, maps in enumerate(draw(network, inputs(part), settings.n_draws, rng)):
-            total, squares = total + maps[..., 0], squares + maps[..., 0] ** 2
-            flux[rows, k] = np.einsum("nyx,nyxb->nb", maps[..., 2], weighted)
-        mean[rows] = total / settings.n_draws
-        spread[rows] = np.sqrt(np.maximum(squares / settings.n_draws - mean[rows] ** 2, 0))
+        weighted = cutouts.flux[rows] * aperture(rows)[..., None]
+        found = _draw_open(network, inputs(cutouts[rows]), weighted, settings.n_draws, rng)
+        mean[rows], spread[rows], flux[rows] = found
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
     return {"TARGET": mean, "TARGET_STD": spread}, table
+
+
+def _draw_open(network, stamps, weighted, n_draws, rng):
+    """Mean and spread of TARGET (n, y, x), and the flux of every draw (n, draw, band).
+
+    The head sees every pixel on its own, so it is run on those alone that are open: likely enough
+    to be the source's at the prior's mean, or inside the aperture.  Elsewhere the spread is 0.
+    """
+    features, prior = network("features", stamps)
+    centre, log_sigma = np.split(prior, 2, axis=1)
+    mean = network("head", features + network("shift", centre)[:, None, None, :])[..., 0]
+    spread = np.zeros_like(mean)
+    is_open = (mean > DECIDED) | weighted.any(-1)
+    source, n = np.nonzero(is_open)[0], len(stamps)
+    features, light = features[is_open], weighted[is_open]
+    total, squares = np.zeros((2, len(source)))
+    flux = np.empty((n, n_draws, light.shape[1]))
+    for k in range(n_draws):
+        z = centre + np.exp(log_sigma) * rng.standard_normal(centre.shape)
+        bias = network("shift", z.astype("f4"))
+        maps = _of_pixels(network, features + bias[source], stamps.shape[1])
+        total += maps[:, 0]
+        squares += maps[:, 0] ** 2
+        for band, own in enumerate(light.T):
+            flux[:, k, band] = np.bincount(source, maps[:, 2] * own, n)
+    mean[is_open] = total / n_draws
+    spread[is_open] = np.sqrt(np.maximum(squares / n_draws - (total / n_draws) ** 2, 0))
+    return mean, spread, flux
+
+
+def _of_pixels(network, features, side):
+    """Maps (m, 3) of the head for pixels (m, WIDTH), laid out as stamps for the engine."""
+    stamps = np.zeros((-(-len(features) // side**2), side, side, WIDTH), "f4")
+    stamps.reshape(-1, WIDTH)[: len(features)] = features
+    return network("head", stamps).reshape(-1, 3)[: len(features)]
 
 
 def draw(network, stamps, n_draws, rng):

@@ -3,11 +3,6 @@
 import numpy as np
 
 
-def stack(cutouts):
-    """Bands' flux and then their ivar, of every stamp; (n, y, x, 2 * band), float32."""
-    return np.concatenate([cutouts.flux, cutouts.ivar], axis=-1)
-
-
 def one_band(cutouts, band):
     """Flux and ivar of the band numbered `band`; (n, y, x, 2), float32."""
     return np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=-1)
