@@ -180,28 +180,6 @@ def _turned(galaxy, turn):
 
 
 def _centred(galaxy, re):
-    """Galaxy of unit flux whose barycentre is the origin.
-
-    Its knots, which are points, are left out where they would pass for stars: beyond two
-    half-light radii `re` [pixel], and in a large galaxy.
-    """
-    x, y, light = galaxy.knots[np.hypot(*galaxy.knots.T[:2]) < 2 * re].T
-    if re >= LARGE or not len(light):
-        return Galaxy(galaxy.smooth / galaxy.smooth.flux)
-    total = galaxy.smooth.flux + light.sum()
-    x, y = (v - np.average(v, weights=light) for v in (x, y))
-    return Galaxy(galaxy.smooth / total, np.column_stack([x, y, light / total]))
-
-
-def _turned(galaxy, turn):
-    """Galaxy in a tile whose pixels are `turn` (2, 2) times those of the survey."""
-    if np.allclose(turn, np.eye(2)):
-        return galaxy
-    smooth = galaxy.smooth.transform(*turn.ravel()) / np.linalg.det(turn)
-    return Galaxy(smooth, np.column_stack([galaxy.knots[:, :2] @ turn.T, galaxy.knots[:, 2]]))
-
-
-def _centred(galaxy, re):
     """Galaxy whose barycentre is the origin; a large one without knots, which are points."""
     if re >= LARGE or not len(galaxy.knots):
         return Galaxy(galaxy.smooth / galaxy.smooth.flux)
