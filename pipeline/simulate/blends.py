@@ -10,9 +10,16 @@ from pipeline.simulate.render import Renderer
 
 BAND = ("sim",)
 CANVAS = 5  # side of a canvas, in halves of a stamp
-TARGETS_PER_SCENE = 3
-MIN_SNR = 4.0
-MIN_CENTRAL_SHARE = 0.4
+TARGETS_PER_SCENE = 4
+MIN_SNR = 3.5
+MIN_CENTRAL_SHARE = 0.35
+BINNED_SHARE = 0.25  # of the scenes, whose pixels are blocks of a detector's: large galaxies
+BINNED_PSF = 0.5, 1.5  # FWHM [pixel]
+LARGE = 12  # half a side of the footprint for which stamps are binned, at least [pixel]
+DIFFUSE_SHARE = 0.05  # of the scenes, which lie in a halo of light, as in a cluster
+CONTAINED = 1000.0  # flux of a small source that is drawn on a stamp, in the sky's noise
+EDGE = 4  # windows of targets end this far within the canvas, at least [pixel]
+VISIBLE = 0.03  # of the target's flux: fainter neighbours do not count
 
 
 def draw_blends(n, size, rng):
@@ -35,7 +42,8 @@ def draw_blends(n, size, rng):
     truth : Table
         One row a stamp: ``id``, ``flux`` (total, of the target), ``re`` [pixel], ``snr``, ``fwhm``
         [pixel], ``x``, ``y`` (the target's centre in the stamp), ``n_sources``, ``neighbour``
-        (distance of the nearest other source [pixel]), ``sky_rms`` of a pixel, and ``scene``.
+        (distance of the nearest other source that has at least `VISIBLE` of its flux [pixel]),
+        ``neighbour_dm`` (how much fainter that one is [mag]), ``sky_rms`` of a pixel, ``scene``.
     """
     stamps, rows, scene = [], [], 0
     while len(rows) < n:
@@ -53,14 +61,18 @@ def draw_blends(n, size, rng):
 
 def _draw_scene(size, rng):
     """Draw one canvas; yield the stamp and the truth of a few of its sources."""
-    conditions = draw_conditions(rng)
+    is_binned = rng.random() < BINNED_SHARE
+    fwhm = np.exp(rng.uniform(*np.log(BINNED_PSF))) if is_binned else None
+    conditions = draw_conditions(rng, fwhm)
     sources = draw_crowd(conditions, size, rng)
-    renderer = Renderer(conditions.psf, CANVAS * size // 2, 2 if conditions.fwhm < 2.5 else 1)
-    lights = np.stack([s["flux"] * renderer.draw(s["galaxy"], s["x"], s["y"]) for s in sources])
-    total = lights.sum(0)
+    oversampling = _oversampling(conditions.fwhm)
+    renderers = [Renderer(conditions.psf, n, oversampling) for n in (size, CANVAS * size // 2)]
+    lights = np.stack([_draw_light(source, *renderers) for source in sources])
+    total = lights.sum(0) + _diffuse_light(size, rng)
     flux, ivar = observe(total, conditions, rng)
     unit = 10 ** rng.uniform(-1, 3)
-    for i in _choose_targets(sources, lights, total, size, rng):
+    limits = LARGE if is_binned else 0, 0.53 * size
+    for i in _choose_targets(sources, lights, total, limits, rng):
         window, centre = _window(sources[i], size, rng)
         middle = slice(size // 2 - 2, size // 2 + 3)
         if not ivar[window][middle, middle].any():
@@ -71,16 +83,38 @@ def _draw_scene(size, rng):
         yield (unit * flux[window], ivar[window] / unit**2, light.astype("f4")), row
 
 
+def _oversampling(fwhm):
+    return 1 if fwhm > 2.5 else 2 if fwhm > 1.2 else 3
+
+
+def _draw_light(source, small, whole):
+    """Light of a source on the canvas, drawn on a small part of it where nothing is beyond."""
+    x, y, half = source["x"], source["y"], small.side // 2
+    x0, y0, last = round(x) - half, round(y) - half, whole.side - small.side
+    if (
+        source["flux"] > CONTAINED
+        or source["re"] > half / 16
+        or not (0 <= min(x0, y0) <= max(x0, y0) <= last)
+    ):
+        return source["flux"] * whole.draw(source["galaxy"], x, y)
+    light = np.zeros((whole.side, whole.side), "f4")
+    own = source["flux"] * small.draw(source["galaxy"], x - x0, y - y0)
+    light[y0 : y0 + small.side, x0 : x0 + small.side] = own
+    return light
+
+
 def draw_crowd(conditions, size, rng):
     """Draw sources about the middle of a canvas: groups in a field.
 
-    The S/N runs from 3 to 1000, the ratio of half-light radius to PSF from that of deep
+    The S/N runs from 3 to 3000, the ratio of half-light radius to PSF from that of deep
     ground-based to that of space images; both broad, for no survey's own distribution may be
     learnt.  Separations inside a group are a few radii, where blends are hard.
     """
-    # The ratio of sizes to the PSF: 1 from the ground, up to 6 from space.
-    sharpness = np.exp(rng.uniform(0, np.log(min(6, 14 / conditions.fwhm))))
-    mean = rng.choice([1.0, 3.0, 6.0, 12.0], p=[0.25, 0.35, 0.25, 0.15])
+    # The ratio of sizes to the PSF: 1 from the ground, 6 and more from space.
+    most = np.clip(14 / conditions.fwhm, 1, 6 if conditions.fwhm > BINNED_PSF[1] else 16)
+    least = 1 if conditions.fwhm > BINNED_PSF[1] else most / 4
+    sharpness = np.exp(rng.uniform(np.log(least), np.log(most)))
+    mean = rng.choice([1.0, 3.0, 6.0, 12.0], p=[0.25, 0.4, 0.25, 0.1])
     crowd = []
     for _ in range(1 + rng.poisson(mean)):
         source = _draw_source(conditions, sharpness, rng)
@@ -96,16 +130,25 @@ def draw_crowd(conditions, size, rng):
 
 
 def _draw_source(conditions, sharpness, rng):
-    snr = 10 ** (0.5 + 2.5 * rng.beta(1, 1.7))
+    snr = 10 ** (0.5 + 3 * rng.beta(1, 1.6))
     if rng.random() < 0.1:
         re, galaxy = 0.0, STAR
     else:
         typical = 0.4 * sharpness * (snr / 10) ** 0.2
         re = conditions.fwhm * typical * 10 ** rng.normal(0, 0.25)
-        re = float(np.clip(re, 0.2, 14))
+        re = float(np.clip(re, 0.1 * conditions.fwhm, 14))
         galaxy = draw_galaxy(re, rng)
     flux = snr * np.sqrt(effective_pixels(re, conditions.fwhm))
     return {"galaxy": galaxy, "re": re, "snr": snr, "flux": flux}
+
+
+def _diffuse_light(size, rng):
+    """Light between the galaxies of a cluster, up to a few times the noise; mostly none."""
+    side = CANVAS * size // 2
+    if rng.random() > DIFFUSE_SHARE:
+        return np.zeros((side, side), "f4")
+    y, x = np.mgrid[:side, :side] - side * rng.uniform(0.2, 0.8, 2)[:, None, None]
+    return (rng.uniform(0.3, 4) * np.exp(-np.hypot(x, y) / rng.uniform(15, 60))).astype("f4")
 
 
 def effective_pixels(re, fwhm):
@@ -117,38 +160,56 @@ def effective_pixels(re, fwhm):
     return 4 * np.pi * ((fwhm / 2.355) ** 2 + (re / 1.177) ** 2)
 
 
-def _choose_targets(sources, lights, total, size, rng):
-    """Indices of a few sources that a detection could have found, near the canvas's middle."""
-    possible = []
+def _choose_targets(sources, lights, total, limits, rng):
+    """Indices of a few sources that a detection could have found, away from the canvas's edges.
+
+    Their footprints' half sides are within `limits` [pixel], as where stamps are binned to fit.
+    """
+    possible, middle = [], total.shape[0] / 2
+    farthest = middle * (1 - 2 / CANVAS) - EDGE
     for i, (source, own) in enumerate(zip(sources, lights, strict=True)):
-        offset = max(abs(source["x"] - CANVAS * size / 4), abs(source["y"] - CANVAS * size / 4))
-        if source["snr"] < MIN_SNR or offset > size / 2:
+        offset = max(abs(source["x"] - middle), abs(source["y"] - middle))
+        if source["snr"] < MIN_SNR or offset > farthest:
             continue
         centre = round(source["y"]), round(source["x"])
-        if own[centre] > MIN_CENTRAL_SHARE * total[centre]:
+        if own[centre] < MIN_CENTRAL_SHARE * total[centre]:
+            continue
+        if limits[0] <= _half_side(own, source) <= limits[1]:
             possible.append(i)
     return rng.permutation(possible)[:TARGETS_PER_SCENE].astype(int)
 
 
+def _half_side(own, source):
+    """Half a side of the square about a source that holds its light above the noise [pixel]."""
+    y, x = np.nonzero(own > 1)
+    return max(np.abs(y - source["y"]).max(initial=0), np.abs(x - source["x"]).max(initial=0))
+
+
 def _window(source, size, rng):
     """Window of the canvas about a slightly wrong centre, and the true centre within it."""
-    error = rng.normal(0, 0.3 + 2 / source["snr"], 2)
+    error = rng.normal(0, rng.choice([0.3, 2], p=[0.93, 0.07]) + 2 / source["snr"], 2)
+    error = np.clip(error, 1 - EDGE, EDGE - 1)
     x0, y0 = (round(source[k] + e) - size // 2 for k, e in zip("xy", error, strict=True))
     return np.s_[y0 : y0 + size, x0 : x0 + size], (source["x"] - x0, source["y"] - y0)
 
 
 def _truth_of(i, sources, conditions):
+    """What is true of a source: of its neighbours, the nearest that is not much fainter."""
     source = sources[i]
-    apart = [
-        np.hypot(s["x"] - source["x"], s["y"] - source["y"])
-        for k, s in enumerate(sources)
-        if k != i
-    ]
+    near = min(
+        (
+            (np.hypot(s["x"] - source["x"], s["y"] - source["y"]), s["flux"] / source["flux"])
+            for k, s in enumerate(sources)
+            if k != i and s["flux"] > VISIBLE * source["flux"]
+        ),
+        default=(np.inf, np.nan),
+    )
     return {
         "flux": source["flux"],
         "re": source["re"],
         "snr": source["snr"],
         "fwhm": conditions.fwhm,
         "n_sources": len(sources),
-        "neighbour": min(apart, default=np.inf),
+        "neighbour": near[0],
+        "neighbour_dm": -2.5 * np.log10(near[1]),
     }

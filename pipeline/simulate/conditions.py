@@ -107,7 +107,8 @@ def _lost_pixels(shape, rng):
     """Image edges, bleeding columns, cosmic rays and dead pixels, in a fifth of the scenes."""
     lost = np.zeros(shape, bool)
     kind = rng.choice(
-        ["none", "edge", "column", "trail", "pixels"], p=[0.8, 0.06, 0.05, 0.04, 0.05]
+        ["none", "edge", "column", "trail", "pixels", "star"],
+        p=[0.78, 0.06, 0.05, 0.03, 0.05, 0.03],
     )
     if kind == "edge":
         lost[:, : rng.integers(1, shape[1] // 2)] = True
@@ -119,6 +120,11 @@ def _lost_pixels(shape, rng):
         angle, where = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5) * max(shape)
         along = (x - shape[1] / 2) * np.sin(angle) - (y - shape[0] / 2) * np.cos(angle)
         lost |= np.abs(along - where) < rng.uniform(0.5, 4)
+    elif kind == "star":
+        y, x = np.mgrid[: shape[0], : shape[1]]
+        lost |= np.hypot(x - rng.integers(shape[1]), y - rng.integers(shape[0])) < rng.uniform(
+            2, 15
+        )
     elif kind == "pixels":
         lost |= rng.random(shape) < 10 ** rng.uniform(-3.5, -2)
     return np.rot90(lost, rng.integers(4)) if shape[0] == shape[1] else lost

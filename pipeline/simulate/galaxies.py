@@ -67,9 +67,9 @@ def draw_disc(re, axis_ratio, angle, rng):
     share = rng.uniform(-0.1, 0.35) if re > 2 else 0
     if share < 0.02:
         return Galaxy(smooth)
-    n = int(rng.integers(2, 25))
+    n = int(rng.integers(2, 25) if rng.random() < 0.6 else rng.integers(30, 90))
     radius = rng.gamma(2, re / 1.678, n)  # an exponential disc's light lies at these radii
-    around = rng.uniform(0, 2 * np.pi, n)
+    around = rng.uniform(0, 2 * np.pi, n) if n < 30 else _along_arms(radius / re, rng)
     u, v = (
         radius * np.cos(around) * np.sqrt(1 / axis_ratio),
         radius * np.sin(around) * np.sqrt(axis_ratio),
@@ -101,6 +101,14 @@ def draw_early_type(re, axis_ratio, angle, rng):
         share = rng.uniform(0.05, 0.35)
         light = light * (1 - share) + _sersic(1.0).dilate(re * rng.uniform(1, 2.5)) * share
     return Galaxy(_stretch(light, axis_ratio, angle))
+
+
+def _along_arms(radius, rng):
+    """Azimuths of knots at `radius` [half-light radii] on two to four logarithmic arms [rad]."""
+    arms, pitch = rng.integers(2, 5), np.radians(rng.uniform(10, 35))
+    winding = np.log(np.maximum(radius, 0.1)) / np.tan(pitch) * rng.choice([-1, 1])
+    own_arm = 2 * np.pi / arms * rng.integers(arms, size=len(radius))
+    return winding + own_arm + rng.normal(0, 0.25, len(radius))
 
 
 @functools.cache
