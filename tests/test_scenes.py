@@ -3,7 +3,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Config
-from pipeline.simulate.arcs import Lens, draw_arcs
 from pipeline.simulate.blends import draw_blends
 from pipeline.simulate.conditions import draw_conditions, observe
 from pipeline.simulate.lenses import draw_lenses
@@ -58,33 +57,6 @@ def test_the_splits_and_shards_share_no_scene(tmp_path):
             scenes(config, tmp_path / split / str(shard), kind="blends", split=split, shard=shard)
             seen.append((tmp_path / split / str(shard) / "light.fits").read_bytes())
     assert len(set(seen)) == len(seen)
-
-
-def test_lenses_and_others_are_equally_bright():
-    _, truth = draw_lenses(160, 32, np.random.default_rng(2))
-    is_lens = np.asarray(truth["is_lens"])
-    assert 0.35 < is_lens.mean() < 0.65
-    snr = np.log(np.asarray(truth["snr"]))
-    assert abs(snr[is_lens].mean() - snr[~is_lens].mean()) < 0.5
-    assert (np.asarray(truth["arc_snr"])[is_lens] > 9).all()
-    assert (np.asarray(truth["arc_snr"])[~is_lens] == 0).all()
-
-
-def test_a_source_behind_the_centre_makes_a_ring():
-    """An isothermal sphere images what is right behind it at the Einstein radius (any textbook)."""
-    y, x = np.mgrid[-20:21, -20:21].astype(float)
-    point = {
-        "amp": 1.0,
-        "R_sersic": 0.7,
-        "n_sersic": 1.0,
-        "e1": 0,
-        "e2": 0,
-        "center_x": 0,
-        "center_y": 0,
-    }
-    light = draw_arcs(Lens(10.0, 0.9999, 0.0, 0.0, 0.0), [point], x, y)
-    radius = np.hypot(x, y)
-    assert_allclose((light * radius).sum() / light.sum(), 10, atol=0.2)
 
 
 def test_lost_pixels_hold_nothing(rng):

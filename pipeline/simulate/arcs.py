@@ -1,18 +1,21 @@
-"""Images of a background galaxy seen through a gravitational lens, by lenstronomy."""
+"""Images of a background galaxy seen through a gravitational lens."""
 
 from typing import NamedTuple
 
 import numpy as np
 from lenstronomy.LensModel.lens_model import LensModel
-from lenstronomy.LightModel.light_model import LightModel
+from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from scipy.special import gamma, gammaincinv
 
-MASS = LensModel(["SIE", "SHEAR"])
-SERSIC = LightModel(["SERSIC_ELLIPSE"])
+from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy
+from pipeline.simulate.render import Renderer
+
+TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
+QUASARS = 0.04  # share of sources that hold a point
 
 
 class Lens(NamedTuple):
-    """A singular isothermal ellipsoid in an external shear (Kormann+94, A&A 284, 285).
+    """An elliptical power law in an external shear, in the convention of lenstronomy's EPL.
 
     Attributes
     ----------
@@ -21,6 +24,8 @@ class Lens(NamedTuple):
     axis_ratio, angle : float
         Of the mass; the angle counter-clockwise from +x [rad].
     shear, shear_angle : float
+    slope : float
+        Of the three-dimensional density; 2 is isothermal.
     """
 
     einstein_radius: float
@@ -28,25 +33,87 @@ class Lens(NamedTuple):
     angle: float
     shear: float
     shear_angle: float
+    slope: float = 2.0
+
+
+class Blob(NamedTuple):
+    """A Sersic law of the source: total flux, half-light radius, index, shape and place [pixel]."""
+
+    flux: float
+    re: float
+    index: float
+    axis_ratio: float
+    angle: float
+    x: float
+    y: float
+
+
+class Body(NamedTuple):
+    """What lenses: half-light radius [pixel], axis ratio, angle [rad] and centre [pixel]."""
+
+    re: float
+    axis_ratio: float
+    angle: float
+    x: float
+    y: float
+
+
+def paint_arcs(psf, body, einstein_radius, flux, rng, *, side=64):
+    """Draw the arcs that a galaxy would make of a random source.
+
+    Parameters
+    ----------
+    psf : galsim.GSObject or Renderer
+        In pixels.
+    body : Body
+        The light of the deflector; its mass follows it loosely.
+    einstein_radius : float
+        In pixels.
+    flux : float
+        Of all images of the source together.
+    rng : numpy.random.Generator
+    side : int
+        Side of the stamp [pixel], even; a renderer has its own.
+
+    Returns
+    -------
+    ndarray, (side, side), float32
+        Noiseless light, seen through the PSF.
+    """
+    renderer = psf if isinstance(psf, Renderer) else Renderer(psf, side)
+    lens = draw_lens(einstein_radius, body.axis_ratio, body.angle, rng)
+    re = einstein_radius * float(np.clip(10 ** rng.normal(-0.7, 0.22), 0.05, 0.5))
+    source = draw_source(lens, re, rng)
+    x, y = renderer.grid()
+    samples = draw_arcs(lens, source, x - body.x, y - body.y, step=1 / renderer.oversampling)
+    light = renderer.convolve(samples / max(samples.sum(), 1e-30))
+    points = _lensed_point(lens, source[0], rng) if rng.random() < QUASARS else NO_KNOTS
+    if len(points):
+        share = rng.uniform(0.3, 0.95)
+        seen = Galaxy(STAR.smooth * 1e-6, points)
+        light = (1 - share) * light + share * renderer.draw(seen, body.x, body.y)
+    return np.float32(flux) * np.clip(light, 0, None)
 
 
 def draw_lens(einstein_radius, axis_ratio, angle, rng):
     """Draw a lens whose mass follows its light loosely.
 
     The scatter of axis ratio and angle between mass and light, and the shear, are those of SLACS:
-    Bolton et al. (2008, ApJ 682, 964) and Koopmans et al. (2006, ApJ 649, 599).
+    Bolton et al. (2008, ApJ 682, 964) and Koopmans et al. (2006, ApJ 649, 599); the slope is that
+    of Auger et al. (2010, ApJ 724, 511).
     """
     return Lens(
         einstein_radius,
-        float(np.clip(axis_ratio + rng.normal(0, 0.1), 0.4, 0.99)),
+        float(np.clip(axis_ratio + rng.normal(0, 0.1), 0.5, 0.99)),
         angle + rng.normal(0, np.radians(10)),
-        rng.rayleigh(0.04),
+        min(rng.rayleigh(0.04), 0.2),
         rng.uniform(0, np.pi),
+        float(np.clip(rng.normal(2.05, 0.15), 1.7, 2.4)),
     )
 
 
 def draw_source(lens, re, rng):
-    """Draw the background galaxy: a Sersic law with knots, each as keywords of lenstronomy.
+    """Draw the background galaxy: a disc, often with a bulge and knots, within the caustics.
 
     Parameters
     ----------
@@ -57,61 +124,116 @@ def draw_source(lens, re, rng):
 
     Returns
     -------
-    list of dict
+    list of Blob
         Of shares of light that add up to one before lensing; positions [pixel] about the lens.
     """
-    distance = lens.einstein_radius * np.sqrt(rng.uniform(0, 0.8))
-    around = rng.uniform(0, 2 * np.pi)
+    # Uniform in area, with a share nearer the centre, which magnification favours.
+    reach = lens.einstein_radius * (0.35 if rng.random() < 0.35 else 0.8)
+    distance, around = reach * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
     x, y = distance * np.cos(around), distance * np.sin(around)
-    n_knots = rng.choice([0, rng.integers(1, 6)], p=[0.4, 0.6])
-    share = rng.uniform(0.1, 0.5) if n_knots else 0
-    parts = [_sersic(1 - share, re, rng.choice([0.7, 1.0, 1.5, 2.5]), (x, y), rng)]
-    for light in share * rng.dirichlet(np.ones(n_knots)) if n_knots else ():
+    axis_ratio, angle = rng.uniform(0.35, 1), rng.uniform(0, np.pi)
+    bulge = rng.uniform(0.05, 0.6) if rng.random() < 0.4 else 0
+    n_knots = int(rng.integers(1, 7)) if rng.random() < 0.55 else 0
+    knots = rng.uniform(0.1, 0.6) * (1 - bulge) if n_knots else 0
+    index = rng.choice([0.7, 1.0, 1.0, 1.5])
+    parts = [Blob(1 - bulge - knots, re, index, axis_ratio, angle, x, y)]
+    if bulge:
+        parts.append(Blob(bulge, re * rng.uniform(0.15, 0.5), 2.5, 0.8, angle, x, y))
+    for light in knots * rng.dirichlet(np.ones(n_knots)) if n_knots else ():
         at = rng.normal([x, y], 0.8 * re)
-        parts.append(_sersic(light, re * rng.uniform(0.1, 0.25), 1.0, at, rng))
+        parts.append(Blob(light, re * rng.uniform(0.1, 0.3), 0.7, 0.9, angle, *at))
     return parts
 
 
-def draw_arcs(lens, source, x, y):
+def draw_arcs(lens, source, x, y, step=1.0):
     """Light of the lensed source.
 
     Parameters
     ----------
     lens : Lens
-    source : list of dict
+    source : list of Blob
     x, y : ndarray
         Positions about the lens [pixel], of any shape; far from the lens nothing is computed.
+    step : float
+        Distance of the samples [pixel]; coarse ones are the mean of four within them.
 
     Returns
     -------
     ndarray
         Surface brightness at each position; lensing leaves it unchanged.
     """
-    reach = 2 * lens.einstein_radius + max(5 * part["R_sersic"] for part in source)
-    near = np.hypot(x, y) < reach
+    reach = max(np.hypot(part.x, part.y) + 4 * part.re for part in source)
+    near = np.hypot(x, y) < 1.4 * lens.einstein_radius + reach
     light = np.zeros(x.shape)
-    e1, e2 = _ellipticity(lens.axis_ratio, lens.angle)
-    mass = [
-        {"theta_E": lens.einstein_radius, "e1": e1, "e2": e2},
-        {
-            "gamma1": lens.shear * np.cos(2 * lens.shear_angle),
-            "gamma2": lens.shear * np.sin(2 * lens.shear_angle),
-        },
-    ]
-    at = MASS.ray_shooting(x[near], y[near], mass)
-    light[near] = sum(SERSIC.surface_brightness(*at, [part]) for part in source)
+    offsets = [0.0] if step < 1 else [-0.25, 0.25]
+    for dx in offsets:
+        for dy in offsets:
+            at = _trace(lens, x[near] + dx * step, y[near] + dy * step)
+            light[near] += sum(_brightness(part, *at) for part in source) / len(offsets) ** 2
     return light
 
 
-def _sersic(flux, re, index, centre, rng):
-    """Keywords of lenstronomy for a Sersic law of total `flux` (Graham & Driver 2005, eq. 4)."""
-    b = gammaincinv(2 * index, 0.5)
-    total = 2 * np.pi * index * re**2 * np.exp(b) * b ** (-2 * index) * gamma(2 * index)
-    e1, e2 = _ellipticity(rng.uniform(0.4, 1), rng.uniform(0, np.pi))
-    shape = {"R_sersic": re, "n_sersic": index, "e1": e1, "e2": e2}
-    return {"amp": flux / total, **shape, "center_x": centre[0], "center_y": centre[1]}
+def _trace(lens, x, y):
+    """Positions in the source plane: Tessore & Metcalf (2015, A&A 580, A79), eq. 13 and 29."""
+    q, t = lens.axis_ratio, lens.slope - 1
+    turn = np.exp(1j * lens.angle)
+    place = (x + 1j * y) * np.conj(turn)
+    flat = q * place.real + 1j * place.imag
+    radius = np.abs(flat) + 1e-6
+    phase = flat / radius
+    term, series, squared = phase, phase.copy(), -(1 - q) / (1 + q) * phase**2
+    for n in range(1, TERMS):
+        term = term * squared * ((2 * n - 2 + t) / (2 * n + 2 - t))
+        series += term
+    scale = lens.einstein_radius * np.sqrt(q)
+    bent = 2 * scale / (1 + q) * (scale / radius) ** (t - 1) * series * turn
+    shear = lens.shear * np.exp(2j * lens.shear_angle) * (x - 1j * y)
+    behind = x + 1j * y - bent - shear
+    return behind.real, behind.imag
 
 
-def _ellipticity(axis_ratio, angle):
-    size = (1 - axis_ratio) / (1 + axis_ratio)
-    return size * np.cos(2 * angle), size * np.sin(2 * angle)
+def _brightness(part, x, y):
+    """Surface brightness of a Sersic law (Graham & Driver 2005, PASA 22, 118, equation 4)."""
+    b, n = gammaincinv(2 * part.index, 0.5), part.index
+    total = 2 * np.pi * n * part.re**2 * np.exp(b) * b ** (-2 * n) * gamma(2 * n)
+    cos, sin = np.cos(part.angle), np.sin(part.angle)
+    along = ((x - part.x) * cos + (y - part.y) * sin) * np.sqrt(part.axis_ratio)
+    across = ((y - part.y) * cos - (x - part.x) * sin) / np.sqrt(part.axis_ratio)
+    squared = (along**2 + across**2) / part.re**2
+    return part.flux / total * np.exp(b - b * squared ** (0.5 / n))
+
+
+def _lensed_point(lens, part, rng):
+    """Images of a point at the middle of `part`: (image, 3), as the knots of a galaxy."""
+    mass = LensModel(["EPL", "SHEAR"])
+    settings = keywords(lens)
+    with np.errstate(invalid="ignore"):  # the solver tries angles at which there is no image
+        x, y = LensEquationSolver(mass).image_position_from_source(
+            part.x, part.y, settings, solver="analytical"
+        )
+    if len(x) == 0:
+        return NO_KNOTS
+    # Microlensing scatters the flux ratios: Schechter & Wambsganss (2002, ApJ 580, 685).
+    light = np.abs(mass.magnification(x, y, settings)) * 10 ** rng.normal(0, 0.12, len(x))
+    return np.column_stack([x, y, light / light.sum()])
+
+
+def keywords(lens):
+    """The lens in the words of lenstronomy's EPL and SHEAR."""
+    size = (1 - lens.axis_ratio) / (1 + lens.axis_ratio)
+    return [
+        {
+            "theta_E": lens.einstein_radius,
+            "gamma": lens.slope,
+            "e1": size * np.cos(2 * lens.angle),
+            "e2": size * np.sin(2 * lens.angle),
+            "center_x": 0.0,
+            "center_y": 0.0,
+        },
+        {
+            "gamma1": lens.shear * np.cos(2 * lens.shear_angle),
+            "gamma2": lens.shear * np.sin(2 * lens.shear_angle),
+            "ra_0": 0.0,
+            "dec_0": 0.0,
+        },
+    ]

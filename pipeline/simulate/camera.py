@@ -4,6 +4,8 @@ from enum import IntFlag
 
 import numpy as np
 from scipy.ndimage import binary_dilation
+from surveycodex import available_surveys, get_survey
+from surveycodex.utilities import mean_sky_level
 
 GAIN = 200.0  # electron / count, so that the sky's photons make the noise of the default survey
 SATURATION = 500.0  # count, above the sky
@@ -18,6 +20,55 @@ class Bit(IntFlag):
     SATURATED = 2
     BLEED = 4
     SATELLITE = 8
+
+
+def like(settings):
+    """Settings whose pixel scale, PSF, zero point, noise and gain are those of a real survey.
+
+    Parameters
+    ----------
+    settings : config.Survey
+        With ``like``, "SURVEY BAND"; what is not at its default is kept, and noise and gain are
+        those of a count at the zero point that is kept.
+
+    Returns
+    -------
+    config.Survey
+        A count is an electron per second of the whole exposure, unless ``zero_point`` was given.
+
+    Raises
+    ------
+    ValueError
+        If surveycodex knows no such survey or band.
+    """
+    if settings.like is None:
+        return settings
+    survey, band = _survey_and_band(settings.like)
+    seconds = band.full_exposure_time.to_value("s")
+    zero_point = float(band.zeropoint.value)
+    kept = {k: v for k, v in settings if v != type(settings).model_fields[k].default}
+    count = 10 ** (0.4 * (zero_point - kept.get("zero_point", zero_point)))  # electron / s
+    found = {
+        "pixel_scale": survey.pixel_scale.to_value("arcsec"),
+        "psf_fwhm": band.psf_fwhm.to_value("arcsec"),
+        "zero_point": zero_point,
+        "sky_rms": float(np.sqrt(mean_sky_level(survey, band).value)) / seconds / count,
+        "gain": seconds * count,
+    }
+    return settings.model_copy(update=found | kept)
+
+
+def _survey_and_band(name):
+    """What surveycodex says of "SURVEY BAND"."""
+    survey, _, band = name.partition(" ")
+    if survey not in available_surveys:
+        known = ", ".join(sorted(available_surveys))
+        raise ValueError(f"survey.like: there is no survey {survey!r}; known are {known}")
+    found = get_survey(survey)
+    if band not in found.available_filters:
+        known = ", ".join(found.available_filters)
+        raise ValueError(f"survey.like: {survey} has no band {band!r}; it has {known}")
+    return found, found.get_filter(band)
 
 
 def noise(settings, rng):
@@ -62,7 +113,7 @@ def observe(settings, clean, rms, i, rng):
         Of the header.
     """
     side = settings.side
-    gain = GAIN * (0.035 / settings.sky_rms) ** 2
+    gain = settings.gain or GAIN * (0.035 / settings.sky_rms) ** 2
     mask = np.zeros(clean.shape, "i2")
     trail = _satellite(side) if i == 0 else np.zeros_like(clean)
     light = clean + TRAIL_LEVEL * settings.sky_rms * trail

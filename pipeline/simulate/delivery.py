@@ -15,8 +15,12 @@ def deliver(path, tile):
     """
     header = tile.wcs.to_header(relax=True)
     header.update(tile.keywords)
-    planes = {"SCI": tile.image, "WHT": tile.weight, "MSK": tile.mask}
-    images = [fits.ImageHDU(plane, header, name=name) for name, plane in planes.items()]
+    unit = header.get("BUNIT", "count")
+    planes = {"SCI": (tile.image, unit), "WHT": (tile.weight, f"{unit}-2"), "MSK": (tile.mask, "")}
+    images = []
+    for name, (plane, unit) in planes.items():
+        images.append(fits.ImageHDU(plane, header, name=name))
+        images[-1].header["BUNIT"] = unit
     path.parent.mkdir(parents=True, exist_ok=True)
     fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path, overwrite=True)
 

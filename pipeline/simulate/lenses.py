@@ -1,25 +1,75 @@
 """Training scenes for the lens finder: lenses, and the galaxies that pass for them."""
 
+from typing import NamedTuple
+
 import numpy as np
 from astropy.table import Table
 
 from pipeline.data import Cutouts
-from pipeline.simulate.arcs import draw_arcs, draw_lens, draw_source
+from pipeline.simulate import company, impostors
+from pipeline.simulate.arcs import Body, paint_arcs
+from pipeline.simulate.artefacts import draw_artefact, draw_star
 from pipeline.simulate.blends import BAND, effective_pixels
-from pipeline.simulate.conditions import draw_conditions, observe
-from pipeline.simulate.galaxies import STAR, draw_early_type, draw_galaxy
-from pipeline.simulate.impostors import draw_ring, draw_spiral
+from pipeline.simulate.company import Part
+from pipeline.simulate.conditions import Conditions, draw_conditions, observe
+from pipeline.simulate.galaxies import STAR, draw_disc, draw_galaxy
+from pipeline.simulate.population import draw_deflector
 from pipeline.simulate.render import Renderer
 
-KINDS = "elliptical", "tangential", "spiral", "ring", "pair", "galaxy", "star"
-KIND_SHARES = 0.27, 0.18, 0.22, 0.06, 0.12, 0.12, 0.03
-EINSTEIN_RANGE = 0.3, 3.0
-PIXEL_SCALES = 0.1, 0.32
-PSF_RANGE = 1.2, 5.0
-SEEING = 0.1, 1.3
-MIN_ARC_SNR = 10.0
-MAX_ARC_SHARE = 0.6  # of the light
+# Bare ellipticals, of the lenses' own population, are what a lens is most often told from.
+KINDS = {
+    "elliptical": 0.26,
+    "disc": 0.08,
+    "spiral": 0.13,
+    "ring": 0.06,
+    "shells": 0.04,
+    "tail": 0.04,
+    "pair": 0.07,
+    "tangential": 0.09,
+    "lone arc": 0.06,
+    "group": 0.03,
+    "star": 0.03,
+    "ordinary": 0.11,
+}
+ON_GRID = {
+    "spiral": impostors.draw_spiral,
+    "ring": impostors.draw_ring,
+    "shells": impostors.draw_shells,
+    "tail": impostors.draw_tail,
+    "lone arc": impostors.draw_lone_arc,
+}
+SPACE = (0.1, 0.13), (0.1, 0.2)  # ranges of the pixel scale and of the PSF's width [arcsec]
+GROUND = (0.15, 0.34), (0.5, 1.1)
+PSF_RANGE = 1.2, 5.0  # pixel
+MIN_ARC_SNR = 5.0
+CONTRASTS = 0.004, 0.6  # the arcs' share of the light
 RESOLVED = 0.75  # least Einstein radius, in widths of the PSF
+ARTEFACTS = 0.06  # share of stamps with a defect that no mask has caught
+FINE = 2.0  # PSF width [pixel] below which a pixel is sampled twice
+
+
+class Setting(NamedTuple):
+    """What a scene has whether or not it is a lens.
+
+    Attributes
+    ----------
+    conditions : Conditions
+    pixel_scale : float
+        In arcsec.
+    body : Body
+        The deflector's, or the impostor's, shape [pixel].
+    theta_e : float
+        Einstein radius that the body would have [pixel].
+    snr, flux : float
+        Of everything at the centre; flux in units of the sky's noise in a pixel.
+    """
+
+    conditions: Conditions
+    pixel_scale: float
+    body: Body
+    theta_e: float
+    snr: float
+    flux: float
 
 
 def draw_lenses(n, size, rng, lens_share=0.5):
@@ -41,138 +91,190 @@ def draw_lenses(n, size, rng, lens_share=0.5):
         Observed stamps, in arbitrary units of flux that differ from scene to scene.
     truth : Table
         One row a stamp: ``id``, ``is_lens``, ``kind``, ``theta_e`` [arcsec], ``arc_snr`` (of the
-        arcs alone, over the sky's noise), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale``.
+        arcs alone, over the noise of the sky and of the deflector), ``contrast`` (the arcs' share
+        of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale`` [arcsec].
     """
     scenes = [_draw_scene(size, bool(rng.random() < lens_share), rng) for _ in range(n)]
-    flux, ivar, rows = zip(*scenes, strict=True)
-    ids = np.arange(n)
-    cutouts = Cutouts(
-        np.stack(flux)[..., None], np.stack(ivar)[..., None], ids, np.zeros((n, 2), int), BAND, "ct"
-    )
-    truth = Table(list(rows))
+    return gather(scenes, size)
+
+
+def gather(scenes, size):
+    """Make cutouts and a table of scenes, each flux, ivar (size, size) and a row of the truth."""
+    flux = np.array([scene[0] for scene in scenes], "f4").reshape(-1, size, size, 1)
+    ivar = np.array([scene[1] for scene in scenes], "f4").reshape(-1, size, size, 1)
+    ids = np.arange(len(scenes))
+    cutouts = Cutouts(flux, ivar, ids, np.zeros((len(ids), 2), int), BAND, "ct")
+    truth = Table([scene[2] for scene in scenes])
     truth.add_column(ids, name="id", index=0)
     return cutouts, truth
 
 
 def _draw_scene(size, is_lens, rng):
     """One stamp: flux, ivar and its row of the truth."""
-    theta_e = float(np.clip(10 ** rng.normal(0, 0.22), *EINSTEIN_RANGE))
-    conditions, scale = _draw_seeing(theta_e, rng)
-    renderer = Renderer(conditions.psf, size * 3 // 2)
-    # Deflectors are about as large as their Einstein radius: Bolton et al. (2008), table 4.
-    re = float(np.clip(theta_e * 10 ** rng.normal(0.05, 0.2), 0.15, 5) / scale)
-    snr = 10 ** rng.uniform(1.4, 3.2)
-    flux = snr * np.sqrt(effective_pixels(re, conditions.fwhm))
-    row = {"is_lens": is_lens, "theta_e": np.nan, "arc_snr": 0.0, "snr": snr, "re": re}
+    side = 2 * (size * 5 // 8)
+    setting = _draw_setting(side, rng)
+    renderer = Renderer(setting.conditions.psf, side, 2 if setting.conditions.fwhm < FINE else 1)
+    row = {"is_lens": is_lens, "kind": "lens", "theta_e": np.nan, "arc_snr": 0.0, "contrast": 0.0}
     if is_lens:
-        light, arc_snr = draw_lens_system(renderer, theta_e / scale, re, flux, rng)
-        row |= {"kind": "lens", "theta_e": theta_e, "arc_snr": arc_snr}
+        light, arc_snr, contrast = draw_lens_system(renderer, setting, rng)
+        if arc_snr < MIN_ARC_SNR:
+            return _draw_scene(size, is_lens, rng)
+        theta_e = setting.theta_e * setting.pixel_scale
+        row |= {"theta_e": theta_e, "arc_snr": arc_snr, "contrast": contrast}
     else:
-        row["kind"] = str(rng.choice(KINDS, p=KIND_SHARES))
-        light = flux * _draw_impostor(row["kind"], renderer, theta_e / scale, re, rng)
-    light = light + _draw_field(renderer, flux, theta_e / scale, conditions, rng)
-    seen, ivar = observe(light, conditions, rng)
-    margin = size // 4
+        row["kind"] = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        light, setting = _draw_other(row["kind"], renderer, setting, rng)
+    if rng.random() < ARTEFACTS:
+        light = light + draw_artefact(light.shape, rng)
+    seen, ivar = observe(light, setting.conditions, rng)
+    margin, unit = (side - size) // 2, 10 ** rng.uniform(-1, 3)
     window = np.s_[margin : margin + size, margin : margin + size]
-    unit = 10 ** rng.uniform(-1, 3)
-    row |= {"fwhm": conditions.fwhm, "pixel_scale": scale}
+    row |= {"snr": setting.snr, "re": setting.body.re, "fwhm": setting.conditions.fwhm}
+    row["pixel_scale"] = setting.pixel_scale
     return unit * seen[window], ivar[window] / unit**2, row
 
 
-def draw_lens_system(renderer, theta_e, re, flux, rng):
-    """Draw a deflector and its arcs at the middle of the canvas.
+def _draw_setting(side, rng):
+    """Draw a deflector, a telescope that resolves it, and how bright it is."""
+    while True:
+        deflector = draw_deflector(rng)
+        scales, widths = SPACE if rng.random() < 0.4 else GROUND
+        scale, seeing = (float(np.exp(rng.uniform(*np.log(r)))) for r in (scales, widths))
+        resolved = seeing * RESOLVED < deflector.einstein_radius
+        if resolved and PSF_RANGE[0] < seeing / scale < PSF_RANGE[1]:
+            break
+    conditions = draw_conditions(rng, seeing / scale)
+    error = 0.7 if rng.random() < 0.9 else 2.5  # of the detection's position
+    x, y = side / 2 + rng.normal(0, error, 2).clip(-4, 4)
+    re = float(np.clip(deflector.re / scale, 0.8, 25))
+    axis_ratio, angle = float(np.clip(rng.normal(0.78, 0.14), 0.35, 1)), rng.uniform(0, np.pi)
+    snr = 10 ** (1.2 + 2.6 * rng.beta(1.3, 1.1))
+    flux = snr * np.sqrt(effective_pixels(re, conditions.fwhm))
+    body = Body(re, axis_ratio, angle, x, y)
+    return Setting(conditions, scale, body, deflector.einstein_radius / scale, snr, flux)
+
+
+def draw_lens_system(renderer, setting, rng):
+    """Draw a deflector, its company and its arcs.
 
     Parameters
     ----------
     renderer : Renderer
-    theta_e, re : float
-        Einstein radius and the deflector's half-light radius [pixel].
-    flux : float
-        Of the deflector and the arcs together, in units of the sky's noise in a pixel.
+    setting : Setting
     rng : numpy.random.Generator
 
     Returns
     -------
     light : ndarray, (side, side), float32
     arc_snr : float
-        S/N of the arcs over the sky: the root of the sum of their squared pixels.
+        S/N of the arcs over the noise of the sky and of the deflector: the root of the sum of
+        their squared pixels over their variances.
+    contrast : float
+        The arcs' share of the flux of arcs and deflector.
     """
-    axis_ratio, angle = float(np.clip(rng.normal(0.78, 0.13), 0.4, 1)), rng.uniform(0, np.pi)
-    centre = _middle(renderer, rng)
-    deflector = renderer.draw(draw_early_type(re, axis_ratio, angle, rng), *centre)
-    lens = draw_lens(theta_e, axis_ratio, angle, rng)
-    source = draw_source(lens, theta_e * rng.uniform(0.08, 0.4), rng)
-    x, y = renderer.grid()
-    arcs = renderer.convolve(draw_arcs(lens, source, x - centre[0], y - centre[1]))
-    arcs = arcs / arcs.sum()
-    unit_snr = np.sqrt((arcs**2).sum())  # of arcs whose flux is 1
-    faintest = min(MIN_ARC_SNR / unit_snr / flux, MAX_ARC_SHARE)
-    share = np.exp(rng.uniform(np.log(faintest), np.log(MAX_ARC_SHARE)))
-    return flux * ((1 - share) * deflector + share * arcs), float(share * flux * unit_snr)
+    body, flux = setting.body, setting.flux
+    others = renderer.draw(company.join(_company(renderer, setting, rng)), 0, 0)
+    deflector = _draw_dust(renderer.draw(company.join(_deflector(body, rng)), 0, 0), body, rng)
+    arcs = paint_arcs(renderer, body, setting.theta_e, 1.0, rng)
+    noise = 1 + np.clip(flux * deflector + others, 0, None) / setting.conditions.gain
+    unit_snr = flux * np.sqrt((arcs**2 / noise).sum())  # of arcs that hold all of the flux
+    least = max(MIN_ARC_SNR / unit_snr, CONTRASTS[0])
+    if least > CONTRASTS[1]:
+        return others, 0.0, 0.0
+    contrast = float(np.exp(rng.uniform(*np.log([least, CONTRASTS[1]]))))
+    light = others + flux * ((1 - contrast) * deflector + contrast * arcs)
+    return light, float(contrast * unit_snr) * (1 + 1e-6), contrast
 
 
-def _draw_seeing(theta_e, rng):
-    """Conditions and a pixel scale [arcsec] that a telescope could have, and that resolve arcs."""
-    while True:
-        scale = np.exp(rng.uniform(*np.log(PIXEL_SCALES)))
-        fwhm = np.exp(rng.uniform(*np.log(PSF_RANGE)))
-        if SEEING[0] < scale * fwhm < min(SEEING[1], theta_e / RESOLVED):
-            return draw_conditions(rng, fwhm), float(scale)
+def _deflector(body, rng):
+    """Parts of a deflector of unit flux: an early type, one time in ten a disc with a bulge."""
+    if rng.random() < 0.9:
+        return company.draw_elliptical(body, 1.0, rng)
+    return [Part(draw_galaxy(body.re, rng), 1.0, body.x, body.y)]
 
 
-def _draw_impostor(kind, renderer, theta_e, re, rng):
-    """Light of a non-lens of unit flux at the middle of the canvas."""
-    centre = _middle(renderer, rng)
-    x, y = renderer.grid()
-    if kind in ("spiral", "ring"):
-        draw = draw_spiral if kind == "spiral" else draw_ring
-        return renderer.convolve(draw(1.2 * re, x - centre[0], y - centre[1], rng))
+def _company(renderer, setting, rng):
+    """Satellites and the field: the same about lenses and non-lenses."""
+    body, fwhm = setting.body, setting.conditions.fwhm
+    field = company.draw_field(renderer.side, body, 1.2 * setting.theta_e, fwhm, rng)
+    nothing = Part(STAR, 0.0, body.x, body.y)
+    return [nothing, *company.draw_satellites(body, setting.flux, rng, 0.5), *field]
+
+
+def _draw_dust(light, body, rng, share=0.05):
+    """Darken a lane across a galaxy, in a few."""
+    if rng.random() > share:
+        return light
+    row, column = np.mgrid[: light.shape[0], : light.shape[1]]
+    angle = body.angle + rng.normal(0, 0.3)
+    across = (row - body.y) * np.cos(angle) - (column - body.x) * np.sin(angle)
+    along = (column - body.x) * np.cos(angle) + (row - body.y) * np.sin(angle)
+    across = (across - rng.normal(0, 0.15) * body.re) / (body.re * rng.uniform(0.1, 0.3) + 0.5)
+    lane = np.exp(-0.5 * across**2 - 0.5 * (along / (1.5 * body.re)) ** 2)
+    return (light * (1 - rng.uniform(0.1, 0.6) * lane)).astype("f4")
+
+
+def _draw_other(kind, renderer, setting, rng):
+    """Light of a non-lens and its company, and the setting it ended in."""
+    if kind in ("ordinary", "star"):
+        setting = _ordinary(setting, kind == "star", rng)
+    body, flux = setting.body, setting.flux
+    around = _company(renderer, setting, rng)
     if kind == "star":
-        return renderer.draw(STAR, *centre)
-    if kind == "galaxy":
-        return renderer.draw(draw_galaxy(re, rng), *centre)
-    early = draw_early_type(re, np.clip(rng.normal(0.78, 0.13), 0.4, 1), rng.uniform(0, np.pi), rng)
-    light = renderer.draw(early, *centre)
-    if kind == "tangential":
-        share = np.exp(rng.uniform(np.log(0.01), np.log(0.4)))
-        return (1 - share) * light + share * _tangential(renderer, centre, theta_e, rng)
-    if kind == "pair":
-        share, apart = rng.uniform(0.1, 0.5), re * rng.uniform(0.7, 3)
-        around = rng.uniform(0, 2 * np.pi)
-        at = centre[0] + apart * np.cos(around), centre[1] + apart * np.sin(around)
-        other = renderer.draw(draw_galaxy(re * rng.uniform(0.4, 1.2), rng), *at)
-        return (1 - share) * light + share * other
-    return light
-
-
-def _tangential(renderer, centre, theta_e, rng):
-    """One to three small galaxies about the centre, the first stretched along the circle."""
-    n = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
-    light = np.zeros((renderer.side, renderer.side), "f4")
-    for i, share in enumerate(rng.dirichlet(np.ones(n))):
-        around, apart = rng.uniform(0, 2 * np.pi), theta_e * rng.uniform(0.7, 2)
-        along = around + np.pi / 2 + rng.normal(0, 0.2 if i == 0 else 2)
-        companion = draw_early_type(
-            theta_e * rng.uniform(0.1, 0.4), rng.uniform(0.2, 0.7), along, rng
+        star = draw_star(renderer, body.x, body.y, flux, rng)
+        return renderer.draw(company.join(around), 0, 0) + star, setting
+    share = np.exp(rng.uniform(*np.log([0.01, 0.5])))
+    parts = _parts(kind, body, share, rng)
+    own = [part._replace(flux=part.flux * flux) for part in parts]
+    if kind == "elliptical":
+        light = flux * _draw_dust(renderer.draw(company.join(parts), 0, 0), body, rng)
+        return light + renderer.draw(company.join(around), 0, 0), setting
+    light = renderer.draw(company.join(own + around), 0, 0)
+    if kind in ON_GRID:
+        x, y = renderer.grid()
+        shape = ON_GRID[kind](
+            (1.2 if kind == "spiral" else 1) * body.re, x - body.x, y - body.y, rng
         )
-        at = centre[0] + apart * np.cos(around), centre[1] + apart * np.sin(around)
-        light += np.float32(share) * renderer.draw(companion, *at)
-    return light
+        light = light + flux * (share if own else 1) * renderer.convolve(shape)
+    return light, setting
 
 
-def _draw_field(renderer, flux, theta_e, conditions, rng):
-    """Light of the other galaxies and stars of the field, the same about lenses and non-lenses."""
-    light = np.zeros((renderer.side, renderer.side), "f4")
-    for _ in range(rng.poisson(2.5)):
-        at = rng.uniform(0, renderer.side, 2)
-        if np.hypot(*(at - renderer.side / 2)) < 1.2 * theta_e:
-            continue
-        re = float(np.clip(theta_e * 10 ** rng.normal(-0.3, 0.3), 0.3, 12))
-        other = STAR if rng.random() < 0.2 else draw_galaxy(re, rng)
-        noise = np.sqrt(effective_pixels(0 if other is STAR else re, conditions.fwhm))
-        light += np.float32(noise * 10 ** rng.uniform(0.5, 2.2)) * renderer.draw(other, *at)
-    return light
+def _ordinary(setting, star, rng):
+    """Make of the setting that of a small source, mostly faint, or of a star, often bright."""
+    fwhm, body = setting.conditions.fwhm, setting.body
+    snr = 10 ** (rng.uniform(1, 3.5) if star else 0.7 + 2.6 * rng.beta(1, 1.3))
+    re = (
+        0.0
+        if star
+        else float(np.clip(fwhm * 0.4 * (snr / 10) ** 0.2 * 10 ** rng.normal(0, 0.3), 0.2, 12))
+    )
+    flux = snr * np.sqrt(effective_pixels(re, fwhm))
+    return setting._replace(snr=snr, flux=flux, body=body._replace(re=re))
 
 
-def _middle(renderer, rng):
-    return renderer.side / 2 + rng.uniform(-0.8, 0.8, 2)
+def _parts(kind, body, share, rng):
+    """Parts of a non-lens of unit flux; what is drawn on the grid holds `share` of it."""
+    if kind in ("spiral", "ring"):
+        return []
+    if kind == "ordinary":
+        return [Part(draw_galaxy(body.re, rng), 1.0, body.x, body.y)]
+    if kind == "disc":
+        flat = rng.uniform(0.15, 0.4) if rng.random() < 0.5 else rng.uniform(0.6, 1)
+        disc = draw_disc(body.re, flat, body.angle, rng)
+        bulge = company.draw_elliptical(body._replace(re=0.3 * body.re), share, rng)
+        return [Part(disc, 1 - share, body.x, body.y), *bulge]
+    if kind in ("group", "elliptical"):
+        return company.draw_group(body, 1.0, rng) if kind == "group" else _deflector(body, rng)
+    parts = company.draw_elliptical(body, 1 - share, rng)
+    if kind == "tangential":
+        parts += company.draw_tangential(body, share, rng)
+    elif kind == "pair":
+        parts.append(_neighbour(body, share, rng))
+    return parts
+
+
+def _neighbour(body, share, rng):
+    """Draw a galaxy that overlaps another."""
+    apart, around = body.re * rng.uniform(0.6, 2.5), rng.uniform(0, 2 * np.pi)
+    at = body.x + apart * np.cos(around), body.y + apart * np.sin(around)
+    return Part(draw_galaxy(body.re * rng.uniform(0.4, 1.2), rng), share, *at)

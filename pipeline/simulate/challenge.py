@@ -1,0 +1,94 @@
+"""A test set in the manner of the space-based Strong Gravitational Lens Finding Challenge."""
+
+import galsim
+import numpy as np
+
+from pipeline.simulate import company
+from pipeline.simulate.arcs import Body, paint_arcs
+from pipeline.simulate.blends import effective_pixels
+from pipeline.simulate.company import Part
+from pipeline.simulate.conditions import Conditions
+from pipeline.simulate.galaxies import draw_disc, draw_galaxy
+from pipeline.simulate.lenses import gather
+from pipeline.simulate.population import draw_deflector
+from pipeline.simulate.render import Renderer
+
+PIXEL_SCALE, SEEING = 0.1, 0.18  # arcsec
+GAIN = 30.0  # electrons a unit of sky noise: 900 e of sky a pixel
+SIGNALS = 0.5, 2.6  # decades of the arcs' S/N
+LEAST_PIXELS, LEAST_SNR = 20, 8.0  # of a lens: bright pixels above 1 sigma, and S/N
+
+
+def draw_challenge(n, size, rng):
+    """Draw stamps as of the one-band set of Metcalf et al. (2019, A&A 625, A119).
+
+    One band, 0.1" a pixel, a Gaussian PSF of 0.18", Gaussian noise.  All stamps hold a massive
+    galaxy with its companions; half of them arcs of a clumpy source.  The others hold none, or
+    images too faint or too few to count.  Halos, galaxies and sources are of our own population,
+    not of the Millennium simulation and the Ultra Deep Field: scores resemble the published ones
+    but are not of the same stamps.
+
+    Parameters
+    ----------
+    n, size : int
+        Number of stamps, and their side [pixel].
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    cutouts : Cutouts
+    truth : Table
+        As `pipeline.simulate.lenses.draw_lenses` gives them.
+    """
+    side, fwhm = 2 * (size * 5 // 8), SEEING / PIXEL_SCALE
+    conditions = Conditions(galsim.Gaussian(fwhm=fwhm), fwhm, GAIN, 0.0)
+    renderer = Renderer(conditions.psf, side)
+    scenes = [_draw_stamp(renderer, size, bool(rng.random() < 0.5), rng) for _ in range(n)]
+    return gather(scenes, size)
+
+
+def _draw_stamp(renderer, size, is_lens, rng):
+    """One stamp: flux, ivar and its row of the truth."""
+    fwhm, middle = SEEING / PIXEL_SCALE, renderer.side / 2
+    deflector = draw_deflector(rng)
+    theta_e = deflector.einstein_radius / PIXEL_SCALE
+    re = float(np.clip(deflector.re / PIXEL_SCALE, 1, 30))
+    snr = 10 ** rng.uniform(1.5, 3)
+    flux = snr * np.sqrt(effective_pixels(re, fwhm))
+    body = Body(re, rng.uniform(0.5, 1), rng.uniform(0, np.pi), *rng.normal(middle, 0.5, 2))
+    light = renderer.draw(company.join(_galaxies(body, flux, renderer.side, theta_e, rng)), 0, 0)
+    arcs, arc_snr, seen = np.float32(0), 0.0, False
+    if is_lens or rng.random() < 0.5:
+        arcs, arc_snr, seen = _arcs(renderer, body, theta_e, light, rng)
+        if seen != is_lens:
+            return _draw_stamp(renderer, size, is_lens, rng)
+    noise = rng.standard_normal(light.shape) * np.sqrt(1 + np.clip(light + arcs, 0, None) / GAIN)
+    margin, total = (renderer.side - size) // 2, float(np.sum(arcs))
+    window = np.s_[margin : margin + size, margin : margin + size]
+    row = {"is_lens": is_lens, "kind": "lens" if is_lens else "other"}
+    row |= {"theta_e": deflector.einstein_radius if is_lens else np.nan, "arc_snr": arc_snr}
+    row |= {"contrast": total / (total + flux), "snr": snr, "re": re, "fwhm": fwhm}
+    row["pixel_scale"] = PIXEL_SCALE
+    return (light + arcs + noise)[window], np.ones((size, size), "f4"), row
+
+
+def _galaxies(body, flux, side, theta_e, rng):
+    """The central galaxy, of any type, its satellites and the field."""
+    if rng.random() < 0.6:
+        own = company.draw_elliptical(body, flux, rng)
+    elif rng.random() < 0.5:
+        own = [Part(draw_disc(body.re, body.axis_ratio, body.angle, rng), flux, body.x, body.y)]
+    else:
+        own = [Part(draw_galaxy(body.re, rng), flux, body.x, body.y)]
+    around = company.draw_satellites(body, flux, rng, 1.5)
+    field = company.draw_field(side, body, theta_e, SEEING / PIXEL_SCALE, rng)
+    return [*own, *around, *field]
+
+
+def _arcs(renderer, body, theta_e, light, rng):
+    """Arcs of any S/N, that S/N, and whether they count as a lens."""
+    arcs = paint_arcs(renderer, body, theta_e, 1.0, rng)
+    noise = np.sqrt(1 + np.clip(light, 0, None) / GAIN)
+    wanted = 10 ** rng.uniform(*SIGNALS)
+    arcs *= np.float32(wanted / np.sqrt(((arcs / noise) ** 2).sum()))
+    return arcs, wanted, bool((arcs > 1).sum() >= LEAST_PIXELS and wanted >= LEAST_SNR)
