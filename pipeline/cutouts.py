@@ -5,9 +5,13 @@ import math
 import numpy as np
 
 from pipeline.data import Cutouts
+from pipeline.flags import Flag
 
 LENS_STAMP = 6.4  # a lens finder's stamp covers this much [arcsec]: Einstein radii reach 3"
 NARROWEST_PSF = 1.2  # FWHM of the PSF after binning, at least [binned pixel]
+REACH = 0.45  # of a deblending stamp's side: what its source may reach from its middle
+LARGEST_BINNING = 16
+APERTURE_OF_BLENDED = 1.5  # of the footprint's extent, at most: neighbours inflate it
 _PIXELS_AT_ONCE = 500_000
 
 
@@ -21,7 +25,7 @@ def cut(exposure, sources, size, binning=1):
         ``id``, ``x`` and ``y`` [pixel] of n sources.
     size : int
         Side of a stamp [pixel after binning].
-    binning : int
+    binning : int or ndarray, (n,), int
         Pixels along a block that is summed into one; see `bin_blocks`.
 
     Returns
@@ -30,17 +34,18 @@ def cut(exposure, sources, size, binning=1):
         Stamps (n, size, size, band); ``corner`` is in the exposure's own pixels.
     """
     x, y = (np.rint(np.asarray(sources[name], "f8")).astype(int) for name in ("x", "y"))
-    corner = np.column_stack([x, y]) - (size // 2) * binning - binning // 2
+    binning = np.broadcast_to(binning, x.shape)
+    corner = np.column_stack([x, y]) - ((size // 2) * binning + binning // 2)[:, None]
     shape = (len(corner), size, size, len(exposure.bands))
     flux, ivar = np.zeros(shape, "f4"), np.zeros(shape, "f4")
-    step = max(1, _PIXELS_AT_ONCE // (size * binning) ** 2)
-    for start in range(0, len(corner) if binning > 1 else 0, step):
-        rows = slice(start, start + step)
-        blocks = [boxes(i, corner[rows], size * binning) for i in (exposure.flux, exposure.ivar)]
-        flux[rows], ivar[rows] = bin_blocks(*blocks, binning)
-    if binning == 1:
+    if (binning == 1).all():
         boxes(exposure.flux, corner, size, out=flux)
         boxes(exposure.ivar, corner, size, out=ivar)
+    else:
+        for rows in rows_of_one(binning, size):
+            side, block = size * binning[rows[0]], binning[rows[0]]
+            pixels = [boxes(image, corner[rows], side) for image in (exposure.flux, exposure.ivar)]
+            flux[rows], ivar[rows] = pixels if block == 1 else bin_blocks(*pixels, block)
     return Cutouts(
         flux,
         ivar,
@@ -52,6 +57,26 @@ def cut(exposure, sources, size, binning=1):
         binning,
         sources.meta.get("DETBAND", 0),
     )
+
+
+def rows_of_one(binning, size):
+    """Group stamps by their binning, as many at once as memory stays flat for.
+
+    Parameters
+    ----------
+    binning : ndarray, (n,), int
+    size : int
+        Side of a stamp [pixel after binning].
+
+    Yields
+    ------
+    ndarray, int
+        Rows of one binning.
+    """
+    for block in np.unique(binning):
+        rows = np.flatnonzero(binning == block)
+        step = max(1, _PIXELS_AT_ONCE // (size * int(block)) ** 2)
+        yield from np.split(rows, range(step, len(rows), step))
 
 
 def boxes(image, corner, size, *, out=None):
@@ -141,3 +166,42 @@ def lens_binning(exposure, sources, settings):
         return 1
     wanted = math.ceil(LENS_STAMP / (settings.lens_size * exposure.pixel_scale) - 1e-9)
     return max(1, min(wanted, math.floor(fwhm / NARROWEST_PSF)))
+
+
+def deblend_binning(sources, size):
+    """Choose, for each source, how many pixels to bin into one so that its stamp holds it whole.
+
+    The smallest binning for which neither the Kron aperture nor the isophotal footprint reaches
+    farther than `REACH` of the stamp's side from its middle, at most `LARGEST_BINNING`.  Of a
+    blended source's aperture only `APERTURE_OF_BLENDED` counts: a piece of a spiral arm may have
+    one that is six times as large as itself.
+
+    Parameters
+    ----------
+    sources : Table
+        Of `pipeline.detect.detect`: ``a``, ``b`` [pixel], ``theta`` [deg] and ``kron_radius`` of
+        the aperture, ``extent`` [pixel] of the footprint, ``flags``.
+    size : int
+        Side of a stamp [pixel after binning].
+
+    Returns
+    -------
+    ndarray, (n,), int
+        1 where the source's size is unknown.
+    """
+    extent = np.asarray(sources["extent"], "f8")
+    is_blended = (np.asarray(sources["flags"]) & Flag.BLENDED) > 0
+    aperture = np.fmax(*half_sides(sources))
+    believed = np.where(is_blended, np.fmin(aperture, APERTURE_OF_BLENDED * extent), aperture)
+    farthest = np.fmax(believed, extent)
+    wanted = np.ceil(farthest / (REACH * size) - 1e-9)
+    return np.clip(np.nan_to_num(wanted, nan=1), 1, LARGEST_BINNING).astype(int)
+
+
+def half_sides(sources):
+    """Half the width and height of the boxes about the Kron apertures; each (n,) [pixel]."""
+    a, b, theta, radius = (
+        np.asarray(sources[name], "f8") for name in ("a", "b", "theta", "kron_radius")
+    )
+    cos, sin = np.cos(np.radians(theta)), np.sin(np.radians(theta))
+    return radius * np.hypot(a * cos, b * sin), radius * np.hypot(a * sin, b * cos)

@@ -81,8 +81,8 @@ class Cutouts:
         As in `Exposure`.
     wcs : WCS or None
         Coordinates of the parent exposure.
-    binning : int
-        Exposure pixels along each side of a stamp's pixel.
+    binning : ndarray, (n,), int
+        Exposure pixels along each side of a stamp's pixel; one number is meant for all stamps.
     reference : int
         Number of the band that the sources were found in.
     """
@@ -94,7 +94,7 @@ class Cutouts:
     bands: tuple[str, ...]
     unit: str = FLUX_UNIT
     wcs: WCS | None = None
-    binning: int = 1
+    binning: np.ndarray | int = 1
     reference: int = 0
 
     def __post_init__(self):
@@ -104,6 +104,7 @@ class Cutouts:
                 f"flux, id and corner must have one length; "
                 f"got {len(self.flux)}, {len(self.id)} and {len(self.corner)}"
             )
+        object.__setattr__(self, "binning", _one_each(self.binning, len(self.id)))
 
     def __len__(self):
         return len(self.flux)
@@ -118,20 +119,59 @@ class Cutouts:
             self.bands,
             self.unit,
             self.wcs,
-            self.binning,
+            self.binning[rows],
             self.reference,
         )
 
     def wcs_of(self, i):
-        """Coordinates of stamp ``i``; only for stamps that are not binned."""
-        if self.wcs is None or self.binning != 1:
-            raise ValueError(f"no WCS for a stamp with binning {self.binning} of {self.wcs}")
-        wcs = self.wcs.deepcopy()
-        wcs.wcs.crpix -= self.corner[i]
-        if wcs.sip is not None:  # the distortion has an origin of its own
-            sip = wcs.sip
-            wcs.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - self.corner[i])
-        return wcs
+        """Coordinates of stamp ``i``, whose pixels are blocks of the exposure's where it is binned.
+
+        Raises
+        ------
+        ValueError
+            If the exposure has no coordinates.
+        """
+        if self.wcs is None:
+            raise ValueError(f"no WCS for the stamp of source {self.id[i]}: its exposure has none")
+        return _blocks_wcs(self.wcs, self.corner[i], int(self.binning[i]))
+
+
+def _blocks_wcs(wcs, corner, binning):
+    """Coordinates of blocks of pixels, the first of which begins at `corner`."""
+    wcs = wcs.deepcopy()
+    wcs.wcs.crpix = _in_blocks(wcs.wcs.crpix, corner, binning)
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd * binning
+    else:
+        wcs.wcs.cdelt = wcs.wcs.cdelt * binning
+    if wcs.sip is not None:  # the distortion has an origin, and a scale, of its own
+        sip = wcs.sip
+        terms = [_sip_in_blocks(term, binning) for term in (sip.a, sip.b, sip.ap, sip.bp)]
+        wcs.sip = Sip(*terms, _in_blocks(sip.crpix, corner, binning))
+    return wcs
+
+
+def _in_blocks(crpix, corner, binning):
+    """Position (x, y), 1-based, in blocks of pixels of what is given in pixels."""
+    return (np.asarray(crpix) - corner - 0.5) / binning + 0.5
+
+
+def _sip_in_blocks(term, binning):
+    """Coefficients of ``u**p v**q`` where u, v, and what the polynomial gives, are in blocks."""
+    if term is None:
+        return None
+    p, q = np.indices(term.shape)
+    return term * float(binning) ** (p + q - 1)
+
+
+def _one_each(binning, n):
+    """Binning of each of `n` stamps, of one number for all; (n,), int."""
+    binning = np.asarray(binning)
+    if binning.size and (binning == binning.flat[0]).all():
+        binning = binning.flat[0]
+    if binning.shape not in {(), (n,)} or (binning < 1).any():
+        raise ValueError(f"binning must be 1 or more, one for each of {n} stamps; got {binning}")
+    return np.full(n, binning, int)
 
 
 def _check_pixels(flux, ivar, bands, *, ndim):

@@ -1,4 +1,7 @@
-"""Measure deblended sources: from maps of stamps to fluxes and to images of the tile."""
+"""Measure deblended sources: from maps of stamps to fluxes and to images of the tile.
+
+A binned stamp's pixel stands for all the tile's pixels in its block.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +10,7 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pipeline.apertures import ellipse_weights, weighted_flux
+from pipeline.cutouts import half_sides
 from pipeline.flags import Flag
 
 _ROWS_AT_ONCE = 256
@@ -27,7 +31,7 @@ class Footprints(NamedTuple):
 
 
 def footprints(exposure, sources, cutouts, target):
-    """List the pixels that each source claims.
+    """List the tile's pixels that each source claims.
 
     A source claims the usable pixels where its TARGET is above one half.  One that claims none
     is granted its central pixel.
@@ -47,18 +51,31 @@ def footprints(exposure, sources, cutouts, target):
     """
     _same_sources(sources, cutouts)
     height, width = exposure.flux.shape[:2]
-    source, row, column = np.nonzero((target > 0.5) & (cutouts.ivar > 0).any(axis=-1))
-    y, x = row + cutouts.corner[source, 1], column + cutouts.corner[source, 0]
-    idle = np.setdiff1d(np.arange(len(cutouts)), source)
+    claims = _in_tile(exposure, cutouts, (target > 0.5) & (cutouts.ivar > 0).any(axis=-1))
+    idle = np.setdiff1d(np.arange(len(cutouts)), claims.source)
     nowhere = np.full(len(idle), -1)
     y0, x0 = (np.rint(np.asarray(sources[k], "f8")[idle]).astype(int) for k in ("y", "x"))
-    return Footprints(
-        np.concatenate([source, idle]),
-        np.concatenate([row, nowhere]),
-        np.concatenate([column, nowhere]),
-        np.concatenate([y, np.clip(y0, 0, height - 1)]),
-        np.concatenate([x, np.clip(x0, 0, width - 1)]),
+    granted = Footprints(
+        idle, nowhere, nowhere, np.clip(y0, 0, height - 1), np.clip(x0, 0, width - 1)
     )
+    return Footprints(*map(np.concatenate, zip(claims, granted, strict=True)))
+
+
+def _in_tile(exposure, cutouts, claimed):
+    """Usable pixels of the tile that lie in the pixels `claimed` (n, y, x) of stamps."""
+    usable = (exposure.ivar > 0).any(axis=-1)
+    parts = [Footprints(*np.zeros((5, 0), int))]
+    for binning in np.unique(cutouts.binning):
+        rows = np.flatnonzero(cutouts.binning == binning)
+        which, row, column = np.nonzero(claimed[rows])
+        source = rows[which]
+        for dy, dx in np.ndindex(binning, binning):
+            y = cutouts.corner[source, 1] + row * binning + dy
+            x = cutouts.corner[source, 0] + column * binning + dx
+            inside = (y >= 0) & (x >= 0) & (y < usable.shape[0]) & (x < usable.shape[1])
+            inside[inside] = usable[y[inside], x[inside]]
+            parts.append(Footprints(*(v[inside] for v in (source, row, column, y, x))))
+    return Footprints(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def label_image(exposure, sources, cutouts, maps):
@@ -99,7 +116,8 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     """Flux of each source without its neighbours, in the Kron aperture of ``flux_auto``.
 
     A pixel counts by its area inside the aperture times the source's share of its light.
-    Pixels without information are not counted, nor is what lies beyond the stamp.
+    Pixels without information are not counted, nor is what lies beyond the stamp; where a stamp
+    is binned, a block is the sum of its pixels, see `pipeline.cutouts.bin_blocks`.
 
     Parameters
     ----------
@@ -141,7 +159,7 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
 
 
 def aperture_weights(sources, cutouts):
-    """Share of each pixel's area inside its source's Kron aperture, that of ``flux_auto``.
+    """Share of each stamp pixel's area inside its source's Kron aperture, that of ``flux_auto``.
 
     Parameters
     ----------
@@ -149,7 +167,6 @@ def aperture_weights(sources, cutouts):
         ``x``, ``y``, ``a``, ``b``, ``theta``, ``kron_radius`` of the n sources of the stamps;
         for flat memory, give slices of both.
     cutouts : Cutouts
-        Unbinned.
 
     Returns
     -------
@@ -174,15 +191,23 @@ def uncertainty_image(exposure, cutouts, spread):
     ndarray, (y, x), float32
         0 where no stamp is.
     """
-    height, width = exposure.flux.shape[:2]
-    image = np.zeros((height, width), "f4")
-    size = cutouts.flux.shape[1]
-    for (x, y), stamp in zip(cutouts.corner.tolist(), spread, strict=True):
-        part = image[max(y, 0) : max(y + size, 0), max(x, 0) : max(x + size, 0)]
-        top, left = max(-y, 0), max(-x, 0)
-        shared = stamp[top : top + part.shape[0], left : left + part.shape[1]]
-        np.maximum(part, shared, out=part)
+    image = np.zeros(exposure.flux.shape[:2], "f4")
+    for (x, y), binning, stamp in zip(
+        cutouts.corner.tolist(), cutouts.binning.tolist(), spread, strict=True
+    ):
+        (rows, stamp_y), (columns, stamp_x) = (
+            _overlap(first, binning, len(stamp), side)
+            for first, side in zip((y, x), image.shape, strict=True)
+        )
+        part = image[rows, columns]
+        np.maximum(part, stamp[stamp_y][:, stamp_x], out=part)
     return image
+
+
+def _overlap(first, binning, size, side):
+    """Slice of a tile's axis that a stamp from `first` on covers, and the stamp's pixel of each."""
+    start, stop = max(first, 0), max(min(first + binning * size, side), 0)
+    return slice(start, stop), (np.arange(start, stop) - first) // binning
 
 
 def _same_sources(sources, cutouts):
@@ -193,19 +218,22 @@ def _same_sources(sources, cutouts):
 
 
 def _apertures(sources, cutouts):
-    """Centre in the stamp, axes (n, 2) [pixel] and angle [deg] of the Kron apertures."""
+    """Centre, axes (n, 2) and angle [deg] of the Kron apertures, in pixels of the stamps."""
     x, y, a, b, theta, radius = (
         np.asarray(sources[name], "f8") for name in ("x", "y", "a", "b", "theta", "kron_radius")
     )
-    x, y = x - cutouts.corner[:, 0], y - cutouts.corner[:, 1]
-    return x, y, np.column_stack([a, b]) * radius[:, None], theta
+    first = (cutouts.binning - 1) / 2  # from a stamp's corner to the middle of its first block
+    x, y = (
+        (position - corner - first) / cutouts.binning
+        for position, corner in zip((x, y), cutouts.corner.T, strict=True)
+    )
+    return x, y, np.column_stack([a, b]) * (radius / cutouts.binning)[:, None], theta
 
 
 def _leaves_stamp(sources, cutouts):
     """Whether the Kron aperture reaches beyond the stamp; (n,)."""
-    x, y, (a, b), theta = (v.T for v in _apertures(sources, cutouts))
-    cos, sin = np.cos(np.radians(theta)), np.sin(np.radians(theta))
-    wide, high = np.hypot(a * cos, b * sin), np.hypot(a * sin, b * cos)
+    wide, high = (half / cutouts.binning for half in half_sides(sources))
+    x, y, *_ = _apertures(sources, cutouts)
     end = cutouts.flux.shape[1] - 0.5
     return (np.minimum(x - wide, y - high) < -0.5) | (np.maximum(x + wide, y + high) > end)
 

@@ -6,13 +6,15 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pipeline import kron
+from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
 from pipeline.matched import noise_correlation, snr_at
-from pipeline.psf import Moffat, measure_psf
+from pipeline.psf import Moffat, broadening, measure_psf
 
 TRAINED_FWHM = 1.5, 5.0  # PSFs of the networks' training scenes [pixel]
-TRAINED_R50 = 16.0  # largest half-light radius that a stamp shows whole [pixel]
+TRAINED_R50 = 16.0 * LARGEST_BINNING  # what a binned stamp shows whole [pixel]
+_WIDEST_POINT, _TELLING = 0.4, 0.21  # `broadening` of a point, and its error at an S/N of 28
 _MOST_MISSING = 0.05  # of the aperture, before the source is flagged
 _FARTHEST_FROM_CORE, _FARTHEST_FROM_BARYCENTRE = 0.18, 1.5  # a windowed centroid [pixel]
 
@@ -30,27 +32,36 @@ def detect(exposure, settings):
     QTable
         ``id`` and ``label`` (both from 1), ``x``, ``y`` [pixel] windowed centroid, ``ra``,
         ``dec`` [deg] (ICRS; NaN without WCS), ``flux_auto`` and ``flux_auto_err`` (n, band) in
-        one Kron aperture, ``a``, ``b`` [pixel], ``theta`` [deg, from +x to +y], ``r50``
-        [pixel], ``kron_radius`` (semi-major axis of the aperture [a]), ``snr`` of the matched
-        filter, ``flags`` of `pipeline.flags`.  ``meta`` gives PSFFWHM [pixel] and NOISECOR of
-        the detection band, BANDS, DETBAND and, where it is known, PIXSCALE [arcsec].
+        one Kron aperture (the error allows for each band's correlated noise), ``a``, ``b``
+        [pixel], ``theta`` [deg, from +x to +y], ``r50`` [pixel], ``kron_radius`` (semi-major
+        axis of the aperture [a]), ``extent`` (how far the footprint reaches from the centroid
+        along an axis [pixel]), ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
+        ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
+        where it is known, PIXSCALE [arcsec].
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
     flux, ivar = (np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar))
     cores = extract_cores(flux, ivar)
     psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
     psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
-    correlation = noise_correlation(flux, ivar, psf.kernel())
+    correlations = _correlations(exposure, psf.kernel())
+    correlation = correlations[band]
     threshold = settings.n_sigma * correlation
     found = extract(flux, ivar, psf, settings, threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, threshold)
     (objects, segments), centre = add_cores(found, cores)
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
+    area = np.pi * shapes["a"] * shapes["b"] * columns["kron_radius"] ** 2
+    for i, factor in enumerate(correlations):
+        columns["flux_auto_err"][:, i] *= kron.correlated(factor, psf.kernel(), area)
+    columns["extent"] = _extents(objects, shapes)
     snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
     columns["flags"] |= _footprint_flags(objects, segments, flux >= exposure.saturation[band])
-    columns["flags"] |= _size_flags(columns["r50"], columns["snr"], psf)
+    columns["flags"] |= _size_flags(columns["r50"], psf)
+    wider, error = broadening(flux, ivar, segments, shapes, psf)
+    columns["flags"] |= _point_flag(wider, error * correlation)
     meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
     if np.isfinite(exposure.pixel_scale):
@@ -104,6 +115,19 @@ def _measure(exposure, band, shapes, segments):
     }
 
 
+def _correlations(exposure, kernel):
+    """`noise_correlation` of each band."""
+    planes = zip(*(np.moveaxis(p, -1, 0) for p in (exposure.flux, exposure.ivar)), strict=True)
+    return [noise_correlation(*plane, kernel) for plane in planes]
+
+
+def _extents(objects, shapes):
+    """How far the box about each footprint reaches from its source; (n,) [pixel]."""
+    away = [objects["xmax"] - shapes["x"], shapes["x"] - objects["xmin"]]
+    away += [objects["ymax"] - shapes["y"], shapes["y"] - objects["ymin"]]
+    return np.max(away, axis=0) + 0.5
+
+
 def _footprint_flags(objects, segments, saturated):
     """EDGE, BLENDED and SATURATED of each source; (n,), int32."""
     height, width = segments.shape
@@ -116,13 +140,17 @@ def _footprint_flags(objects, segments, saturated):
     return flags.astype("i4")
 
 
-def _size_flags(r50, snr, psf):
-    """POINT_LIKE and OFF_RANGE of each source; (n,), int32."""
-    widest = psf.half_light_radius() * (1.07 + 1.5 / np.maximum(snr, 1))  # 2 sigma of stars
+def _size_flags(r50, psf):
+    """OFF_RANGE of each source; (n,), int32."""
     low, high = TRAINED_FWHM
     off_range = (r50 > TRAINED_R50) | (not low <= psf.fwhm <= high)
-    flags = np.where(r50 < widest, Flag.POINT_LIKE, 0) | np.where(off_range, Flag.OFF_RANGE, 0)
-    return flags.astype("i4")
+    return np.where(off_range, Flag.OFF_RANGE, 0).astype("i4")
+
+
+def _point_flag(wider, error):
+    """POINT_LIKE of each source that is no wider than the PSF, where the noise lets one tell."""
+    is_point = (wider < _WIDEST_POINT) & (error < _TELLING)
+    return np.where(is_point, Flag.POINT_LIKE, 0).astype("i4")
 
 
 def _table(exposure, shapes, columns, meta):
@@ -144,6 +172,7 @@ def _table(exposure, shapes, columns, meta):
             "theta": shapes["theta"] * u.deg,
             "r50": columns["r50"] * u.pix,
             "kron_radius": columns["kron_radius"],
+            "extent": columns["extent"] * u.pix,
             "snr": columns["snr"],
             "flags": columns["flags"],
         },

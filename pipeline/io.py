@@ -4,32 +4,28 @@ On disk images are ``(band, y, x)``, as FITS viewers expect.  Every file is writ
 temporary name and renamed, so that it appears whole or not at all.
 """
 
-import csv
-import json
-import os
-from contextlib import contextmanager
-from pathlib import Path
-
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import Table
 from astropy.wcs import WCS
 
 from pipeline.data import Cutouts, Exposure
+from pipeline.files import (  # noqa: F401
+    read_arrays,
+    read_csv,
+    read_json,
+    read_table,
+    whole,
+    write_arrays,
+    write_csv,
+    write_json,
+    write_table,
+    write_text,
+)
+from pipeline.masks import corner_in_tile, expand, side_in_tile
 
-
-@contextmanager
-def whole(path):
-    """Give a temporary path beside `path`; rename it to `path` if all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+_PIXELS_AT_ONCE = 10_000_000
 
 
 def read_exposure(path, step=1):
@@ -81,15 +77,15 @@ def write_exposure(path, exposure):
         fits.HDUList([fits.PrimaryHDU(), sci, ivar, notes]).writeto(partial)
 
 
-def read_cutouts(path):
-    """Read what `write_cutouts` wrote."""
+def read_cutouts(path, ids=None):
+    """Read what `write_cutouts` wrote; or only the stamps of the sources `ids`."""
     with fits.open(path, memmap=False) as hdus:
-        header, stamps = hdus["SCI"].header, Table.read(hdus["STAMPS"])
+        header, (stamps, rows) = hdus["SCI"].header, _chosen(hdus, ids)
         bands, size = tuple(header["BANDS"].split(",")), header["SIZE"]
         if not len(stamps):
             flux = ivar = np.zeros((0, size, size, len(bands)), "f4")
         else:
-            flux, ivar = (_from_disk(hdus[name].data) for name in ("SCI", "IVAR"))
+            flux, ivar = (_from_disk(_planes(hdus[name], rows)) for name in ("SCI", "IVAR"))
         return Cutouts(
             flux,
             ivar,
@@ -98,7 +94,7 @@ def read_cutouts(path):
             bands,
             header["BUNIT"],
             _wcs(hdus["PARENT"].header),
-            header["BINNING"],
+            np.asarray(stamps["binning"]),
             header["DETBAND"],
         )
 
@@ -108,7 +104,6 @@ def write_cutouts(path, cutouts):
     header = fits.Header()
     header["BANDS"] = ",".join(cutouts.bands)
     header["BUNIT"] = cutouts.unit
-    header["BINNING"] = cutouts.binning
     header["SIZE"] = cutouts.flux.shape[1]
     header["DETBAND"] = cutouts.reference, "number of the detection band"
     empty = not len(cutouts)
@@ -119,35 +114,57 @@ def write_cutouts(path, cutouts):
     parent = fits.ImageHDU(name="PARENT")
     if cutouts.wcs is not None:
         parent.header.update(cutouts.wcs.to_header(relax=True))
-    stamps = _stamps(cutouts.id, cutouts.corner)
+    stamps = _stamps(cutouts.id, cutouts.corner, binning=cutouts.binning)
     with whole(path) as partial:
         fits.HDUList([fits.PrimaryHDU(), sci, ivar, parent, stamps]).writeto(partial)
 
 
-def read_maps(path, *names):
-    """Read maps of stamps: ids (n,), corners (n, 2) and one (n, y, x) array a name, as float32."""
+def read_maps(path, *names, ids=None):
+    """Read maps of stamps, all or those of the sources `ids`.
+
+    Gives ids (n,), corners (n, 2) and one (n, y, x) array a name, as float32.
+    """
     with fits.open(path, memmap=False) as hdus:
-        stamps = Table.read(hdus["STAMPS"])
+        stamps, rows = _chosen(hdus, ids)
         size = hdus[1].header["SIZE"]
         empty = np.zeros((0, size, size), "f4")
-        planes = [np.asarray(hdus[n].data, "f4") if len(stamps) else empty for n in names]
+        planes = [np.asarray(_planes(hdus[n], rows), "f4") if len(stamps) else empty for n in names]
         corner = np.column_stack([stamps["x0"], stamps["y0"]])
         return np.asarray(stamps["id"]), corner, *planes
 
 
-def write_maps(path, ids, corner, **maps):
+def write_maps(path, ids, corner, *, binning=1, **maps):
     """Write maps of stamps, each (n, y, x) between 0 and 1, as 8-bit cubes with BSCALE."""
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for name, plane in maps.items():
-        hdu = fits.ImageHDU(name=name)
+        hdu = fits.ImageHDU(header=_cube_header(name, len(plane), plane.shape[1]))
         if len(plane):
-            hdu.data = np.rint(np.clip(plane, 0, 1) * 255).astype("u1")
-        hdu.header["BSCALE"], hdu.header["BZERO"] = 1 / 255, 0.0
-        hdu.header["SIZE"] = plane.shape[1]
+            hdu.data = _in_8_bit(plane)
+            hdu.header["BSCALE"], hdu.header["BZERO"] = 1 / 255, 0.0  # assigning data drops them
         hdus.append(hdu)
-    hdus.append(_stamps(ids, corner))
+    hdus.append(_stamps(ids, corner, binning=np.full(len(ids), binning)))
     with whole(path) as partial:
         hdus.writeto(partial)
+
+
+def write_masks(path, cutouts, maps):
+    """Write maps of stamps as `write_maps` does, but in pixels of the tile, a few at a time.
+
+    All squares have one side, which holds nearly all stamps whole, see `pipeline.masks`; a larger
+    stamp loses its margin, a smaller one is surrounded by 0.
+    """
+    side = side_in_tile(cutouts.binning, cutouts.flux.shape[1])
+    step = max(1, _PIXELS_AT_ONCE // side**2)
+    with whole(path) as partial:
+        fits.PrimaryHDU().writeto(partial)
+        for name, plane in maps.items():
+            stream = fits.StreamingHDU(str(partial), _cube_header(name, len(plane), side))
+            for start in range(0, len(plane), step):
+                rows = slice(start, start + step)
+                stream.write(expand(_in_8_bit(plane[rows]), cutouts.binning[rows], side))
+            stream.close()
+        stamps = _stamps(cutouts.id, corner_in_tile(cutouts, side))
+        fits.append(partial, stamps.data, stamps.header)
 
 
 def read_light(path):
@@ -184,82 +201,18 @@ def read_image(path, name):
         return np.zeros((0, 0)) if hdus[name].data is None else np.asarray(hdus[name].data)
 
 
-def read_table(path):
-    """Read a FITS table: units, descriptions, UCDs (``info.meta["ucd"]``) and meta."""
-    table = QTable.read(path, mask_invalid=False)
-    table.convert_bytestring_to_unicode()
-    for i, column in enumerate(table.itercols(), start=1):
-        column.info.description = table.meta.pop(f"TCOMM{i}", column.info.description)
-        column.info.meta = column.info.meta or {}
-        if f"TUCD{i}" in table.meta:
-            column.info.meta["ucd"] = table.meta.pop(f"TUCD{i}")
-    return table
+def _chosen(hdus, ids):
+    """Rows of the STAMPS table of the sources `ids`, and their numbers; all and None if None."""
+    stamps = Table.read(hdus["STAMPS"])
+    if ids is None:
+        return stamps, None
+    rows = np.flatnonzero(np.isin(stamps["id"], ids))
+    return stamps[rows], rows
 
 
-def write_table(path, table):
-    """Write a table: FITS, or Parquet if `path` says so, with unit, UCD and description.
-
-    FITS says them in TUNITn, TUCDn and TCOMMn (as TOPCAT reads them) and in astropy's own
-    comments; Parquet in each field's metadata, and a column of several bands is a list.
-    """
-    if Path(path).suffix == ".parquet":
-        _write_parquet(path, table)
-        return
-    described = table.copy(copy_data=False)
-    for i, column in enumerate(table.itercols(), start=1):
-        if column.info.description:
-            described.meta[f"TCOMM{i}"] = column.info.description
-        if "ucd" in (column.info.meta or {}):
-            described.meta[f"TUCD{i}"] = column.info.meta["ucd"]
-    with whole(path) as partial:
-        described.write(partial, format="fits")
-
-
-def read_csv(path):
-    """Read the rows of `write_csv`, each a mapping of text."""
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_csv(path, table):
-    """Write a table of words as comma-separated values."""
-    with whole(path) as partial:
-        table.write(partial, format="ascii.csv")
-
-
-def read_json(path):
-    """Read a mapping."""
-    return json.loads(Path(path).read_text())
-
-
-def write_json(path, values):
-    """Write a mapping, one key a line."""
-    write_text(path, json.dumps(values, indent=1) + "\n")
-
-
-def write_text(path, text):
-    """Write text."""
-    with whole(path) as partial:
-        partial.write_text(text)
-
-
-def _write_parquet(path, table):
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    arrays, fields = [], []
-    for column in table.itercols():
-        info, values = column.info, np.ascontiguousarray(column)
-        said = {"unit": info.unit, "description": info.description, **(info.meta or {})}
-        array = pa.array(values.ravel())
-        if values.ndim == 2:
-            array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
-        arrays.append(array)
-        metadata = {key: str(value) for key, value in said.items() if value}
-        fields.append(pa.field(info.name, array.type, metadata=metadata))
-    meta = {str(key): str(value) for key, value in table.meta.items()}
-    with whole(path) as partial:
-        parquet.write_table(pa.table(arrays, pa.schema(fields, metadata=meta)), partial)
+def _planes(hdu, rows):
+    """Planes of a cube, of which only the chosen `rows` are read from disk; all if None."""
+    return hdu.data if rows is None else np.stack([hdu.section[int(row)] for row in rows])
 
 
 def _to_disk(cube):
@@ -277,11 +230,24 @@ def _wcs(header):
     return wcs if wcs.has_celestial else None
 
 
-def _stamps(ids, corner):
-    table = Table({"id": np.asarray(ids, "i8"), "x0": corner[:, 0], "y0": corner[:, 1]})
-    hdu = fits.table_to_hdu(table)
+def _stamps(ids, corner, **more):
+    columns = {"id": np.asarray(ids, "i8"), "x0": corner[:, 0], "y0": corner[:, 1], **more}
+    hdu = fits.table_to_hdu(Table(columns))
     hdu.name = "STAMPS"
     return hdu
+
+
+def _in_8_bit(plane):
+    return np.rint(np.clip(plane, 0, 1) * 255).astype("u1")
+
+
+def _cube_header(name, n, side):
+    """Header of a cube (n, side, side) of `_in_8_bit`; of no image at all if there are none."""
+    header = fits.ImageHDU(np.zeros((1, 1, 1), "u1") if n else None, name=name).header
+    if n:
+        header["NAXIS1"], header["NAXIS2"], header["NAXIS3"] = side, side, n
+    header["BSCALE"], header["BZERO"], header["SIZE"] = 1 / 255, 0.0, side
+    return header
 
 
 def _inverse_square(unit):

@@ -1,0 +1,113 @@
+"""Files that appear whole or not at all: tables, arrays and texts."""
+
+import csv
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from astropy.table import QTable
+
+
+@contextmanager
+def whole(path):
+    """Give a temporary path beside `path`; rename it to `path` if all went well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_table(path):
+    """Read a FITS table: units, descriptions, UCDs (``info.meta["ucd"]``) and meta."""
+    table = QTable.read(path, mask_invalid=False)
+    table.convert_bytestring_to_unicode()
+    for i, column in enumerate(table.itercols(), start=1):
+        column.info.description = table.meta.pop(f"TCOMM{i}", column.info.description)
+        column.info.meta = column.info.meta or {}
+        if f"TUCD{i}" in table.meta:
+            column.info.meta["ucd"] = table.meta.pop(f"TUCD{i}")
+    return table
+
+
+def write_table(path, table):
+    """Write a table: FITS, or Parquet if `path` says so, with unit, UCD and description.
+
+    FITS says them in TUNITn, TUCDn and TCOMMn (as TOPCAT reads them) and in astropy's own
+    comments; Parquet in each field's metadata, and a column of several bands is a list.
+    """
+    if Path(path).suffix == ".parquet":
+        _write_parquet(path, table)
+        return
+    described = table.copy(copy_data=False)
+    for i, column in enumerate(table.itercols(), start=1):
+        if column.info.description:
+            described.meta[f"TCOMM{i}"] = column.info.description
+        if "ucd" in (column.info.meta or {}):
+            described.meta[f"TUCD{i}"] = column.info.meta["ucd"]
+    with whole(path) as partial:
+        described.write(partial, format="fits")
+
+
+def read_csv(path):
+    """Read the rows of `write_csv`, each a mapping of text."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path, table):
+    """Write a table of words as comma-separated values."""
+    with whole(path) as partial:
+        table.write(partial, format="ascii.csv")
+
+
+def read_json(path):
+    """Read a mapping."""
+    return json.loads(Path(path).read_text())
+
+
+def write_json(path, values):
+    """Write a mapping, one key a line."""
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def read_arrays(path):
+    """Read the arrays of `write_arrays`, by name; nothing in the file can be code."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def write_arrays(path, **arrays):
+    """Write arrays for a later stage, as NumPy's ``.npz``."""
+    with whole(path) as partial:
+        np.savez(partial, **arrays)
+
+
+def write_text(path, text):
+    """Write text."""
+    with whole(path) as partial:
+        partial.write_text(text)
+
+
+def _write_parquet(path, table):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    arrays, fields = [], []
+    for column in table.itercols():
+        info, values = column.info, np.ascontiguousarray(column)
+        said = {"unit": info.unit, "description": info.description, **(info.meta or {})}
+        array = pa.array(values.ravel())
+        if values.ndim == 2:
+            array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
+        arrays.append(array)
+        metadata = {key: str(value) for key, value in said.items() if value}
+        fields.append(pa.field(info.name, array.type, metadata=metadata))
+    meta = {str(key): str(value) for key, value in table.meta.items()}
+    with whole(path) as partial:
+        parquet.write_table(pa.table(arrays, pa.schema(fields, metadata=meta)), partial)

@@ -1,0 +1,65 @@
+"""Bring maps of stamps, binned or not, to squares of the tile's pixels that have one side."""
+
+import numpy as np
+
+WHOLE_SHARE = 0.98  # of a tile's stamps that the squares hold whole
+LARGEST_SIDE = 512  # of the squares [pixel]
+
+
+def side_in_tile(binning, size):
+    """Choose the side of the squares: nearly all of the stamps are held whole.
+
+    Parameters
+    ----------
+    binning : ndarray, (n,), int
+    size : int
+        Side of a stamp [pixel after binning].
+
+    Returns
+    -------
+    int
+        Multiple of `size`, at most `LARGEST_SIDE` [pixel of the tile].
+    """
+    if not len(binning):
+        return size
+    wanted = int(np.quantile(binning, WHOLE_SHARE, method="inverted_cdf"))
+    return size * max(1, min(wanted, LARGEST_SIDE // size))
+
+
+def corner_in_tile(cutouts, side):
+    """Position (x, y) of each square's first pixel in the tile; (n, 2), int.
+
+    The source is in pixel ``side // 2`` of both axes, as it is in a stamp.
+    """
+    return cutouts.corner - _margin(cutouts.binning, cutouts.flux.shape[1], side)[:, None]
+
+
+def expand(maps, binning, side):
+    """Lay maps of stamps out in pixels of the tile.
+
+    Parameters
+    ----------
+    maps : ndarray, (n, y, x)
+    binning : ndarray, (n,), int
+    side : int
+        Of the squares [pixel of the tile].
+
+    Returns
+    -------
+    ndarray, (n, side, side)
+        Each pixel is repeated over its block; 0 beyond a stamp.
+    """
+    size = maps.shape[1]
+    squares = np.zeros((len(maps), side, side), maps.dtype)
+    for block in np.unique(binning):
+        rows = np.flatnonzero(binning == block)
+        pixel = (np.arange(side) - _margin(block, size, side)) // block
+        first, last = np.searchsorted(pixel, [0, size])
+        part = maps[rows][:, pixel[first:last]][:, :, pixel[first:last]]
+        squares[rows, first:last, first:last] = part
+    return squares
+
+
+def _margin(binning, size, side):
+    """Pixels of the tile from a square's first to its stamp's first; negative if it is cropped."""
+    return side // 2 - (size // 2) * binning - binning // 2
