@@ -79,11 +79,12 @@ def detect(config, tile):
 @per_tile("exposure.fits sources.fits", "cutouts.fits lens_cutouts.fits")
 def cut(config, tile):
     """Cut a stamp around every source, for the deblender and for the lens finder."""
-    from pipeline.cutouts import cut, lens_binning
+    from pipeline.cutouts import cut, deblend_binning, lens_binning
 
     exposure, sources = _read(tile, "exposure", "sources")
+    size, binning = config.cut.size, deblend_binning(sources, config.cut.size)
+    io.write_cutouts(tile / "cutouts.fits", cut(exposure, sources, size, binning))
     binning = lens_binning(exposure, sources, config.cut)
-    io.write_cutouts(tile / "cutouts.fits", cut(exposure, sources, config.cut.size))
     lenses = cut(exposure, sources, config.cut.lens_size, binning)
     io.write_cutouts(tile / "lens_cutouts.fits", lenses)
 
@@ -97,47 +98,51 @@ def classify(config, tile):
     io.write_table(tile / "classify.fits", said)
 
 
-@per_tile("exposure.fits sources.fits cutouts.fits", "shares.fits deblended.fits segmentation.fits")
+@per_tile(
+    "exposure.fits sources.fits cutouts.fits",
+    "shares.fits features.npz deblended.fits segmentation.fits",
+)
 def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from pipeline.deblend import deblended_flux, label_image
     from pipeline.models import unet
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
-    maps = unet.apply(_network(config, "unet"), cutouts)
+    said = unet.apply(_network(config, "unet"), cutouts)
+    maps = {name: said.pop(name) for name in unet.MAPS}
     label, overlap = label_image(exposure, sources, cutouts, maps)
     flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
-    io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, **maps)
+    io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, binning=cutouts.binning, **maps)
+    io.write_arrays(tile / "features.npz", **said)
     io.write_table(tile / "deblended.fits", flux)
     io.write_images(tile / "segmentation.fits", exposure.wcs, LABEL=label, OVERLAP=overlap)
 
 
-@per_tile("exposure.fits sources.fits cutouts.fits", "masks.fits draws.fits uncertainty.fits")
+@per_tile(
+    "exposure.fits cutouts.fits shares.fits features.npz", "masks.fits draws.fits uncertainty.fits"
+)
 def uncertainty(config, tile):
     """Draw many segmentations of every source."""
-    from pipeline.deblend import aperture_weights, uncertainty_image
+    from pipeline.deblend import uncertainty_image
     from pipeline.models import punet
 
-    exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
-
-    def aperture(rows):
-        return aperture_weights(sources[rows], cutouts[rows])
-
-    maps, draws = punet.apply(_network(config, "punet"), cutouts, aperture, config.punet)
+    exposure, cutouts = _read(tile, "exposure", "cutouts")
+    said = _shares(tile) | io.read_arrays(tile / "features.npz")
+    maps, draws = punet.apply(_network(config, "punet"), cutouts, said, config.punet)
     image = uncertainty_image(exposure, cutouts, maps["TARGET_STD"])
-    io.write_maps(tile / "masks.fits", cutouts.id, cutouts.corner, **maps)
+    io.write_masks(tile / "masks.fits", cutouts, maps)
     io.write_table(tile / "draws.fits", draws)
     io.write_images(tile / "uncertainty.fits", exposure.wcs, UNCERTAINTY=image)
 
 
-@per_tile("cutouts.fits shares.fits", "photometry.fits")
+@per_tile("cutouts.fits shares.fits draws.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
     from pipeline.models import photometry
 
-    (cutouts,) = _read(tile, "cutouts")
-    _, _, mask, share = io.read_maps(tile / "shares.fits", "TARGET", "SHARE")
-    said = photometry.apply(_network(config, "photometry"), cutouts, mask, share)
+    cutouts, draws = _read(tile, "cutouts", "draws")
+    network = _network(config, "photometry")
+    said = photometry.apply(network, cutouts, _shares(tile), draws["flux_draws"])
     io.write_table(tile / "photometry.fits", said)
 
 
@@ -160,6 +165,13 @@ def catalog(config, tile):
 
     names = "sources", "classify", "deblended", "draws", "photometry", "anomaly"
     io.write_table(tile / "catalog.fits", assemble(_read(tile, *names), tile.name))
+
+
+def _shares(tile):
+    """The U-Net's maps of a tile's stamps, by name."""
+    from pipeline.models.unet import MAPS
+
+    return dict(zip(MAPS, io.read_maps(tile / "shares.fits", *MAPS)[2:], strict=True))
 
 
 def _read(tile, *names):

@@ -9,7 +9,7 @@ from pipeline import io
 
 KINDS = "blends", "lenses"
 SPLITS = "train", "validation", "test"
-BUILDS_ON = {"punet": ("unet",), "photometry": ("unet",)}
+BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
@@ -44,10 +44,16 @@ def train(config, scenes_folder, home, work, *, network: str):
     others = _networks(config, network, home.parent)
     stamps, wanted, _ = _learn_from(module, scenes_folder / "train", others)
     held_out, truth, table = _learn_from(module, scenes_folder / "validation", others)
+    shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape[1:]
     start = time.monotonic()
-    model = NETS[network].build(stamps.shape[1:], settings, others)
-    fit.fit(model, (stamps, wanted), (held_out, truth), settings, work)
-    card = fit.card(settings, config.scenes, len(stamps), time.monotonic() - start, model)
+    model = fit.fit(
+        lambda: NETS[network].build(shape, settings, others),
+        (stamps, wanted),
+        (held_out, truth),
+        settings,
+        work,
+    )
+    card = fit.card(settings, config.scenes, len(wanted), time.monotonic() - start, model)
     fit.export(model, NETS[network].graphs(model), home)
     io.write_json(home / "card.json", card)
     trained = engine.load(home.parent, network, config.apply)
@@ -80,8 +86,7 @@ def _networks(config, name, folder):
     """Trained networks that `name` builds on."""
     from pipeline.models import engine
 
-    settings = config.apply.model_copy(update={"engine": "tensorflow", "batch_size": 64})
-    return {other: engine.load(folder, other, settings) for other in BUILDS_ON.get(name, ())}
+    return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
 def _learn_from(module, folder, networks):

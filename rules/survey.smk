@@ -98,7 +98,13 @@ rule segment:
         made_by("detect", "sources.fits"),
         made_by("cut", "cutouts.fits"),
     output:
-        made_by("segment", "shares.fits", "deblended.fits", "segmentation.fits"),
+        made_by(
+            "segment",
+            "shares.fits",
+            "features.npz",
+            "deblended.fits",
+            "segmentation.fits",
+        ),
     log:
         "<logs>/segment/{batch}.log",
     benchmark:
@@ -118,8 +124,8 @@ rule segment:
 rule uncertainty:
     input:
         made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits"),
         made_by("cut", "cutouts.fits"),
+        made_by("segment", "shares.fits", "features.npz"),
     output:
         made_by("uncertainty", "masks.fits", "draws.fits", "uncertainty.fits"),
     log:
@@ -142,6 +148,7 @@ rule photometry:
     input:
         made_by("cut", "cutouts.fits"),
         made_by("segment", "shares.fits"),
+        made_by("uncertainty", "draws.fits"),
     output:
         made_by("photometry", "photometry.fits"),
     log:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from functools import cached_property
 from pathlib import Path
 
@@ -40,26 +41,32 @@ def load(folder, name, settings):
 class Network:
     """A trained network: its graphs by name, and its model card.
 
-    Called with the name of a graph and an array (n, ...), it gives the graph's output, or a list
-    of them, as float32; no stamps give empty outputs.
+    Called with the name of a graph and its arrays, each (n, ...), it gives the graph's output, or
+    a list of them, as float32; no stamps give empty outputs.
     """
 
     def __init__(self, home, settings):
         self.home, self.settings = Path(home), settings
         self.card = json.loads((self.home / "card.json").read_text())
 
-    def __call__(self, graph, array):
+    @cached_property
+    def model(self):
+        """The Keras model."""
+        from pipeline.nets import read_model
+
+        return read_model(self.home / "model.keras")
+
+    def __call__(self, graph, *arrays):
         """Compute a graph in batches."""
-        step, n = self.settings.batch_size, len(array)
+        step, n = self.settings.batch_size, len(arrays[0])
         if not n:
-            outputs = [
-                np.asarray(part)[:0]
-                for part in self._compute(graph, np.zeros((1, *array.shape[1:]), "f4"))
-            ]
+            nothing = [np.zeros((1, *array.shape[1:]), "f4") for array in arrays]
+            outputs = [np.asarray(part)[:0] for part in self._compute(graph, nothing)]
             return outputs if len(outputs) > 1 else outputs[0]
         outputs = None
         for start in range(0, n, step):
-            parts = self._compute(graph, np.ascontiguousarray(array[start : start + step], "f4"))
+            batch = [np.ascontiguousarray(a[start : start + step], "f4") for a in arrays]
+            parts = self._compute(graph, batch)
             if outputs is None:
                 outputs = [np.empty((n, *part.shape[1:]), "f4") for part in parts]
             for whole, part in zip(outputs, parts, strict=True):
@@ -73,8 +80,7 @@ class OpenVINO(Network):
     @cached_property
     def core(self):
         """The runtime, with as many threads as the job was given."""
-        import openvino
-
+        openvino = _openvino()
         core = openvino.Core()
         core.set_property("CPU", {"INFERENCE_PRECISION_HINT": self.settings.precision})
         threads = os.environ.get("OMP_NUM_THREADS")
@@ -87,22 +93,26 @@ class OpenVINO(Network):
         """Graphs that were needed so far."""
         return {}
 
-    def _compute(self, graph, array):
+    def _compute(self, graph, arrays):
         if graph not in self.compiled:
             model = self.core.read_model(self.home / f"{graph}.xml")
             self.compiled[graph] = self.core.compile_model(model, "CPU")
-        return list(self.compiled[graph](array).values())
+        return list(self.compiled[graph](arrays).values())
+
+
+def _openvino():
+    """Import OpenVINO without its telemetry, which writes to the home folder and calls home.
+
+    Without the package `openvino_telemetry` OpenVINO takes an empty stand-in of its own.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
 
 
 class TensorFlow(Network):
     """Runs the Keras model, whose file may not contain code."""
-
-    @cached_property
-    def model(self):
-        """The Keras model."""
-        from pipeline.nets import read_model
-
-        return read_model(self.home / "model.keras")
 
     @cached_property
     def graphs(self):
@@ -111,8 +121,8 @@ class TensorFlow(Network):
 
         return NETS[self.home.name].graphs(self.model)
 
-    def _compute(self, graph, array):
-        found = self.graphs[graph](array, training=False)
+    def _compute(self, graph, arrays):
+        found = self.graphs[graph](arrays if len(arrays) > 1 else arrays[0], training=False)
         return [
             np.asarray(part) for part in (found if isinstance(found, list | tuple) else [found])
         ]

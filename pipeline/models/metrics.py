@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.stats import rankdata
 
+LEVELS = 0.5, 0.68, 0.9, 0.95
+
 
 def roc_auc(score, truth):
     """Area under the ROC curve: the chance that a true one outscores a false one."""
@@ -14,17 +16,42 @@ def roc_auc(score, truth):
 
 
 def iou(a, b):
-    """Intersection over union of boolean maps (n, y, x), one a stamp; 1 where both are empty."""
-    both, either = (a & b).sum((1, 2)), (a | b).sum((1, 2))
+    """Intersection over union of boolean maps (..., y, x), (...); 1 where both are empty."""
+    both, either = (a & b).sum((-2, -1)), (a | b).sum((-2, -1))
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
 def calibration_error(p, truth, n_bins=15):
     """Mean distance of the stated from the found frequency, in bins of equal counts (Guo+17)."""
-    order = np.argsort(p)
-    parts = np.array_split(order, n_bins)
-    gaps = [abs(np.mean(p[k]) - np.mean(truth[k])) * len(k) for k in parts if len(k)]
-    return float(np.sum(gaps) / max(len(p), 1))
+    stated, found, count = reliability(p, truth, n_bins)
+    return float(np.sum(np.abs(stated - found) * count) / max(len(p), 1))
+
+
+def reliability(p, truth, n_bins=15):
+    """Stated and found frequency in bins of equal counts: a reliability diagram's points.
+
+    Parameters
+    ----------
+    p, truth : ndarray, (n,)
+        Probability, and whether it came true.
+    n_bins : int
+        At most; empty bins are left out.
+
+    Returns
+    -------
+    stated, found : ndarray, (bin,)
+        Mean probability, and share of those that came true.
+    count : ndarray, (bin,), int
+    """
+    p, truth = np.asarray(p), np.asarray(truth)
+    parts = [k for k in np.array_split(np.argsort(p), n_bins) if len(k)]
+    stated, found = (np.array([np.mean(v[k], dtype="f8") for k in parts]) for v in (p, truth))
+    return stated, found, np.array([len(k) for k in parts], int)
+
+
+def brier(p, truth):
+    """Mean square distance of probabilities from what came true (Brier 1950)."""
+    return float(np.mean((np.asarray(p, "f8") - np.asarray(truth)) ** 2))
 
 
 def coverage(low, high, value):
@@ -32,6 +59,65 @@ def coverage(low, high, value):
     return float(np.mean((low <= value) & (value <= high)))
 
 
+def coverage_at(rank, levels=LEVELS):
+    """Share of values inside the central intervals of their posteriors.
+
+    Parameters
+    ----------
+    rank : ndarray, (n,)
+        Posterior probability below the true value; uniform if the posteriors are right.
+    levels : sequence of float
+        Probability that each interval should hold.
+
+    Returns
+    -------
+    dict of float
+        Share found, of each level.
+    """
+    distance = 2 * np.abs(np.asarray(rank, "f8") - 0.5)
+    return {level: float(np.mean(distance <= level)) for level in levels}
+
+
+def pull(low, middle, high, value):
+    """Distance of values from their medians, in units of the interval's half on that side; (n,).
+
+    Of mean 0 and standard deviation 1 where `low` and `high` are the 16th and 84th percentiles
+    of Gaussian posteriors that are right.
+    """
+    above = value > middle
+    side = np.where(above, high - middle, middle - low)
+    return (value - middle) / np.maximum(side, np.finfo("f8").tiny)
+
+
 def nmad(values):
     """Normalised median absolute deviation: the standard deviation, were they Gaussian."""
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def diversity(draws):
+    """Mean distance, 1 - IoU, of two different draws of a stamp's mask; (n,).
+
+    Parameters
+    ----------
+    draws : ndarray, (draw, n, y, x), bool
+        At least two.
+    """
+    apart = [1 - iou(a, b) for i, a in enumerate(draws) for b in draws[:i]]
+    return np.mean(apart, axis=0)
+
+
+def energy_distance(draws, truth):
+    """Squared generalised energy distance of the draws from the one truth of each stamp; (n,).
+
+    ``2 E[d(S, Y)] - E[d(S, S')] - E[d(Y, Y')]`` with ``d = 1 - IoU`` (Kohl et al. 2018, sect. 3);
+    the last term is 0, for there is one truth, and the second counts a draw with itself, as
+    they do.
+
+    Parameters
+    ----------
+    draws : ndarray, (draw, n, y, x), bool
+    truth : ndarray, (n, y, x), bool
+    """
+    n = len(draws)
+    far = np.mean([1 - iou(draw, truth) for draw in draws], axis=0)
+    return 2 * far - (diversity(draws) * (n - 1) / n if n > 1 else 0)

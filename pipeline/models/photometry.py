@@ -7,25 +7,52 @@ add to the light that the U-Net's maps collect: the logarithm of true flux over 
 import numpy as np
 from astropy.table import Table
 
-from pipeline.models import metrics, unet
+from pipeline.config import Punet
+from pipeline.models import metrics, punet, unet
 from pipeline.models.mixture import quantile
 from pipeline.models.stamps import one_band
 from pipeline.models.unet import KIND  # noqa: F401
 
-COLLECT_ABOVE = 0.05  # of TARGET
 LEAST_SNR = 2.0
+MAPS = "TARGET", "SHARE", "NEIGHBOUR"
+N_KNOWN = 4
 SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
+WIDEN_BINS = 12
 
 
 def inputs(cutouts, networks):
-    """Stamps with the trained U-Net's maps behind them; (n, y, x, 4)."""
+    """Stamps with the trained networks' maps behind them, and what is known of each.
+
+    Gives (n, y, x, 5) and (n, N_KNOWN), of the band that the sources were found in.
+    """
     maps = unet.apply(networks["unet"], cutouts)
-    return _with_maps(cutouts, cutouts.reference, maps["TARGET"], maps["SHARE"])
+    _, draws = punet.apply(networks["punet"], cutouts, maps, Punet())
+    return _see(cutouts, cutouts.reference, maps, draws["flux_draws"])
+
+
+def _see(cutouts, band, maps, draws):
+    """As `inputs`, of one band, with the maps and the draws at hand."""
+    stamps = np.empty((*cutouts.flux.shape[:3], 5), "f4")
+    stamps[..., :2] = one_band(cutouts, band)
+    for i, name in enumerate(MAPS):
+        stamps[..., 2 + i] = maps[name]
+    return stamps, _known(stamps, np.asarray(draws)[..., band])
+
+
+def _known(stamps, draws):
+    """Logarithms of the collected flux's S/N, of the draws over it and of their scatter, and of
+    the footprint's pixels; (n, N_KNOWN), float32.
+    """
+    flux, noise = _collect(stamps)
+    ratio = np.log(np.maximum(draws, noise[:, None]) / flux[:, None])
+    scatter = np.log(ratio.std(1) + 0.01)
+    size = np.log1p((stamps[..., 2] > 0.5).sum((1, 2)))
+    return np.stack([np.log(flux / noise), ratio.mean(1), scatter, size], axis=1).astype("f4")
 
 
 def target(stamps, truth, light):
     """Logarithm of true over collected flux; (n, 1)."""
-    return np.log(np.asarray(truth["flux"]) / collect(stamps))[:, None].astype("f4")
+    return np.log(np.asarray(truth["flux"]) / collect(stamps[0]))[:, None].astype("f4")
 
 
 def collect(stamps):
@@ -33,34 +60,54 @@ def collect(stamps):
 
     Parameters
     ----------
-    stamps : ndarray, (n, y, x, 4)
-        Flux, ivar, TARGET and SHARE.
+    stamps : ndarray, (n, y, x, 5)
+        Flux, ivar, and `MAPS`.
     """
-    flux, ivar, mask, share = np.moveaxis(stamps, -1, 0)
-    weight = share * (mask > COLLECT_ABOVE) * (ivar > 0)
-    variance = (weight**2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2))
-    floor = LEAST_SNR * np.sqrt(np.maximum(variance, 1 / np.maximum(ivar.max((1, 2)), 1e-30)))
-    return np.maximum((weight * flux).sum((1, 2)), floor)
+    return _collect(stamps)[0]
+
+
+def _collect(stamps):
+    """The same, and its noise."""
+    n = len(stamps)
+    flux, noise = np.empty((2, n))
+    for start in range(0, n, unet.BATCH):
+        rows = slice(start, start + unet.BATCH)
+        light, ivar, mask, share, _ = np.moveaxis(stamps[rows], -1, 0)
+        weight = share * (mask > unet.COLLECT_ABOVE) * (ivar > 0)
+        variance = (weight**2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2))
+        noise[rows] = np.sqrt(np.maximum(variance, 1 / np.maximum(ivar.max((1, 2)), 1e-30)))
+        flux[rows] = np.maximum((weight * light).sum((1, 2)), LEAST_SNR * noise[rows])
+    return flux, noise
 
 
 def calibrate(network, stamps, truth):
-    """Factor on the intervals that makes 68 % of them hold the truth, on validation."""
-    mixture = network("main", stamps)
-    value = np.log(np.asarray(truth["flux"]) / collect(stamps))
+    """Factors on the intervals that make 68 % of them hold the truth, on validation.
+
+    One factor for each bin of the interval's own width.
+    """
+    mixture = network("main", *stamps)
+    value = np.log(np.asarray(truth["flux"]) / collect(stamps[0]))
     low, middle, high = (quantile(mixture, s) for s in SHARES.values())
-    pull = (value - middle) / np.where(value > middle, high - middle, middle - low)
-    return {"calibration": {"widen": float(np.quantile(np.abs(pull), 0.68))}}
+    pull = np.abs(value - middle) / np.where(value > middle, high - middle, middle - low)
+    width = np.log(high - low)
+    bins = np.array_split(np.argsort(width), WIDEN_BINS)
+    at = [float(np.median(width[rows])) for rows in bins]
+    return {
+        "calibration": {"width": at, "widen": [float(np.quantile(pull[r], 0.68)) for r in bins]}
+    }
 
 
-def apply(network, cutouts, mask, share):
+def apply(network, cutouts, maps, draws):
     """Infer total fluxes.
 
     Parameters
     ----------
     network : Network
     cutouts : Cutouts
-    mask, share : ndarray, (n, y, x)
-        The U-Net's TARGET and SHARE.
+    maps : dict of ndarray, (n, y, x)
+        The U-Net's `MAPS`.
+    draws : ndarray, (n, draw, band)
+        Flux of the target in each draw.
 
     Returns
     -------
@@ -69,7 +116,7 @@ def apply(network, cutouts, mask, share):
     """
     table = Table({"id": cutouts.id})
     bands = [
-        _percentiles(network, _with_maps(cutouts, band, mask, share))
+        _percentiles(network, _see(cutouts, band, maps, draws))
         for band in range(len(cutouts.bands))
     ]
     for i, name in enumerate(SHARES):
@@ -79,15 +126,12 @@ def apply(network, cutouts, mask, share):
 
 
 def _percentiles(network, stamps):
-    mixture, base = network("main", stamps), collect(stamps)
+    mixture, base = network("main", *stamps), collect(stamps[0])
     low, middle, high = (quantile(mixture, s) for s in SHARES.values())
-    widen = network.card["calibration"]["widen"]
+    found = network.card["calibration"]
+    widen = np.interp(np.log(high - low), found["width"], found["widen"])
     low, high = middle - widen * (middle - low), middle + widen * (high - middle)
     return [base * np.exp(value) for value in (low, middle, high)]
-
-
-def _with_maps(cutouts, band, mask, share):
-    return np.concatenate([one_band(cutouts, band), mask[..., None], share[..., None]], axis=-1)
 
 
 def score(network, stamps, truth, light):

@@ -12,21 +12,20 @@ from astropy.table import Table
 from pipeline.models import metrics, unet
 from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 
+MAPS = "TARGET", "SHARE"
 LATENT = 8
-WIDTH = 32
-BATCH = 64
-DECIDED = 0.01  # a pixel less likely the source's than this, at the prior's mean, is not
+BATCH = 8  # stamps whose draws are in memory at once
 
 
-def apply(network, cutouts, aperture, settings):
+def apply(network, cutouts, maps, settings):
     """Draw many segmentations of every stamp.
 
     Parameters
     ----------
     network : Network
     cutouts : Cutouts
-    aperture : callable
-        Gives the aperture's weights (m, y, x) of a slice of the stamps.
+    maps : dict of ndarray
+        The U-Net's ``TARGET``, ``FEATURES`` and ``CONTEXT``.
     settings : pipeline.config.Punet
 
     Returns
@@ -36,84 +35,68 @@ def apply(network, cutouts, aperture, settings):
         probability that a pixel is the source's.
     draws : Table
         ``id``, ``mask_uncertainty`` (spread over the footprint, relative to the footprint) and
-        ``flux_draws`` (n, draw, band), what the aperture holds of the source in each draw.
+        ``flux_draws`` (n, draw, band), the light that falls to the source in each draw, of the
+        pixels that could be its own.
     """
     n, size = cutouts.flux.shape[:2]
     mean, spread = np.zeros((2, n, size, size), "f4")
     flux = np.empty((n, settings.n_draws, len(cutouts.bands)))
-    rng = np.random.default_rng(settings.seed)
+    shift = draw_shifts(network, maps["CONTEXT"], settings.n_draws, settings.seed)
     for start in range(0, n, BATCH):
         rows = slice(start, start + BATCH)
-        weighted = cutouts.flux[rows] * aperture(rows)[..., None]
-        found = _draw_open(network, inputs(cutouts[rows]), weighted, settings.n_draws, rng)
-        mean[rows], spread[rows], flux[rows] = found
+        footprint = maps["TARGET"][rows] > unet.COLLECT_ABOVE
+        light = _folded(cutouts.flux[rows] * footprint[..., None])
+        parts = network("draws", maps["FEATURES"][rows], shift[rows], light)
+        mean[rows], spread[rows], flux[rows] = parts[0][..., 0], parts[1][..., 0], parts[2]
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
     return {"TARGET": mean, "TARGET_STD": spread}, table
 
 
-def _draw_open(network, stamps, weighted, n_draws, rng):
-    """Mean and spread of TARGET (n, y, x), and the flux of every draw (n, draw, band).
-
-    The head sees every pixel on its own, so it is run on those alone that are open: likely enough
-    to be the source's at the prior's mean, or inside the aperture.  Elsewhere the spread is 0.
-    """
-    features, prior = network("features", stamps)
-    centre, log_sigma = np.split(prior, 2, axis=1)
-    mean = network("head", features + network("shift", centre)[:, None, None, :])[..., 0]
-    spread = np.zeros_like(mean)
-    is_open = (mean > DECIDED) | weighted.any(-1)
-    source, n = np.nonzero(is_open)[0], len(stamps)
-    features, light = features[is_open], weighted[is_open]
-    total, squares = np.zeros((2, len(source)))
-    flux = np.empty((n, n_draws, light.shape[1]))
-    for k in range(n_draws):
-        z = centre + np.exp(log_sigma) * rng.standard_normal(centre.shape)
-        bias = network("shift", z.astype("f4"))
-        maps = _of_pixels(network, features + bias[source], stamps.shape[1])
-        total += maps[:, 0]
-        squares += maps[:, 0] ** 2
-        for band, own in enumerate(light.T):
-            flux[:, k, band] = np.bincount(source, maps[:, 2] * own, n)
-    mean[is_open] = total / n_draws
-    spread[is_open] = np.sqrt(np.maximum(squares / n_draws - (total / n_draws) ** 2, 0))
-    return mean, spread, flux
+def draw_shifts(network, context, n_draws, seed):
+    """What each of the draws of the latent adds to the features; (n, draw, WIDTH)."""
+    centre, log_sigma = np.split(network("prior", context), 2, axis=1)
+    noise = np.random.default_rng(seed).standard_normal((len(context), n_draws, LATENT), "f4")
+    z = centre[:, None] + np.exp(log_sigma)[:, None] * noise
+    shift = network("shift", z.reshape(-1, LATENT))
+    return shift.reshape(len(context), n_draws, shift.shape[-1])
 
 
-def _of_pixels(network, features, side):
-    """Maps (m, 3) of the head for pixels (m, WIDTH), laid out as stamps for the engine."""
-    stamps = np.zeros((-(-len(features) // side**2), side, side, WIDTH), "f4")
-    stamps.reshape(-1, WIDTH)[: len(features)] = features
-    return network("head", stamps).reshape(-1, 3)[: len(features)]
+def _folded(light):
+    """Light (n, y, x, band) as (n, y / 2, x / 2, 4, band), each 2x2 pixels in one."""
+    n, height, width, bands = light.shape
+    blocks = light.reshape(n, height // 2, 2, width // 2, 2, bands).transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(n, height // 2, width // 2, 4, bands)
 
 
-def draw(network, stamps, n_draws, rng):
-    """Draw maps (n, y, x, 3) of the stamps (n, y, x, 2), one hypothesis at a time."""
-    features, prior = network("features", stamps)
-    mean, log_sigma = np.split(prior, 2, axis=1)
-    for _ in range(n_draws):
-        z = mean + np.exp(log_sigma) * rng.standard_normal(mean.shape)
-        bias = network("shift", z.astype("f4"))
-        yield network("head", features + bias[:, None, None, :])
+def draw(network, stamps, n_draws, seed=0):
+    """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, 2), each hypothesis by itself."""
+    drawn = np.empty((len(stamps), n_draws, *stamps.shape[1:3]), "f2")
+    for start in range(0, len(stamps), BATCH):
+        features, context = network("trunk", stamps[start : start + BATCH])
+        shift = draw_shifts(network, context, n_draws, seed + start)
+        n, width = len(shift) * n_draws, shift.shape[-1]
+        features = np.repeat(features, n_draws, axis=0)
+        dark = np.zeros((n, *features.shape[1:3], 4, 1), "f4")
+        maps, _, _ = network("draws", features, shift.reshape(n, 1, width), dark)
+        drawn[start : start + BATCH] = maps[..., 0].reshape(-1, *drawn.shape[1:])
+    return drawn
 
 
 def score(network, stamps, truth, light):
     """Intersection over union of the mean map, calibration and use of the spread, diversity."""
-    rng = np.random.default_rng(0)
     wanted = light[..., 0] > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None]
-    draws = np.stack([maps[..., 0] for maps in draw(network, stamps, 16, rng)])
-    mean, spread = draws.mean(0), draws.std(0)
+    draws = draw(network, stamps, 16)
+    mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")
     wrong = (mean > 0.5) != wanted
     union = wanted | (mean > 0.1)
-    pairs = [
-        metrics.iou(a > 0.5, b > 0.5).mean() for a, b in zip(draws[::2], draws[1::2], strict=True)
-    ]
-    best = np.max([metrics.iou(d > 0.5, wanted) for d in draws], axis=0)
+    apart = 1 - metrics.iou(draws[:, ::2] > 0.5, draws[:, 1::2] > 0.5).mean()
+    best = metrics.iou(draws > 0.5, wanted[:, None]).max(1)
     return {
         "iou_target": float(metrics.iou(mean > 0.5, wanted).mean()),
         "iou_best_of_16": float(best.mean()),
-        "diversity": float(1 - np.mean(pairs)),
+        "diversity": float(apart),
         "calibration_error_on_union": metrics.calibration_error(mean[union], wanted[union]),
         "auroc_of_spread_against_error": metrics.roc_auc(spread[union], wrong[union]),
     }

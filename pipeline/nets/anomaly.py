@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from pipeline.nets.layers import SkyUnits, conv
+from pipeline.nets.layers import SkyUnits, conv, fold, unfold
 
 LATENT = 24
 MODEL_ERROR = 0.1  # of the signal, beside the noise
@@ -16,7 +16,7 @@ class Autoencoder(keras.Model):
     def __init__(self, shape, filters, **kwargs):
         super().__init__(**kwargs)
         self.settings = {"shape": list(shape), "filters": list(filters)}
-        self.scale = SkyUnits()
+        self.scale = SkyUnits(dtype="float32")
         self.encoder, self.decoder = _encoder(shape, filters), _decoder(shape, filters)
         self.build((None, *shape))
 
@@ -47,10 +47,13 @@ class Autoencoder(keras.Model):
 
 
 def _encoder(shape, filters):
-    x = seen = keras.Input((*shape[:2], 3))
-    for n in filters:
+    seen = keras.Input((*shape[:2], 3))
+    x = conv(fold(seen), filters[0])
+    for n in filters[1:]:
         x = conv(x, n, strides=2)
-    return keras.Model(seen, keras.layers.Dense(LATENT)(keras.layers.Flatten()(x)), name="encoder")
+    return keras.Model(
+        seen, keras.layers.Dense(LATENT, dtype="float32")(keras.layers.Flatten()(x)), name="encoder"
+    )
 
 
 def _decoder(shape, filters):
@@ -58,9 +61,10 @@ def _decoder(shape, filters):
     latent = keras.Input((LATENT,))
     x = keras.layers.Dense(side * side * filters[-1], activation="relu")(latent)
     x = keras.layers.Reshape((side, side, filters[-1]))(x)
-    for n in reversed(filters):
+    for n in filters[-2::-1]:
         x = conv(keras.layers.UpSampling2D()(x), n)
-    return keras.Model(latent, keras.layers.Conv2D(1, 3, padding="same")(x), name="decoder")
+    stretched = unfold(keras.layers.Conv2D(4, 3, padding="same", dtype="float32")(x))
+    return keras.Model(latent, stretched, name="decoder")
 
 
 def build(shape, settings, networks=None):

@@ -30,6 +30,31 @@ class SkyUnits(keras.layers.Layer):
         return (*shape[:-1], 3 * shape[-1] // 2)
 
 
+def fold(x):
+    """Put each 2x2 block of pixels into the channels of one; (n, y / 2, x / 2, 4 * channel).
+
+    Nothing is lost, and the layers that follow cost a quarter (Shi et al. 2016, arXiv:1609.05158,
+    the other way round).
+    """
+    height, width, channels = x.shape[1:]
+    blocks = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
+    blocks = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(blocks, (-1, height // 2, width // 2, 4 * channels))
+
+
+def unfold(x):
+    """Undo `fold`; (n, 2 * y, 2 * x, channel / 4)."""
+    height, width, channels = x.shape[1:]
+    blocks = ops.reshape(x, (-1, height, width, 2, 2, channels // 4))
+    blocks = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(blocks, (-1, 2 * height, 2 * width, channels // 4))
+
+
+def sky_units(stamps):
+    """Apply `SkyUnits`, in full precision whatever the rest computes in."""
+    return SkyUnits(dtype="float32")(stamps)
+
+
 def conv(x, filters, size=3, strides=1):
     """Convolve, normalise and rectify."""
     x = keras.layers.Conv2D(filters, size, strides, padding="same", use_bias=False)(x)
@@ -53,17 +78,22 @@ def residual(x, filters, strides=1):
 
 
 def contract_and_expand(x, filters):
-    """Run a light U-Net (Ronneberger et al. 2015, arXiv:1505.04597); (n, y, x, filters[0]).
+    """Run a light U-Net (Ronneberger et al. 2015, arXiv:1505.04597).
 
     Two convolutions a scale on the way down, one on the way up; channels are reduced before the
-    nearest-neighbour upsampling, where that is cheap.
+    nearest-neighbour upsampling, where that is cheap.  The layer ``coarsest`` gives the bottom's
+    channels.
+
+    Returns
+    -------
+    tensor, (n, y, x, filters[0])
     """
     skips = []
     for n in filters[:-1]:
         x = conv(conv(x, n), n)
         skips.append(x)
         x = keras.layers.MaxPooling2D()(x)
-    x = conv(conv(x, filters[-1]), filters[-1])
+    x = keras.layers.Identity(name="coarsest")(conv(conv(x, filters[-1]), filters[-1]))
     for n, skip in zip(filters[-2::-1], reversed(skips), strict=True):
         x = keras.layers.UpSampling2D()(conv(x, n, size=1))
         x = conv(keras.layers.Concatenate()([skip, x]), n)
@@ -71,7 +101,11 @@ def contract_and_expand(x, filters):
 
 
 def encode(x, filters):
-    """Shrink a stamp to one vector; (n, filters[-1])."""
+    """Shrink a folded stamp to one vector; (n, 2 * filters[-1]).
+
+    Two convolutions a scale; each channel's mean and maximum are kept.
+    """
     for n in filters:
-        x = conv(x, n, strides=2)
-    return keras.layers.GlobalAveragePooling2D()(x)
+        x = conv(conv(x, n, strides=2), n)
+    pools = keras.layers.GlobalAveragePooling2D(), keras.layers.GlobalMaxPooling2D()
+    return keras.layers.Concatenate()([pool(x) for pool in pools])

@@ -5,26 +5,31 @@ import numpy as np
 from keras import ops
 
 from pipeline.models.mixture import N_COMPONENTS
-from pipeline.nets.layers import SkyUnits, encode
+from pipeline.models.photometry import N_KNOWN
+from pipeline.nets.layers import encode, fold, sky_units
 
 
 def build(shape, settings, networks=None):
-    """Build the network: stamp, maps and collected flux to a mixture, (n, 3 * N_COMPONENTS)."""
-    stamps = keras.Input(shape)
-    seen = SkyUnits()(stamps[..., :2])
-    maps = stamps[..., 2:]
-    signal, wide = seen[..., :1], seen[..., 1:2]
-    x = keras.layers.Concatenate()([seen, maps, signal * maps[..., 1:2], wide * maps[..., 1:2]])
-    x = encode(x, settings.filters)
-    x = keras.layers.Dense(64, activation="relu")(x)
-    logits = keras.layers.Dense(N_COMPONENTS)(x)
-    mean = keras.layers.Dense(N_COMPONENTS, kernel_initializer="zeros")(x)
-    log_sigma = keras.layers.Dense(N_COMPONENTS, kernel_initializer="zeros")(x)
-    log_sigma = 4.0 * ops.tanh((log_sigma - 1.5) / 4.0)
-    mixture = keras.layers.Concatenate()([logits, mean, log_sigma])
-    model = keras.Model(stamps, mixture, name="photometry")
+    """Build the network: stamp and maps, and what is known of it, to a mixture.
+
+    Of (n, y, x, 5) and (n, N_KNOWN), it makes (n, 3 * N_COMPONENTS).
+    """
+    stamps, known = keras.Input(shape), keras.Input((N_KNOWN,))
+    seen, maps = sky_units(stamps[..., :2]), stamps[..., 2:]
+    own = seen[..., :2] * maps[..., 1:2]
+    x = encode(fold(keras.layers.Concatenate()([seen, maps, own])), settings.filters)
+    x = keras.layers.Dense(128, activation="relu")(keras.layers.Concatenate()([x, known]))
+    x = keras.layers.Dense(64, activation="relu")(keras.layers.Concatenate()([x, known]))
+    parts = [_output(x, start) for start in ("glorot_uniform", "zeros", "zeros")]
+    parts[2] = 4.0 * ops.tanh((parts[2] - 1.5) / 4.0)
+    mixture = keras.layers.Concatenate(dtype="float32")(parts)
+    model = keras.Model([stamps, known], mixture, name="photometry")
     model.compile(loss=negative_log_likelihood)
     return model
+
+
+def _output(x, start):
+    return keras.layers.Dense(N_COMPONENTS, kernel_initializer=start, dtype="float32")(x)
 
 
 @keras.saving.register_keras_serializable("arclet")

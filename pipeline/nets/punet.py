@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
-from pipeline.models.punet import LATENT, WIDTH
-from pipeline.nets.layers import SkyUnits, encode
-from pipeline.nets.unet import map_loss
+from pipeline.models.punet import LATENT, MAPS
+from pipeline.nets import unet
+from pipeline.nets.layers import encode, fold, sky_units, unfold
+
+WIDTH = 48  # channels of the layer that the latent shifts
+FREE_BITS = 0.05  # nats a latent dimension may cost without penalty (Kingma+16, arXiv:1606.04934)
 
 
 @keras.saving.register_keras_serializable("arclet")
@@ -19,38 +22,47 @@ class ProbabilisticUNet(keras.Model):
         self.seed = keras.random.SeedGenerator(0)
         self.trunk = trunk
         self.trunk.trainable = False
-        self.prior = _gaussian(shape, filters, "prior")
-        self.posterior = _gaussian((*shape[:2], shape[2] + 3), filters, "posterior")
-        self.project = keras.layers.Conv2D(WIDTH, 1, name="project")
+        features, context = trunk.output
+        self.prior = _prior(context.shape[-1])
+        self.posterior = _posterior(shape, filters)
+        self.project = keras.layers.Dense(WIDTH, name="project")
         self.shift = keras.layers.Dense(WIDTH, use_bias=False, name="shift")
-        self.head = _head(shape)
+        self.head = keras.layers.Dense(4 * len(MAPS), dtype="float32", name="head")
+        self.project.build(features.shape)
+        self.shift.build((None, LATENT))
+        self.head.build((None, WIDTH))
         self.build((None, *shape))
 
     def build(self, shape):
-        """Build the parts that hang on shapes."""
-        self.project.build(self.trunk.output.shape)
-        self.shift.build((None, LATENT))
+        """Nothing is left to build."""
         self.built = True
 
     def call(self, stamps):
-        """Maps at the prior's mean; (n, y, x, 3)."""
-        mean, _ = ops.split(self.prior(stamps), 2, axis=-1)
-        return self.maps(self.project(self.trunk(stamps)), mean)
+        """Maps at the prior's mean; (n, y, x, 2)."""
+        features, context = self.trunk(stamps)
+        mean, _ = ops.split(self.prior(context), 2, axis=-1)
+        return self.maps(self.project(features), mean)
 
     def maps(self, projected, z):
         """Maps of one hypothesis: ``z`` enters a 1x1 convolution, so it is a bias of the stamp."""
-        return self.head(projected + self.shift(z)[:, None, None, :])
+        return unfold(self.folded_maps(projected, self.shift(z)[:, None, None, :]))
+
+    def folded_maps(self, projected, shift):
+        """As `maps`, of what z shifts, and with each 2x2 pixels in the channels of one."""
+        return ops.sigmoid(self.head(ops.relu(projected + shift)))
 
     def compute_loss(self, x, y, y_pred=None, sample_weight=None, training=True):
-        """Negative evidence lower bound: cross-entropy summed over the stamp plus beta times KL."""
+        """Negative evidence lower bound: loss of the maps summed over the stamp plus beta KL."""
         y = ops.cast(y, "float32")
-        prior, posterior = self.prior(x), self.posterior(ops.concatenate([x, y[..., :3]], axis=-1))
+        features, context = self.trunk(x)
+        prior = self.prior(context)
+        posterior = self.posterior(ops.concatenate([x, y[..., :1], y[..., 2:3]], axis=-1))
         mean, log_sigma = ops.split(posterior, 2, axis=-1)
         z = mean + ops.exp(log_sigma) * keras.random.normal(ops.shape(mean), seed=self.seed)
-        maps = self.maps(self.project(self.trunk(x)), z)
+        maps = self.maps(self.project(features), z)
         n_pixels = x.shape[1] * x.shape[2]
-        reconstruction = n_pixels * map_loss(y, maps)
-        return ops.mean(reconstruction + self.beta * kl_divergence(posterior, prior)) / n_pixels
+        cost = ops.sum(ops.maximum(kl_divergence(posterior, prior), FREE_BITS), axis=-1)
+        return ops.mean(map_loss(y, maps) + self.beta * cost / n_pixels)
 
     def get_config(self):
         """What builds this model."""
@@ -63,38 +75,44 @@ class ProbabilisticUNet(keras.Model):
         return cls(trunk, **config)
 
 
-def _gaussian(shape, filters, name):
-    """Network from a stamp, the truth's maps behind it or not, to ``[mean, log sigma]`` of z."""
-    stamps = keras.Input(shape)
-    x = SkyUnits()(stamps[..., :2])
-    if shape[2] > 2:
-        x = keras.layers.Concatenate()([x, stamps[..., 2:]])
-    x = encode(x, filters)
-    mean = keras.layers.Dense(LATENT)(x)
-    log_sigma = keras.layers.Dense(LATENT, kernel_initializer="zeros")(x)
-    log_sigma = 3.0 * ops.tanh(log_sigma / 3.0)
-    return keras.Model(stamps, ops.concatenate([mean, log_sigma], axis=-1), name=name)
+def map_loss(truth, maps):
+    """As `pipeline.nets.unet.map_loss`, without the neighbours' mask; `maps` (n, y, x, 2)."""
+    neighbour = ops.cast(truth[..., 1:2], maps.dtype)
+    return unet.map_loss(truth, ops.concatenate([maps[..., :1], neighbour, maps[..., 1:]], axis=-1))
 
 
-def _head(shape):
-    x = shifted = keras.Input((*shape[:2], WIDTH))
-    x = keras.layers.Conv2D(WIDTH, 1, activation="relu")(keras.layers.ReLU()(x))
-    maps = keras.layers.Conv2D(3, 1, activation="sigmoid")(x)
-    return keras.Model(shifted, maps, name="head")
+def _prior(width):
+    """Network from the U-Net's context to ``[mean, log sigma]`` of z."""
+    context = keras.Input((width,))
+    return keras.Model(context, _gaussian(context), name="prior")
+
+
+def _posterior(shape, filters):
+    """Network from a stamp and the truth's maps to ``[mean, log sigma]`` of z."""
+    stamps = keras.Input((*shape[:2], shape[2] + len(MAPS)))
+    seen, maps = sky_units(stamps[..., : shape[2]]), stamps[..., shape[2] :]
+    x = encode(fold(keras.layers.Concatenate()([seen, maps])), filters)
+    return keras.Model(stamps, _gaussian(x), name="posterior")
+
+
+def _gaussian(x):
+    x = keras.layers.Dense(64, activation="relu")(x)
+    mean = keras.layers.Dense(LATENT, dtype="float32")(x)
+    log_sigma = keras.layers.Dense(LATENT, kernel_initializer="zeros", dtype="float32")(x)
+    return ops.concatenate([mean, 3.0 * ops.tanh(log_sigma / 3.0)], axis=-1)
 
 
 def kl_divergence(p, q):
-    """KL(p || q) of diagonal Gaussians, each ``[mean, log sigma]`` (n, 2 * d); gives (n,)."""
+    """KL(p || q) of each dimension, of Gaussians ``[mean, log sigma]`` (n, 2 * d); (n, d)."""
     (mean_p, log_p), (mean_q, log_q) = ops.split(p, 2, axis=-1), ops.split(q, 2, axis=-1)
     ratio = ops.exp(2 * (log_p - log_q))
     offset = ((mean_p - mean_q) * ops.exp(-log_q)) ** 2
-    return ops.sum(log_q - log_p + (ratio + offset - 1) / 2, axis=-1)
+    return log_q - log_p + (ratio + offset - 1) / 2
 
 
 def build(shape, settings, networks):
     """Build a probabilistic U-Net on the trained U-Net among `networks`."""
-    trained = networks["unet"].model
-    trunk = keras.Model(trained.input, trained.get_layer("features").output, name="trunk")
+    trunk = unet.trunk(networks["unet"].model)
     model = ProbabilisticUNet(keras.models.clone_model(trunk), shape, settings.filters)
     model.trunk.set_weights(trunk.get_weights())
     model.compile()
@@ -102,16 +120,25 @@ def build(shape, settings, networks):
 
 
 def graphs(model):
-    """Build the parts that inference runs: ``features`` once, ``head`` for every draw.
+    """Build the parts that inference runs, on what the U-Net's graph gives.
 
-    ``features`` gives the projected features (n, y, x, WIDTH), the prior (n, 2 * LATENT) and the
-    matrix that turns z into a bias; ``head`` takes the features shifted by that bias.
+    ``trunk``, the U-Net's features and context of a stamp; ``prior`` of the context; ``shift``, what z adds to the projected features; and ``draws`` of
+    the features (n, y / 2, x / 2, channel), the shifts (n, draw, WIDTH) and the light to share out
+    (n, y / 2, x / 2, 4, band): mean and spread of TARGET, each (n, y, x, 1), and the light that
+    falls to the target in each draw, (n, draw, band).
     """
-    stamps = keras.Input(model.settings["shape"])
-    mean, log_sigma = ops.split(model.prior(stamps), 2, axis=-1)
-    features = keras.Model(
-        stamps,
-        [model.project(model.trunk(stamps)), ops.concatenate([mean, log_sigma], axis=-1)],
-    )
-    z = keras.Input((LATENT,))
-    return {"features": features, "shift": keras.Model(z, model.shift(z)), "head": model.head}
+    features, context = (keras.Input(part.shape[1:]) for part in model.trunk.output)
+    z, shift = keras.Input((LATENT,)), keras.Input((None, WIDTH))
+    light = keras.Input((*features.shape[1:3], 4, None))
+    projected = model.project(features)[:, None]
+    maps = model.folded_maps(projected, shift[:, :, None, None, :])
+    target, share = maps[..., 0::2], maps[..., 1::2]
+    mean = ops.mean(target, axis=1)
+    spread = ops.sqrt(ops.mean((target - mean[:, None]) ** 2, axis=1))
+    flux = ops.einsum("nkyxi,nyxib->nkb", share, light)
+    return {
+        "trunk": model.trunk,
+        "prior": keras.Model(context, model.prior(context)),
+        "shift": keras.Model(z, model.shift(z)),
+        "draws": keras.Model([features, shift, light], [unfold(mean), unfold(spread), flux]),
+    }

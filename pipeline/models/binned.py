@@ -1,0 +1,141 @@
+"""Numbers with their errors, of all and in bins of what makes deblending hard."""
+
+from itertools import pairwise
+
+import numpy as np
+
+EDGES = {
+    "separation_re": (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, np.inf),
+    "separation_fwhm": (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, np.inf),
+    "snr": (3.0, 10.0, 30.0, 100.0, 300.0, np.inf),
+    "delta_m": (-np.inf, -2.0, -0.75, 0.75, 2.0, np.inf),
+    "crowding": (1.0, 2.0, 3.0, 5.0, 9.0, np.inf),
+}
+LEAST = 10  # stamps in a bin that is quoted
+
+
+def bootstrap(statistic, *values, n_draws=200, seed=0):
+    """Number of all values, and its standard error over resamplings of them (Efron 1979).
+
+    Parameters
+    ----------
+    statistic : callable
+        Gives a number of the `values`.
+    values : ndarray, (n, ...)
+        Resampled together along the first axis: what belongs together must share a row.
+    n_draws : int
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``value``, ``error`` and ``n``; NaN of no values.
+    """
+    values = [np.asarray(v) for v in values]
+    n, rng = len(values[0]), np.random.default_rng(seed)
+    if not n:
+        return {"value": float("nan"), "error": float("nan"), "n": 0}
+    again = []
+    for _ in range(n_draws):
+        rows = rng.integers(n, size=n)
+        again.append(statistic(*(v[rows] for v in values)))
+    return {"value": float(statistic(*values)), "error": float(np.nanstd(again)), "n": n}
+
+
+def share(hits):
+    """Share of true values, and its binomial error.
+
+    The error is half the width of the 68 % interval of Wilson (1927, JASA 22, 209), which is not
+    zero where none or all are true.
+
+    Parameters
+    ----------
+    hits : ndarray of bool
+
+    Returns
+    -------
+    dict
+        ``value``, ``error`` and ``n``; NaN of no values.
+    """
+    n = np.size(hits)
+    if not n:
+        return {"value": float("nan"), "error": float("nan"), "n": 0}
+    p = float(np.mean(hits))
+    error = np.sqrt(p * (1 - p) / n + 1 / (4 * n**2)) / (1 + 1 / n)
+    return {"value": p, "error": float(error), "n": n}
+
+
+def conditions(truth):
+    """What makes a stamp hard, in the quantities of `EDGES`; each (n,).
+
+    Parameters
+    ----------
+    truth : Table
+        ``neighbour`` (distance of the nearest other source), ``re``, ``fwhm`` [pixel], ``snr``,
+        ``neighbour_dm`` (how much fainter that source is [mag]) and ``n_sources``.
+    """
+    column = {name: np.asarray(truth[name], "f8") for name in ("re", "fwhm", "neighbour")}
+    fwhm = np.maximum(column["fwhm"], 1e-6)
+    return {
+        "separation_re": column["neighbour"] / np.maximum(column["re"], fwhm / 2),
+        "separation_fwhm": column["neighbour"] / fwhm,
+        "snr": np.asarray(truth["snr"], "f8"),
+        "delta_m": np.asarray(truth["neighbour_dm"], "f8"),
+        "crowding": np.asarray(truth["n_sources"], "f8"),
+    }
+
+
+def in_bins(statistic, values, by, edges, *, n_draws=100):
+    """Compute a number in each bin, with its bootstrap error.
+
+    Parameters
+    ----------
+    statistic : callable
+        Gives a number of the `values`.
+    values : sequence of ndarray, (n, ...)
+    by : ndarray, (n,)
+        Quantity to sort by; NaN is in no bin.
+    edges : sequence of float
+        Of the bins, of which the lower belongs to the bin.
+    n_draws : int
+
+    Returns
+    -------
+    list of dict
+        ``low``, ``high``, ``value``, ``error``, ``n`` of each bin of at least `LEAST` values; a bin
+        without bound has None there, for JSON knows no infinity.
+    """
+    rows = []
+    for low, high in pairwise(edges):
+        inside = (by >= low) & (by < high)
+        if inside.sum() >= LEAST:
+            found = bootstrap(statistic, *(np.asarray(v)[inside] for v in values), n_draws=n_draws)
+            rows.append({"low": _finite(low), "high": _finite(high), **found})
+    return rows
+
+
+def _finite(edge):
+    return float(edge) if np.isfinite(edge) else None
+
+
+def by_condition(statistics, truth):
+    """Compute numbers of all stamps and in bins of every condition.
+
+    Parameters
+    ----------
+    statistics : dict
+        Of each number's name, the function and the arrays (n, ...) that it takes.
+    truth : Table
+        As for `conditions`.
+
+    Returns
+    -------
+    dict
+        Of each name ``all``, as `bootstrap` gives it, and of each condition the rows of `in_bins`.
+    """
+    known = conditions(truth)
+    return {
+        name: {"all": bootstrap(statistic, *values)}
+        | {k: in_bins(statistic, values, by, EDGES[k]) for k, by in known.items()}
+        for name, (statistic, *values) in statistics.items()
+    }
