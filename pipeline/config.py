@@ -7,18 +7,12 @@ import difflib
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0)]
+from pipeline.config_inject import Adapt, Inject
+from pipeline.settings import Fraction, Positive, Seed, Settings
+
 NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _bits(value):
@@ -113,6 +107,11 @@ class Lens(Settings):
     prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-3, description="Share of lenses among the sources, which calibrates p_lens."
     )
+    threshold: Fraction | None = Field(
+        None,
+        description="p_lens above which a source is a candidate; if left out, the one that 1 in "
+        "1000 of the simulated non-lenses exceeds.",
+    )
 
 
 class Punet(Settings):
@@ -143,6 +142,9 @@ class Report(Settings):
 class Survey(Settings):
     """A small simulated survey of known truth."""
 
+    like: str | None = Field(
+        None, description="A survey and its band, as HSC i, whose numbers replace the defaults."
+    )
     tiles: int = Field(4, gt=0, description="Number of tiles, laid out in a square.")
     side: int = Field(2048, ge=256, description="Side of a tile [pixel].")
     overlap: int = Field(96, ge=0, description="Overlap of neighbouring tiles [pixel].")
@@ -150,6 +152,7 @@ class Survey(Settings):
     psf_fwhm: Positive = Field(0.65, description="PSF full width at half maximum [arcsec].")
     zero_point: float = Field(27.0, description="AB magnitude of 1 count.")
     sky_rms: Positive = Field(0.045, description="Sky noise of a pixel [count].")
+    gain: Positive | None = Field(None, description="Electrons per count; automatic if left out.")
     galaxies_per_arcmin2: Positive = Field(
         30.0, description="Galaxies with an S/N above 10, about."
     )
@@ -228,6 +231,8 @@ class Config(Settings):
     merge: Merge = Merge()
     report: Report = Report()
     survey: Survey = Survey()
+    inject: Inject = Inject()
+    adapt: Adapt = Adapt()
     scenes: Scenes = Scenes()
     train: Train = Train()
 
@@ -240,9 +245,20 @@ class Config(Settings):
             raise ValueError(
                 f"all tiles need the same bands in the same order, got {sorted(bands)}"
             )
-        if self.detect.band and bands and self.detect.band not in next(iter(bands)):
-            raise ValueError(f"detect.band is {self.detect.band!r}; the tiles have {bands.pop()}")
+        if bands:
+            _know_bands(self.detect.band, self.ingest, bands.pop())
         return self
+
+
+def _know_bands(detection, ingest, bands):
+    """Refuse settings for a band that the tiles do not have."""
+    if detection and detection not in bands:
+        raise ValueError(f"detect.band is {detection!r}; the tiles have {bands}")
+    for name in ("zero_point", "gain", "saturation"):
+        setting = getattr(ingest, name)
+        unknown = sorted(set(setting) - set(bands)) if isinstance(setting, dict) else []
+        if unknown:
+            raise ValueError(f"ingest.{name} names the bands {unknown}; the tiles have {bands}")
 
 
 def read(values):

@@ -20,7 +20,7 @@ MEANING = {
     Flag.EDGE: "The source's footprint touches the edge of the image",
     Flag.MASKED: "More than 5 % of the source's aperture carries no information",
     Flag.SATURATED: "A pixel of the footprint is saturated",
-    Flag.POINT_LIKE: "The source is not resolved: as small as the PSF",
+    Flag.POINT_LIKE: "The source is as small as the PSF, and bright enough to tell (S/N above 30)",
     Flag.BLENDED: "The detection was split from, or its footprint touches, another source",
     Flag.STAMP_CLIPPED: "The source's aperture leaves its stamp; the networks saw only part of it",
     Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",

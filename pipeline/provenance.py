@@ -24,11 +24,12 @@ PACKAGES = (
     "snakemake",
     "tensorflow",
 )
-_CHUNK = 1 << 22  # byte
 
 
 def provenance(config, created):
     """Tell what made a catalog.
+
+    Every file is hashed once, however many tiles or bands name it.
 
     Parameters
     ----------
@@ -62,11 +63,8 @@ def provenance(config, created):
 
 def sha256(path):
     """SHA-256 of a file, in hexadecimal digits; read in pieces, for files are large."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fingerprint(path):

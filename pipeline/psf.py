@@ -16,6 +16,7 @@ DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
 _STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
 _WIDEST_KERNEL = 12.0  # to either side [pixel]
+_WIDER = 1.3  # the profile that a source is compared with, in widths of the PSF
 _LOCUS = 1.12  # largest over smallest half-light radius of the stellar locus
 _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
 _NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
@@ -69,6 +70,55 @@ class Moffat(NamedTuple):
         """Radius of half of the light, in pixels, smeared by the pixel in quadrature."""
         growth = (2 ** (1 / (self.beta - 1)) - 1) / (2 ** (1 / self.beta) - 1)
         return np.sqrt(self.fwhm**2 / 4 * growth + 0.3**2)
+
+
+def broadening(flux, ivar, owned, shapes, psf):
+    """How much wider than the PSF each source is: 0 for a star, 1 for a PSF wider by 0.3.
+
+    The amplitude of what a PSF of 1.3 times the width has beside the PSF itself, relative to
+    that of the PSF, both fitted at once: as SExtractor's SPREAD_MODEL (Desai et al. 2012, ApJ
+    757, 83, section 4.3).
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (y, x)
+    owned : ndarray, (y, x), int32
+        Row of the source of each pixel plus one, 0 where there is none; pixels of other sources
+        do not count.
+    shapes : Table
+        ``x``, ``y`` [pixel] of the n sources.
+    psf : Moffat
+
+    Returns
+    -------
+    broadening, error : ndarray, (n,)
+        The error is that of independent noise; inf where too few pixels tell.
+    """
+    size = len(psf.kernel()) + 4
+    x0, y0 = np.rint(shapes["x"]).astype(int), np.rint(shapes["y"]).astype(int)
+    corner = np.column_stack([x0, y0]) - size // 2
+    light, weight, owner = (boxes(image, corner, size) for image in (flux, ivar, owned))
+    own = np.arange(1, len(owner) + 1)[:, None, None]
+    weight = np.where((owner == 0) | (owner == own), weight, 0)
+    sharp, wide = (
+        Moffat(width * psf.fwhm, psf.beta).stamps(shapes["x"] - x0, shapes["y"] - y0, size)
+        for width in (1.0, _WIDER)
+    )
+    power = _product(sharp, sharp, weight)
+    known = power > 0
+    power = np.where(known, power, 1)
+    amplitude = _product(sharp, light, weight) / power
+    wide -= (_product(wide, sharp, weight) / power)[:, None, None] * sharp
+    left = _product(wide, wide, weight)
+    known &= (amplitude > 0) & (left > 0)
+    scale = np.where(known, amplitude * left, 1)
+    found = np.where(known, _product(wide, light, weight) / scale, 0)
+    return found, np.where(known, np.sqrt(np.where(known, left, 0)) / scale, np.inf)
+
+
+def _product(one, other, weight):
+    """Weighted sums of products over stamps; (n,)."""
+    return np.einsum("nyx,nyx,nyx->n", one, other, weight, dtype="f8")
 
 
 def measure_psf(flux, ivar, objects, saturation=np.inf):
@@ -154,6 +204,7 @@ def _fit(stars, flux, ivar):
     weight *= np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= half
 
     def residuals(parameters):
+        """Weighted differences between the stars and the profile."""
         model = Moffat(*parameters).stamps(stars["x"] - x, stars["y"] - y, 2 * half + 1)
         scaled, data = model * weight, pixels * weight
         brightness = (scaled * data).sum((1, 2)) / (scaled**2).sum((1, 2))

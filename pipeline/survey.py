@@ -19,12 +19,14 @@ def merge(config, manifest, catalog, parquet, reasons):
 
 def simulate_survey(config, folder):
     """Simulate a small survey of known truth, one tile of it damaged."""
+    from pipeline.simulate.camera import like
     from pipeline.simulate.delivery import cut_short, deliver
     from pipeline.simulate.sky import draw_sky
     from pipeline.simulate.survey import draw_tiles, truth
 
-    sky, seen = draw_sky(config.survey), {}
-    for tile in draw_tiles(config.survey, sky):
+    settings = like(config.survey)
+    sky, seen = draw_sky(settings), {}
+    for tile in draw_tiles(settings, sky):
         seen[tile.name] = tile.seen
         deliver(folder / f"{tile.name}.fits", tile)
     if config.survey.damage:
@@ -67,7 +69,7 @@ def report(config, manifest, catalog, origin, page):
     shown = {
         "lenses": _stamps(tiles, merged[chosen["lenses"]], "lens_cutouts.fits", facts),
         "strangest": _stamps(tiles, merged[chosen["strangest"]], "cutouts.fits", facts),
-        "blends": _blends(tiles, merged[chosen["blends"]]),
+        "blends": _blends(tiles, merged[chosen["blends"]], facts),
     }
     found = report.Findings(
         name=config.name,
@@ -88,24 +90,41 @@ def _stamps(tiles, rows, product, facts):
 
     scale, found = {fact.name: fact.pixel_scale for fact in facts}, {}
     for name in sorted(set(rows["tile"])):
-        cutouts = io.read_cutouts(tiles[name] / product)
+        cutouts = io.read_cutouts(tiles[name] / product, rows["id"])
         found |= pick(cutouts, rows["id"], scale[name])
     return found
 
 
-def _blends(tiles, rows):
+def _blends(tiles, rows, facts):
     """Panels of the chosen blends, by id."""
-    from pipeline.report.stamps import blend_panels
+    from pipeline.report.stamps import blend_panels, from_squares
 
-    found = {}
+    scale, found = {fact.name: fact.pixel_scale for fact in facts}, {}
     for name in sorted(set(rows["tile"])):
-        tile = tiles[name]
-        _, _, share = io.read_maps(tile / "shares.fits", "SHARE")
-        _, _, spread = io.read_maps(tile / "masks.fits", "TARGET_STD")
+        tile, blends = tiles[name], rows[rows["tile"] == name]
+        _, _, share = io.read_maps(tile / "shares.fits", "SHARE", ids=blends["id"])
+        _, corner, spread = io.read_maps(tile / "masks.fits", "TARGET_STD", ids=blends["id"])
         label = io.read_image(tile / "segmentation.fits", "LABEL")
-        cutouts = io.read_cutouts(tile / "cutouts.fits")
-        found |= blend_panels(cutouts, share, spread, label, rows[rows["tile"] == name])
+        cutouts = io.read_cutouts(tile / "cutouts.fits", blends["id"])
+        maps = {"SHARE": share, "TARGET_STD": from_squares(cutouts, spread, corner)}
+        found |= blend_panels(cutouts, maps, label, blends, scale[name])
     return found
+
+
+def selection(config, manifest, table, picture):
+    """Say which lenses are found: completeness on the injections of all tiles."""
+    from pipeline.models.engine import load
+    from pipeline.models.lens import threshold
+    from pipeline.report.selection_figure import selection_figure
+    from pipeline.selection import selection
+
+    limit = threshold(load(config.networks, "lens", config.apply), config.lens)
+    tiles = (manifest.parent / "tiles" / name for name in manifest.read_text().split())
+    injections = (io.read_table(tile / "injections.fits") for tile in tiles)
+    found = selection(injections, limit, config.inject)
+    io.write_table(table, found)
+    with io.whole(picture) as partial:
+        selection_figure(found).savefig(partial, dpi=130, metadata={"Software": None})
 
 
 def verdict(config, reasons, said):

@@ -26,6 +26,14 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"tiles": {"a b": IMAGE}}, "'a b' is no name for a file"),
         ({"tiles": {"$(rm)": IMAGE}}, "'$(rm)' is no name for a file"),
         ({"tiles": {"t1": IMAGE}, "detect": {"band": "g"}}, "detect.band is 'g'; the tiles have"),
+        (
+            {"tiles": {"t1": IMAGE}, "ingest": {"zero_point": {"r": 27, "R": 27}}},
+            "ingest.zero_point names the bands ['R']; the tiles have ('r',)",
+        ),
+        (
+            {"tiles": {"t1": IMAGE}, "ingest": {"gain": {"g": "GAIN"}}},
+            "ingest.gain names the bands ['g']; the tiles have ('r',)",
+        ),
     ],
 )
 def test_messages(wrong, message):

@@ -193,7 +193,11 @@ class TestDamage:
         with pytest.raises(InputError, match="the header is damaged"):
             read_image(str(path))
 
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
     @given(
         places=st.lists(st.integers(0, 3600), min_size=1, max_size=8),
         bytes_=st.binary(min_size=8, max_size=8),

@@ -102,9 +102,9 @@ def test_images_of_a_quasar_lie_on_both_sides(rng):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_painted_arcs_hold_their_flux(seed):
-    psf = galsim.Gaussian(fwhm=1.8)
+    renderer = Renderer(galsim.Gaussian(fwhm=1.8), 64)
     body = Body(5.0, 0.8, 0.3, 32.0, 32.0)
-    light = paint_arcs(psf, body, 8.0, 50.0, np.random.default_rng(seed))
+    light = paint_arcs(renderer, body, 8.0, 50.0, np.random.default_rng(seed))
     assert light.shape == (64, 64)
     assert light.min() >= 0
     assert_allclose(light.sum(), 50, rtol=0.05)

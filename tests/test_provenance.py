@@ -48,3 +48,12 @@ def test_checksums_are_those_of_the_whole_file(tmp_path, size):
     content = bytes(range(256)) * (size // 256 + 1)
     (tmp_path / "f").write_bytes(content[:size])
     assert sha256(tmp_path / "f") == hashlib.sha256(content[:size]).hexdigest()
+
+
+def test_a_file_that_many_name_is_hashed_once(survey, monkeypatch):
+    from pipeline import provenance as module
+
+    tile, hashed = survey.tiles["t"], []
+    monkeypatch.setattr(module, "sha256", hashed.append)
+    provenance(survey.model_copy(update={"tiles": {"t": tile, "u": tile}}), DATE)
+    assert len(hashed) == len(set(hashed))

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,12 +8,13 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import config
+from pipeline import config, io
 from pipeline.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts, Exposure
 from pipeline.flags import MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, thin, tile_facts, write_page
-from pipeline.report.stamps import blend_panels, in_noise, pick, window
+from pipeline.report.mosaic import gallery, mosaic
+from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick, window
 from tests.test_catalog import stage_tables
 
 PROVENANCE = {
@@ -49,7 +51,8 @@ def findings(table, tiles=(), scored=None, settings=None):
     settings = settings or config.Report(stamps=3, blends=1)
     chosen, bands = choose(table, settings), len(table.meta["BANDS"].split(","))
     stamps = cutouts(table, n_bands=bands)
-    maps = np.full(stamps.flux.shape[:3], 0.3)
+    plane = np.full(stamps.flux.shape[:3], 0.3)
+    maps = {"SHARE": plane, "TARGET_STD": plane}
     label = np.arange(10_000, dtype="i4").reshape(100, 100)
     return Findings(
         name="field <1>",
@@ -58,7 +61,7 @@ def findings(table, tiles=(), scored=None, settings=None):
         chosen=chosen,
         lenses=pick(stamps, table["id"][chosen["lenses"]], 0.2),
         strangest=pick(stamps, table["id"][chosen["strangest"]], 0.2),
-        blends=blend_panels(stamps, maps, maps, label, table[chosen["blends"]]),
+        blends=blend_panels(stamps, maps, label, table[chosen["blends"]], 0.2),
         scored=scored,
         provenance=PROVENANCE,
         settings=settings,
@@ -180,6 +183,34 @@ def test_stamps_are_in_units_of_the_noise():
     assert_allclose(picked[int(stamps.id[1])][1], 16 * 0.2)
 
 
+def test_a_binned_stamp_is_shown_as_wide_as_it_is(rng):
+    table = catalog(3)
+    stamps = replace(cutouts(table), binning=np.array([1, 3, 2]))
+    widths = [width for _, width in pick(stamps, stamps.id, 0.2).values()]
+    assert_allclose(widths, [3.2, 9.6, 6.4])
+    label = rng.integers(0, 9, (200, 200))
+    maps = {"SHARE": np.zeros((3, 16, 16)), "TARGET_STD": [0, 1, 2]}
+    panels = blend_panels(stamps, maps, label, table, 0.2)
+    for row, (x, y), width in zip(table, stamps.corner, (3.2, 9.6, 6.4), strict=True):
+        panel, side = panels[int(row["id"])], round(width / 0.2)
+        assert_array_equal(panel["label"], window(label, (x, y), side))
+        assert f"{width}″ wide" in panel["caption"]
+    without = blend_panels(stamps, maps, label, table, np.nan)
+    assert "48 pixels wide" in without[int(table["id"][1])]["caption"]
+
+
+def test_maps_are_cut_out_of_squares(rng):
+    stamps = replace(cutouts(catalog(2)), binning=np.array([1, 3]))
+    tile, corner = rng.random((60, 60)), np.array([[-20, -20], [-3, 5]])
+    squares = np.stack([window(tile, place, 32) for place in corner])
+    for i, found in enumerate(from_squares(stamps, squares, corner)):
+        inside = window(
+            window(np.ones((60, 60)), corner[i], 32), stamps.corner[i] - corner[i], len(found)
+        )
+        assert len(found) == 16 * stamps.binning[i]
+        assert_array_equal(found, inside * window(tile, stamps.corner[i], len(found)))
+
+
 def test_a_stamp_without_information_is_blank():
     stamps = cutouts(catalog(2))
     blank = Cutouts(stamps.flux, 0 * stamps.ivar, stamps.id, stamps.corner, stamps.bands)
@@ -232,3 +263,27 @@ def test_a_tile_without_wcs_or_zero_point_has_no_depth():
     facts = tile_facts("t", exposure, Table(meta={"PSFFWHM": 3.0}), NO_LENSES)
     assert np.isnan([facts.depth, facts.psf_fwhm, facts.area]).all() and facts.known == ()
     read(write_page(findings(catalog(5, unit="ct"), [facts])))
+
+
+def test_some_stamps_are_read_as_if_all_were(tmp_path):
+    table = catalog(5)
+    stamps, ids = cutouts(table), np.asarray(table["id"])[[3, 1]]
+    io.write_cutouts(tmp_path / "c.fits", stamps)
+    maps = {"A": np.full((5, 4, 4), 0.2), "B": np.linspace(0, 1, 80).reshape(5, 4, 4)}
+    io.write_maps(tmp_path / "m.fits", stamps.id, stamps.corner, **maps)
+    for chosen, rows in ((ids, [1, 3]), (ids[:0], []), (None, [0, 1, 2, 3, 4])):
+        some = io.read_cutouts(tmp_path / "c.fits", chosen)
+        assert_array_equal(some.flux, stamps.flux[rows])
+        assert_array_equal(some.id, stamps.id[rows])
+        assert_array_equal(some.corner, stamps.corner[rows])
+        _, corner, found = io.read_maps(tmp_path / "m.fits", "B", ids=chosen)
+        assert found.dtype == np.float32 and corner.shape == (len(rows), 2)
+        assert_allclose(found, maps["B"][rows], atol=0.51 / 255)
+
+
+def test_stamps_of_any_size_make_a_mosaic():
+    images = [np.ones((side, side, bands)) for side, bands in ((8, 1), (16, 3), (5, 2))]
+    figure = mosaic(3 * images, [str(i) for i in range(9)])
+    (ax,) = figure.axes
+    assert len(ax.images) == 9 and [text.get_text() for text in ax.texts] == list("012345678")
+    assert mosaic([], []) is None and gallery([]) is None

@@ -1,13 +1,19 @@
+import galsim
 import numpy as np
 import pytest
+from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config
 from pipeline.simulate import camera
+from pipeline.simulate.delivery import deliver
+from pipeline.simulate.galaxies import LOOSE, draw_galaxy
 from pipeline.simulate.pointing import ODD_TILE, extent, sky_wcs, tile_wcs, turn_of
+from pipeline.simulate.render import Renderer
 from pipeline.simulate.sky import draw_sky
-from pipeline.simulate.survey import draw_tiles, truth
+from pipeline.simulate.survey import _centred, draw_tiles, truth
 
+PLANES = "SCI", "WHT", "MSK"
 SETTINGS = config.Survey(side=256, overlap=64, lenses_per_tile=1, galaxies_per_arcmin2=60)
 
 
@@ -156,3 +162,60 @@ def test_a_bench_tile_of_another_survey_can_be_drawn():
     sky = draw_sky(settings)
     (tile,) = draw_tiles(settings, sky)
     assert_allclose(np.median(tile.weight[20:-20, 20:-20]) ** -0.5, 1.25, rtol=0.2)
+
+
+def test_a_survey_like_another_has_its_numbers():
+    found = camera.like(config.Survey(like="HSC i", side=256, seed=3))
+    assert (found.pixel_scale, found.psf_fwhm, found.zero_point) == (0.168, 0.61, 28.61)
+    assert (found.side, found.seed, found.gain) == (256, 3, 1200)
+    sky = 10 ** (0.4 * (28.61 - 19.7)) * 0.168**2  # electron / s / pixel
+    assert_allclose(found.sky_rms, np.sqrt(sky / 1200), rtol=1e-3)
+    five_sigma = 5 * found.sky_rms * np.sqrt(4 * np.pi) * 0.61 / 0.168 / 2.355
+    assert_allclose(28.61 - 2.5 * np.log10(five_sigma), 26.4, atol=0.2)  # as HSC's wide survey
+
+
+def test_what_is_said_of_a_survey_like_another_is_kept():
+    plain = camera.like(config.Survey(like="LSST r"))
+    said = camera.like(config.Survey(like="LSST r", psf_fwhm=0.9, zero_point=30.0))
+    assert (said.psf_fwhm, said.zero_point, said.pixel_scale) == (0.9, 30.0, plain.pixel_scale)
+    depth = [s.zero_point - 2.5 * np.log10(s.sky_rms) for s in (plain, said)]
+    assert_allclose(*depth)
+    electrons = [s.gain * s.sky_rms for s in (plain, said)]
+    assert_allclose(*electrons)
+    assert camera.like(SETTINGS) is SETTINGS
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [("Hubble r", "no survey 'Hubble'; known are .*HSC"), ("HSC u", "no band 'u'; it has g, r")],
+)
+def test_an_unknown_survey_says_which_are_known(name, message):
+    with pytest.raises(ValueError, match=f"survey.like: .*{message}"):
+        camera.like(config.Survey(like=name))
+
+
+def test_the_noise_of_a_survey_like_another_is_its_sky():
+    settings = camera.like(config.Survey(like="DES i", side=256))
+    rms, rng = camera.noise(settings, np.random.default_rng(1)), np.random.default_rng(2)
+    image, _, mask, keywords = camera.observe(settings, np.zeros((256, 256)), rms, 1, rng)
+    sky = np.median(image[mask == 0]) * keywords["GAIN"][0]  # electron
+    assert_allclose(np.sqrt(sky), settings.sky_rms * keywords["GAIN"][0], rtol=0.1)
+
+
+def test_galaxies_are_where_the_truth_says_and_all_there(rng):
+    psf = galsim.Moffat(beta=3.0, fwhm=2.5, gsparams=LOOSE)
+    renderer, (y, x) = Renderer(psf, 96), np.indices((96, 96))
+    knots = 0
+    for _ in range(40):
+        galaxy = _centred(draw_galaxy(3.0, rng), 3.0)
+        knots += len(galaxy.knots)
+        light = renderer.draw(galaxy, 48.3, 47.6)
+        assert_allclose(light.sum(), 1, rtol=1e-4)
+        assert_allclose([(x * light).sum(), (y * light).sum()], [48.3, 47.6], atol=0.05)
+    assert knots > 20
+
+
+def test_each_plane_of_a_delivered_tile_has_its_unit(survey, tmp_path):
+    deliver(tmp_path / "t.fits", survey[1][0])
+    units = {name: fits.getheader(tmp_path / "t.fits", name)["BUNIT"] for name in PLANES}
+    assert units == {"SCI": "count", "WHT": "count-2", "MSK": ""}

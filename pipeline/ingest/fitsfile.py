@@ -16,6 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS, WcsError
 
 from pipeline.ingest.coordinates import celestial
+from pipeline.ingest.hcompress import damaged_tile
 
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
@@ -235,6 +236,12 @@ def _check_whole(hdu, path, name):
         raise InputError(
             f"{name}: truncated, {size} bytes of at least {stored}; copy the file again"
         )
+    if not (is_plain and isinstance(hdu, fits.CompImageHDU)):
+        return
+    with path.open("rb") as file:
+        damaged = damaged_tile(hdu, file)
+    if damaged is not None:
+        raise InputError(f"{name}: compressed tile {damaged + 1} is damaged; copy the file again")
 
 
 def _stored_bytes(hdu):

@@ -118,6 +118,7 @@ def _blocks(flux, bad):
     rows, columns = (n // COARSE for n in flux.shape)
 
     def mean(image):
+        """Mean of each whole block."""
         whole = image[: rows * COARSE, : columns * COARSE]
         blocks = whole.reshape(rows, COARSE, columns, COARSE)
         return blocks.mean(axis=3, dtype="f4").mean(axis=1)

@@ -5,10 +5,11 @@ from astropy.table import Table
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from pipeline.models import metrics
+from pipeline.models import lens_scores
 from pipeline.models.stamps import one_band
 
 KIND = "lenses"
+FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
 
 
 def target(stamps, truth, light=None):
@@ -22,7 +23,19 @@ def inputs(cutouts, networks=None):
 
 
 def calibrate(network, stamps, truth):
-    """Scale and shift of the mean logit that make it a probability (Platt 1999), on validation."""
+    """Make a probability of the mean logit, on validation, and set the threshold.
+
+    Scale and shift are those of Platt (1999).  The threshold is the ``p_lens``, at balanced
+    classes, which a share `FALSE_POSITIVE_RATE` of the non-lenses exceed: their quantile if there
+    are 10,000 of them or more; from fewer, an extrapolation of the logit's tail, see
+    `pipeline.models.lens_scores.threshold_at`.
+
+    Returns
+    -------
+    dict
+        ``calibration``: ``scale``, ``shift`` (at the ``prevalence`` of the set), ``threshold``,
+        and of how many ``non_lenses`` that is; None where there are none.
+    """
     mean = network("main", stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
 
@@ -31,8 +44,37 @@ def calibrate(network, stamps, truth):
         return np.mean(np.logaddexp(0, z) - said * z)
 
     scale, shift = minimize(loss, [1.0, 0.0]).x
-    found = {"scale": float(scale), "shift": float(shift), "prevalence": float(said.mean())}
-    return {"calibration": found}
+    prevalence, others = float(said.mean()), mean[said == 0]
+    threshold = None
+    if len(others) and prevalence > 0:
+        cut = lens_scores.threshold_at(others, FALSE_POSITIVE_RATE)
+        threshold = float(expit(scale * cut + shift - logit(prevalence)))
+    found = {"scale": float(scale), "shift": float(shift), "prevalence": prevalence}
+    return {"calibration": found | {"threshold": threshold, "non_lenses": len(others)}}
+
+
+def threshold(network, settings):
+    """``p_lens`` above which a source is a candidate, at the prevalence of `settings`.
+
+    Parameters
+    ----------
+    network : Network
+    settings : pipeline.config.Lens
+        Its ``threshold``; where that is left out, the one of `calibrate`.
+
+    Raises
+    ------
+    ValueError
+        If neither the settings nor the network's card gives one.
+    """
+    if settings.threshold is not None:
+        return settings.threshold
+    balanced = network.card["calibration"].get("threshold")
+    if balanced is None:
+        raise ValueError(
+            f"{network.home}/card.json gives no threshold of p_lens: set lens.threshold"
+        )
+    return float(expit(logit(balanced) + logit(settings.prevalence)))
 
 
 def apply(network, cutouts, settings):
@@ -59,18 +101,8 @@ def apply(network, cutouts, settings):
 
 
 def score(network, stamps, truth, light=None):
-    """Area under the ROC curve, recall at low false-positive rates, calibration error."""
+    """Everything of `pipeline.models.lens_scores.score`, at the prevalence of validation."""
     found = network.card["calibration"]
-    logits = network("main", stamps).mean(1)
-    p_lens = expit(found["scale"] * logits + found["shift"])
-    is_lens = np.asarray(truth["is_lens"], bool)
-    clear = is_lens & (np.asarray(truth["arc_snr"]) > 20) & (np.asarray(truth["theta_e"]) > 0.8)
-    cut = np.quantile(p_lens[~is_lens], 0.99)
-    return {
-        "auroc": metrics.roc_auc(p_lens, is_lens),
-        "auroc_of_snr_alone": metrics.roc_auc(np.asarray(truth["snr"]), is_lens),
-        "auroc_of_size_alone": metrics.roc_auc(np.asarray(truth["re"]), is_lens),
-        "recall_at_fpr_0.01": float(np.mean(p_lens[is_lens] > cut)),
-        "recall_of_clear_arcs_at_fpr_0.01": float(np.mean(p_lens[clear] > cut)),
-        "calibration_error": metrics.calibration_error(p_lens, is_lens),
-    }
+    mean = network("main", stamps).mean(1)
+    p_lens = expit(found["scale"] * mean + found["shift"])
+    return lens_scores.score(mean, p_lens, stamps, truth)

@@ -46,8 +46,8 @@ def apply(network, cutouts, maps, settings):
         rows = slice(start, start + BATCH)
         footprint = maps["TARGET"][rows] > unet.COLLECT_ABOVE
         light = _folded(cutouts.flux[rows] * footprint[..., None])
-        parts = network("draws", maps["FEATURES"][rows], shift[rows], light)
-        mean[rows], spread[rows], flux[rows] = parts[0][..., 0], parts[1][..., 0], parts[2]
+        *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
+        mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
@@ -64,23 +64,31 @@ def draw_shifts(network, context, n_draws, seed):
 
 
 def _folded(light):
-    """Light (n, y, x, band) as (n, y / 2, x / 2, 4, band), each 2x2 pixels in one."""
+    """Light (n, y, x, band) as (n, 4, y / 2 * x / 2, band): of each 2x2 pixels, each by itself."""
     n, height, width, bands = light.shape
-    blocks = light.reshape(n, height // 2, 2, width // 2, 2, bands).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(n, height // 2, width // 2, 4, bands)
+    blocks = light.reshape(n, height // 2, 2, width // 2, 2, bands).transpose(0, 2, 4, 1, 3, 5)
+    return blocks.reshape(n, 4, -1, bands)
+
+
+def _unfolded(folded, size):
+    """Undo `_folded` of a map (n, 4, y / 2 * x / 2); (n, size, size)."""
+    half = size // 2
+    blocks = folded.reshape(-1, 2, 2, half, half).transpose(0, 3, 1, 4, 2)
+    return blocks.reshape(-1, size, size)
 
 
 def draw(network, stamps, n_draws, seed=0):
     """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, 2), each hypothesis by itself."""
-    drawn = np.empty((len(stamps), n_draws, *stamps.shape[1:3]), "f2")
+    size = stamps.shape[1]
+    drawn = np.empty((len(stamps), n_draws, size, size), "f2")
     for start in range(0, len(stamps), BATCH):
         features, context = network("trunk", stamps[start : start + BATCH])
         shift = draw_shifts(network, context, n_draws, seed + start)
         n, width = len(shift) * n_draws, shift.shape[-1]
         features = np.repeat(features, n_draws, axis=0)
-        dark = np.zeros((n, *features.shape[1:3], 4, 1), "f4")
+        dark = np.zeros((n, 4, features[0, ..., 0].size, 1), "f4")
         maps, _, _ = network("draws", features, shift.reshape(n, 1, width), dark)
-        drawn[start : start + BATCH] = maps[..., 0].reshape(-1, *drawn.shape[1:])
+        drawn[start : start + BATCH] = _unfolded(maps, size).reshape(-1, *drawn.shape[1:])
     return drawn
 
 

@@ -7,7 +7,7 @@ from pipeline.models.punet import LATENT, MAPS
 from pipeline.nets import unet
 from pipeline.nets.layers import encode, fold, sky_units, unfold
 
-WIDTH = 48  # channels of the layer that the latent shifts
+WIDTH = 32  # channels of the layer that the latent shifts
 FREE_BITS = 0.05  # nats a latent dimension may cost without penalty (Kingma+16, arXiv:1606.04934)
 
 
@@ -45,11 +45,12 @@ class ProbabilisticUNet(keras.Model):
 
     def maps(self, projected, z):
         """Maps of one hypothesis: ``z`` enters a 1x1 convolution, so it is a bias of the stamp."""
-        return unfold(self.folded_maps(projected, self.shift(z)[:, None, None, :]))
+        folded = self.folded_maps(projected, self.shift(z)[:, None, None, :])
+        return ops.concatenate([unfold(plane) for plane in folded], axis=-1)
 
     def folded_maps(self, projected, shift):
-        """As `maps`, of what z shifts, and with each 2x2 pixels in the channels of one."""
-        return ops.sigmoid(self.head(ops.relu(projected + shift)))
+        """TARGET and SHARE, of what z shifts, with each 2x2 pixels in the channels of one."""
+        return ops.split(ops.sigmoid(self.head(ops.relu(projected + shift))), 2, axis=-1)
 
     def compute_loss(self, x, y, y_pred=None, sample_weight=None, training=True):
         """Negative evidence lower bound: loss of the maps summed over the stamp plus beta KL."""
@@ -122,23 +123,35 @@ def build(shape, settings, networks):
 def graphs(model):
     """Build the parts that inference runs, on what the U-Net's graph gives.
 
-    ``trunk``, the U-Net's features and context of a stamp; ``prior`` of the context; ``shift``, what z adds to the projected features; and ``draws`` of
-    the features (n, y / 2, x / 2, channel), the shifts (n, draw, WIDTH) and the light to share out
-    (n, y / 2, x / 2, 4, band): mean and spread of TARGET, each (n, y, x, 1), and the light that
-    falls to the target in each draw, (n, draw, band).
+    ``trunk``, the U-Net's features and context of a stamp; ``prior`` of the context; ``shift``,
+    what z adds to the projected features; and ``draws``, see `_draws`.
     """
-    features, context = (keras.Input(part.shape[1:]) for part in model.trunk.output)
-    z, shift = keras.Input((LATENT,)), keras.Input((None, WIDTH))
-    light = keras.Input((*features.shape[1:3], 4, None))
-    projected = model.project(features)[:, None]
-    maps = model.folded_maps(projected, shift[:, :, None, None, :])
-    target, share = maps[..., 0::2], maps[..., 1::2]
-    mean = ops.mean(target, axis=1)
-    spread = ops.sqrt(ops.mean((target - mean[:, None]) ** 2, axis=1))
-    flux = ops.einsum("nkyxi,nyxib->nkb", share, light)
+    features, context = model.trunk.output
+    given, z = keras.Input(context.shape[1:]), keras.Input((LATENT,))
     return {
         "trunk": model.trunk,
-        "prior": keras.Model(context, model.prior(context)),
+        "prior": keras.Model(given, model.prior(given)),
         "shift": keras.Model(z, model.shift(z)),
-        "draws": keras.Model([features, shift, light], [unfold(mean), unfold(spread), flux]),
+        "draws": _draws(model, features.shape[1:]),
     }
+
+
+def _draws(model, shape):
+    """Build what makes many draws at once, with pixels last, which is twice as fast.
+
+    Of the features (n, y / 2, x / 2, channel), the shifts (n, draw, WIDTH) and the light to share
+    out (n, 4, y / 2 * x / 2, band), it makes mean and spread of TARGET, each (n, 4, y / 2 * x / 2),
+    and the light that falls to the target in each draw, (n, draw, band).
+    """
+    n_blocks = shape[0] * shape[1]
+    features, shift = keras.Input(shape), keras.Input((None, WIDTH))
+    light = keras.Input((4, n_blocks, None))
+    projected = ops.reshape(model.project(features), (-1, n_blocks, WIDTH))
+    hidden = ops.relu(ops.transpose(projected, (0, 2, 1))[:, None] + shift[..., None])
+    kernel, bias = (ops.convert_to_numpy(v) for v in (model.head.kernel, model.head.bias))
+    maps = ops.sigmoid(ops.matmul(kernel.T, hidden) + bias[:, None])
+    target, share = ops.split(maps, 2, axis=2)
+    mean = ops.mean(target, axis=1)
+    spread = ops.sqrt(ops.maximum(ops.mean(target**2, axis=1) - mean**2, 0))
+    flux = ops.einsum("nkip,nipb->nkb", share, light)
+    return keras.Model([features, shift, light], [mean, spread, flux])

@@ -2,17 +2,19 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from pipeline.catalog import FLUXES
 
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 SIZE = 5.4, 3.9
+MARGINS = {"left": 0.15, "right": 0.97, "bottom": 0.13, "top": 0.93}
 
 
 def sky_map(catalog, threshold, n_all):
     """Draw the sources on the sky, with the lens candidates and the known lenses."""
-    figure, ax = _panel((6.2, 5.6))
+    figure, ax = panel((6.2, 5.6))
     ra, dec = (np.asarray(catalog[k]) for k in ("ra", "dec"))
     placed = np.isfinite(ra) & np.isfinite(dec)
     if not placed.any():
@@ -46,7 +48,7 @@ def number_counts(catalog, bands, area):
 
     Without magnitudes it counts against the logarithm of the flux.
     """
-    figure, ax = _panel()
+    figure, ax = panel()
     mag, is_mag = _brightness(catalog)
     if not np.isfinite(mag).any():
         return None
@@ -60,7 +62,7 @@ def number_counts(catalog, bands, area):
         middle = (edges[:-1] + edges[1:])[keep] / 2
         style = {"fmt": "o-", "ms": 3.5, "lw": 1, "color": COLOURS[i % len(COLOURS)]}
         ax.errorbar(middle, per * n[keep], per * np.sqrt(n[keep]), label=band, **style)
-    ax.set_yscale("log")
+    log_scale(ax, "y")
     unit = catalog["flux"].unit
     ax.set_xlabel("deblended magnitude [AB]" if is_mag else f"log10 of the deblended flux [{unit}]")
     ax.set_ylabel("sources / mag / arcmin²" if per != 1 else "sources in a bin")
@@ -70,7 +72,7 @@ def number_counts(catalog, bands, area):
 
 def errors(catalog, bands):
     """Draw S/N of the deblended flux against brightness, one colour a band."""
-    figure, ax = _panel()
+    figure, ax = panel()
     mag, is_mag = _brightness(catalog)
     flux, error = (_columns(catalog, name) for name in ("flux", "flux_err"))
     good = np.isfinite(mag) & (error > 0) & (flux > 0)
@@ -84,21 +86,24 @@ def errors(catalog, bands):
     for snr in (5, 10):
         ax.axhline(snr, color="0.3", lw=0.8, ls="--")
         ax.annotate(f"S/N {snr}", (0.01, snr), xycoords=("axes fraction", "data"), fontsize=8)
-    ax.set_yscale("log")
+    log_scale(ax, "y")
     unit = catalog["flux"].unit
     ax.set_xlabel("deblended magnitude [AB]" if is_mag else f"log10 of the deblended flux [{unit}]")
     ax.set_ylabel("flux / flux_err")
     if is_mag:
+        figure.subplots_adjust(right=0.83)
         second = ax.secondary_yaxis("right", functions=(_mag_error, _mag_error))
         second.set_ylabel("mag_err")
+        _plain_numbers(second.yaxis)
     ax.legend(title="band", fontsize=8, markerscale=4)
     return figure
 
 
 def scores(catalog):
     """Draw the distributions of the lens probability and of the anomaly."""
-    figure = Figure(figsize=(SIZE[0] * 1.6, 3.2), layout="constrained")
-    panels = figure.subplots(1, 2)
+    figure = Figure(figsize=(SIZE[0] * 1.6, 3.2))
+    margins = {"left": 0.08, "right": 0.99, "bottom": 0.15, "top": 0.97, "wspace": 0.2}
+    panels = figure.subplots(1, 2, gridspec_kw=margins)
     for ax, name, label in zip(
         panels, ("p_lens", "anomaly"), ("lens probability p_lens", "anomaly"), strict=True
     ):
@@ -107,7 +112,9 @@ def scores(catalog):
         if not len(values):
             return None
         edges = np.linspace(0, 1, 41) if name == "p_lens" else 40
-        ax.hist(values, edges, color=COLOURS[0], log=True)
+        ax.hist(values, edges, color=COLOURS[0])
+        log_scale(ax, "y")
+        ax.set_ylim(bottom=0.6)
         ax.set_xlabel(label)
         ax.set_ylabel("sources")
         ax.grid(alpha=0.3)
@@ -135,8 +142,24 @@ def _mag_error(snr):
     return 2.5 / np.log(10) / np.maximum(snr, 1e-9)
 
 
-def _panel(size=SIZE):
-    figure = Figure(figsize=size, layout="constrained")
+def panel(size=SIZE):
+    """Make a figure of `size` [inch] with one axes.
+
+    Its margins are fixed: to fit them to the labels draws everything twice.
+    """
+    figure = Figure(figsize=size)
     ax = figure.subplots()
+    figure.subplots_adjust(**MARGINS)
     ax.grid(alpha=0.3)
     return figure, ax
+
+
+def log_scale(ax, which):
+    """Make the axis "x" or "y" logarithmic, with plain numbers, which are quicker than powers."""
+    ax.set(**{f"{which}scale": "log"})
+    _plain_numbers(ax.xaxis if which == "x" else ax.yaxis)
+
+
+def _plain_numbers(axis):
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())

@@ -1,11 +1,25 @@
-"""Pictures of stamps."""
+"""Pictures of stamps.
 
+All stamps of a picture share one axes, whose unit is a stamp: each axes of its own costs
+matplotlib ten times as much as the stamp in it.
+"""
+
+import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 ROW = 8  # stamps in a row
 SOFTENING, BRIGHTEST = 2.0, 60.0  # of the asinh stretch, at least, in units of the noise
+GAP, CAPTION = 0.04, 0.32  # [stamp]
+PANELS = {  # of a blend: colours, and what the brightest of them stands for
+    "image": None,
+    "segmentation": None,
+    "target's share": ("viridis", 1.0),
+    "its light": None,
+    "mask uncertainty": ("magma", 0.5),
+}
 
 
 def mosaic(images, captions):
@@ -25,15 +39,12 @@ def mosaic(images, captions):
     if not images:
         return None
     rows = -(-len(images) // ROW)
-    figure = Figure(figsize=(1.55 * ROW, 1.95 * rows))
-    grid = {"left": 0.005, "right": 0.995, "bottom": 0.01, "top": 1 - 0.38 / (1.95 * rows)}
-    grid |= {"wspace": 0.05, "hspace": 0.34}
-    axes = figure.subplots(rows, ROW, squeeze=False, gridspec_kw=grid).ravel()
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, image, caption in zip(axes, images, captions, strict=False):
-        _show(ax, image)
-        ax.set_title(caption, fontsize=7, linespacing=1.1)
+    figure, ax = _sheet(ROW, rows * (1 + CAPTION), 1.5)
+    for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        column, top = i % ROW, (i // ROW) * (1 + CAPTION) + CAPTION
+        _place(ax, _stretched(image), column, top)
+        style = {"ha": "center", "va": "bottom", "fontsize": 7, "linespacing": 1.1}
+        ax.text(column + 0.5, top, caption, **style)
     return figure
 
 
@@ -52,40 +63,71 @@ def gallery(blends):
     """
     if not blends:
         return None
-    height = 1.9 * len(blends) + 0.8
-    figure = Figure(figsize=(9.8, height))
-    grid = {"left": 0.045, "right": 0.995, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
-    grid |= {"wspace": 0.04, "hspace": 0.04}
-    axes = figure.subplots(len(blends), 5, squeeze=False, gridspec_kw=grid)
-    titles = "image", "segmentation", "target's share", "its light", "mask uncertainty"
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title, fontsize=9)
-    for row, blend in zip(axes, blends, strict=True):
-        _show(row[0], blend["image"])
-        row[1].imshow(_paint(blend["label"], blend["own"]), origin="lower")
-        share = row[2].imshow(blend["share"], origin="lower", vmin=0, vmax=1, cmap="viridis")
-        _show(row[3], blend["image"] * blend["share"][..., None])
-        spread = row[4].imshow(blend["spread"], origin="lower", vmin=0, vmax=0.5, cmap="magma")
-        for ax in row:
-            ax.set_xticks([])
-            ax.set_yticks([])
-        row[0].set_ylabel(blend["caption"], fontsize=7)
-    for mapped, column in ((share, 2), (spread, 4)):
-        box = axes[-1, column].get_position()
-        bar = figure.add_axes([box.x0, 0.36 / height, box.width, 0.1 / height])
-        figure.colorbar(mapped, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7)
+    left = top = 0.22  # room of the captions and of the titles
+    figure, ax = _sheet(len(PANELS) + left + 0.06, len(blends) + top + 0.2, 1.9)
+    for column, (title, scale) in enumerate(PANELS.items()):
+        ax.text(left + column + 0.5, top - 0.03, title, ha="center", va="bottom", fontsize=9)
+        if scale:
+            _colour_bar(ax, left + column, top + len(blends), scale)
+    for row, blend in enumerate(blends):
+        for column, panel in enumerate(_panels(blend)):
+            _place(ax, panel, left + column, top + row)
+        style = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 7}
+        ax.text(left, top + row + 0.5, blend["caption"], **style)
     return figure
 
 
-def _show(ax, image):
-    """Show a stamp (y, x, band) in an asinh stretch, from the noise to its middle's peak."""
+def _sheet(columns, rows, side):
+    """Make an empty figure of ``columns x rows`` stamps of `side` [inch], and its axes."""
+    figure = Figure(figsize=(columns * side, rows * side))
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, columns), ylim=(rows, 0))
+    ax.set_axis_off()
+    return figure, ax
+
+
+def _place(ax, picture, column, row):
+    """Put a picture (y, x, 3) on the sheet, its first row below."""
+    extent = column + GAP / 2, column + 1 - GAP / 2, row + 1 - GAP / 2, row + GAP / 2
+    ax.imshow(picture, origin="lower", extent=extent, aspect="auto", interpolation="nearest")
+
+
+def _colour_bar(ax, column, row, scale):
+    """Draw a scale of colours below a column."""
+    colours, most = scale
+    to_figure = ax.transData + ax.figure.transFigure.inverted()
+    (x0, y0), (x1, y1) = to_figure.transform([(column + 0.02, row + 0.06), (column + 0.98, row)])
+    mapped = ScalarMappable(Normalize(0, most), colours)
+    bar = ax.figure.add_axes((x0, y0, x1 - x0, y1 - y0))
+    ax.figure.colorbar(mapped, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7)
+
+
+def _panels(blend):
+    """Pictures (y, x, 3) of a blend, in the order of `PANELS`."""
+    light = blend["image"] * blend["share"][..., None]
+    shown = {
+        "image": _stretched(blend["image"]),
+        "segmentation": _paint(blend["label"], blend["own"]),
+        "target's share": blend["share"],
+        "its light": _stretched(light),
+        "mask uncertainty": blend["spread"],
+    }
+    for name, scale in PANELS.items():
+        if scale:
+            colours, most = scale
+            shown[name] = mpl.colormaps[colours](np.clip(shown[name] / most, 0, 1))[..., :3]
+    return [shown[name] for name in PANELS]
+
+
+def _stretched(image):
+    """Picture (y, x, 3) of a stamp in an asinh stretch, from the noise to its middle's peak."""
     quarter = len(image) // 4
     middle = image[quarter : len(image) - quarter, quarter : len(image) - quarter]
     brightest = max(BRIGHTEST, middle.max(initial=0))
     shown = np.arcsinh(image / SOFTENING) / np.arcsinh(brightest / SOFTENING)
     shown = np.clip(0.12 + 0.88 * shown, 0, 1)
-    shown = shown[..., 2::-1] if shown.shape[-1] >= 3 else shown.mean(axis=-1)
-    ax.imshow(shown, origin="lower", cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    if shown.shape[-1] >= 3:
+        return shown[..., 2::-1]
+    return np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
 
 
 def _paint(label, own):

@@ -94,9 +94,7 @@ def data_uri(figure):
     """PNG of a figure, to stand in the page itself."""
     buffer = io.BytesIO()
     with mpl.rc_context({"font.family": "DejaVu Sans"}):
-        figure.savefig(
-            buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None}
-        )
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -21,9 +21,9 @@ def pick(cutouts, ids, pixel_scale):
         ``(image, width)`` by id: the stamp (y, x, band) in units of its median noise, and the
         length of its side [arcsec].
     """
-    width = cutouts.flux.shape[1] * cutouts.binning * pixel_scale
+    widths = cutouts.flux.shape[1] * cutouts.binning * pixel_scale
     rows = np.flatnonzero(np.isin(cutouts.id, ids))
-    return {int(cutouts.id[row]): (in_noise(cutouts[[row]])[0], width) for row in rows}
+    return {int(cutouts.id[row]): (in_noise(cutouts[[row]])[0], widths[row]) for row in rows}
 
 
 def in_noise(cutouts):
@@ -33,37 +33,63 @@ def in_noise(cutouts):
     return cutouts.flux * np.sqrt(np.nanmedian(filled, axis=(1, 2), keepdims=True))
 
 
-def blend_panels(cutouts, share, spread, label, rows):
+def blend_panels(cutouts, maps, label, rows, pixel_scale):
     """Gather what the deblending gallery shows of one tile's sources.
 
     Parameters
     ----------
     cutouts : Cutouts
-    share, spread : ndarray, (n, y, x)
-        Maps SHARE and TARGET_STD of all stamps.
+    maps : dict
+        SHARE (n, y, x) of the stamps, and TARGET_STD of `from_squares`.
     label : ndarray, (y, x), int
         Segmentation image of the tile.
     rows : Table
         The chosen sources of the tile: ``id``, ``label``, ``blend_fraction``, ``n_neighbours``.
+    pixel_scale : float
+        Of the tile [arcsec].
 
     Returns
     -------
     dict of dict
         By id, as `pipeline.report.mosaic.gallery` takes them.
     """
-    found, size = {}, cutouts.flux.shape[1]
+    found, sides = {}, cutouts.flux.shape[1] * cutouts.binning
     for row in rows:
         for i in np.flatnonzero(cutouts.id == row["id"]):
+            width = sides[i] * pixel_scale
+            wide = f"{width:.1f}″" if np.isfinite(width) else f"{sides[i]} pixels"
             found[int(row["id"])] = {
                 "image": in_noise(cutouts[[i]])[0],
-                "label": window(label, cutouts.corner[i], size),
+                "label": window(label, cutouts.corner[i], sides[i]),
                 "own": int(row["label"]),
-                "share": share[i],
-                "spread": spread[i],
-                "caption": f"{row['id']}\nneighbours: {int(row['n_neighbours'])}, "
+                "share": maps["SHARE"][i],
+                "spread": maps["TARGET_STD"][i],
+                "caption": f"{row['id']}, {wide} wide\nneighbours: {int(row['n_neighbours'])}, "
                 f"{row['blend_fraction']:.0%} claimed",
             }
     return found
+
+
+def from_squares(cutouts, squares, corner):
+    """Maps of stamps, cut out of squares of the tile's pixels.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Of n sources.
+    squares : ndarray, (n, y, x)
+        In the tile's pixels, as in ``masks.fits``.
+    corner : ndarray, (n, 2), int
+        Position ``(x, y)`` of each square's first pixel in the tile.
+
+    Returns
+    -------
+    list of ndarray
+        Of each stamp (y, x), in the tile's pixels; 0 beyond its square.
+    """
+    sides = cutouts.flux.shape[1] * cutouts.binning
+    places = zip(squares, cutouts.corner - corner, sides, strict=True)
+    return [window(square, place, side) for square, place, side in places]
 
 
 def window(image, corner, size):

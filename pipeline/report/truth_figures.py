@@ -1,9 +1,8 @@
 """Figures of the comparison with the truth."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from pipeline.report.figures import COLOURS
+from pipeline.report.figures import COLOURS, log_scale, panel
 
 MEASURED = {
     "delta_auto": ("flux_auto", "^"),
@@ -14,7 +13,7 @@ MEASURED = {
 
 def completeness_and_purity(scored):
     """Draw completeness against true, and purity against measured magnitude."""
-    figure, ax = _panel()
+    figure, ax = panel()
     kinds = (
         ("completeness_mag", "galaxies found", "o"),
         ("purity_mag", "sources that are real", "s"),
@@ -38,7 +37,7 @@ def positions(pairs):
     near = pairs[pairs["alone"]]
     if not len(near):
         return None
-    figure, ax = _panel((5.2, 4.2))
+    figure, ax = panel((5.2, 4.2))
     east, north = np.asarray(near["ra_offset"]), np.asarray(near["dec_offset"])
     colours = np.log10(near["snr"])
     points = ax.scatter(east, north, s=4, c=colours, cmap="viridis", lw=0, rasterized=True)
@@ -58,7 +57,7 @@ def positions(pairs):
 
 def flux_residuals(pairs, width=1.0):
     """Draw measured less true magnitude, median and 68 % of each bin, of what was found."""
-    figure, ax = _panel()
+    figure, ax = panel()
     pairs = pairs[pairs["clean"]]
     mag = np.asarray(pairs["mag"])
     if not len(mag):
@@ -86,12 +85,12 @@ def flux_residuals(pairs, width=1.0):
 
 def roc(curve):
     """Draw the recall of the lenses against the false-positive rate."""
-    figure, ax = _panel((4.6, 3.9))
+    figure, ax = panel((4.6, 3.9))
     floor = 0.5 / curve["n_others"]
     false = np.maximum(curve["false_rate"], floor)
     ax.plot(false, curve["recall"], drawstyle="steps-post", color=COLOURS[0], lw=1.8)
     ax.plot(np.geomspace(floor, 1, 50), np.geomspace(floor, 1, 50), color="0.5", lw=0.8, ls="--")
-    ax.set_xscale("log")
+    log_scale(ax, "x")
     ax.set(xlim=(floor, 1), ylim=(0, 1.03))
     ax.set_xlabel("false-positive rate")
     ax.set_ylabel("recall of simulated lenses")
@@ -100,10 +99,3 @@ def roc(curve):
         fontsize=9,
     )
     return figure
-
-
-def _panel(size=(5.4, 3.9)):
-    figure = Figure(figsize=size, layout="constrained")
-    ax = figure.subplots()
-    ax.grid(alpha=0.3)
-    return figure, ax

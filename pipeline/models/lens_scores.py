@@ -1,0 +1,172 @@
+"""How well the lens finder does, in numbers."""
+
+from itertools import pairwise
+
+import numpy as np
+from astropy.stats import binom_conf_interval
+
+from pipeline.models import metrics
+
+FALSE_POSITIVE_RATES = 1e-2, 1e-3, 1e-4
+EINSTEIN_RADII = 0.3, 0.5, 0.8, 1.2, 1.8, 3.0  # arcsec
+ARC_SNRS = 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 1e5
+CLEAR = 0.8, 20.0  # Einstein radius [arcsec] and S/N of arcs that anyone would see
+TAIL = 0.05  # share of the non-lenses that an extrapolated threshold rests on
+
+
+def threshold_at(logit, rate, n_empirical=10):
+    """Value that a share `rate` of non-lenses exceed.
+
+    It is their quantile where `n_empirical` of them or more lie above it.  Where there are too
+    few, it is extrapolated: the excesses of the highest `TAIL` (ten at least) over the value they
+    exceed are taken for exponential, as those of a logit are that falls off like a logistic or
+    anything else with an exponential tail (Pickands 1975, Ann. Statist. 3, 119, of shape 0).  From
+    k such excesses the distance of the threshold from that value is known to 1 / sqrt(k), if the
+    tail goes on as it begins, which nothing in the sample can say.
+
+    Parameters
+    ----------
+    logit : ndarray, (n,)
+        Of non-lenses; not empty.
+    rate : float
+
+    Returns
+    -------
+    float
+    """
+    ranked = np.sort(np.asarray(logit, "f8"))
+    n = len(ranked)
+    if rate * n >= n_empirical:
+        return float(np.quantile(ranked, 1 - rate))
+    k = min(max(round(TAIL * n), 10), n - 1)
+    if k / n <= rate or k < 1:
+        return float(ranked[-1])
+    start, highest = ranked[n - k - 1], ranked[n - k :]
+    return float(start + np.mean(highest - start) * np.log(k / (n * rate)))
+
+
+def recall_at(p_lens, is_lens, rate):
+    """Share of lenses above all but a share `rate` of the others, and its standard error.
+
+    Returns
+    -------
+    recall, error : float or None
+        The error is half of Wilson's interval of 68 %; both are None where there are no lenses or
+        fewer than ``1 / rate`` others, for the rate cannot be measured then.
+    """
+    n_others = np.sum(~is_lens)
+    if rate * n_others < 1 or not is_lens.any():
+        return None, None
+    return _share(p_lens[is_lens] > _highest_but(p_lens[~is_lens], int(rate * n_others)))
+
+
+def recall_before(p_lens, is_lens, n_false):
+    """Share of lenses found with fewer than `n_false` false positives.
+
+    TPR0 and TPR10 of Metcalf et al. (2019, A&A 625, A119) are those of 1 and of 10, of a set of
+    100,000; they fall with the number of others.
+    """
+    others = p_lens[~is_lens]
+    if len(others) < n_false or not is_lens.any():
+        return None
+    return float(np.mean(p_lens[is_lens] > _highest_but(others, n_false - 1)))
+
+
+def completeness(is_found, value, edges):
+    """Share of lenses found in bins of a value, each with its standard error.
+
+    Returns
+    -------
+    list of dict
+        ``from``, ``to``, ``n``, ``recall`` and ``error``; bins without lenses are left out.
+    """
+    rows = []
+    for low, high in pairwise(edges):
+        inside = (value >= low) & (value < high)
+        if inside.any():
+            recall, error = _share(is_found[inside])
+            n = int(inside.sum())
+            rows.append({"from": low, "to": high, "n": n, "recall": recall, "error": error})
+    return rows
+
+
+def score(logit, p_lens, stamps, truth):
+    """All scores of the lens finder.
+
+    Parameters
+    ----------
+    logit, p_lens : ndarray, (n,)
+        The network's logit, and the calibrated probability at the set's own prevalence.
+    stamps : ndarray, (n, y, x, 2)
+        Flux and ivar.
+    truth : Table
+        Of `pipeline.simulate.lenses.draw_lenses`.
+
+    Returns
+    -------
+    dict
+        Numbers, None where they cannot be measured, and lists of `completeness` at a
+        false-positive rate of 1e-2.
+    """
+    is_lens = np.asarray(truth["is_lens"], bool)
+    radius, snr = (np.asarray(truth[name], "f8") for name in ("theta_e", "arc_snr"))
+    said = {"n_lenses": int(is_lens.sum()), "n_others": int((~is_lens).sum())}
+    said["auroc"] = metrics.roc_auc(logit, is_lens)
+    for name, alone in {
+        "snr": truth["snr"],
+        "size": truth["re"],
+        "brightness": brightness(stamps),
+    }.items():
+        said[f"auroc_of_{name}_alone"] = metrics.roc_auc(np.asarray(alone), is_lens)
+    for rate in FALSE_POSITIVE_RATES:
+        name = f"recall_at_fpr_{rate:.4f}".rstrip("0")
+        said[name], said[f"{name}_error"] = recall_at(logit, is_lens, rate)
+    clear = is_lens & (radius > CLEAR[0]) & (snr > CLEAR[1])
+    for rate in FALSE_POSITIVE_RATES[:1]:
+        name = f"recall_of_clear_arcs_at_fpr_{rate:g}"
+        kept = clear | ~is_lens
+        said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
+    said["tpr0"], said["tpr10"] = (recall_before(logit, is_lens, n) for n in (1, 10))
+    said["calibration_error"] = metrics.calibration_error(p_lens, is_lens)
+    said["log_loss"] = log_loss(p_lens, is_lens)
+    said["log_loss_of_a_constant"] = log_loss(np.full(len(is_lens), is_lens.mean()), is_lens)
+    said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, snr)
+    return said
+
+
+def log_loss(p, truth):
+    """Mean cross-entropy of probabilities and what came true [nat]."""
+    p = np.clip(np.asarray(p, "f8"), 1e-12, 1 - 1e-12)
+    return float(-np.mean(np.where(truth, np.log(p), np.log1p(-p))))
+
+
+def brightness(stamps):
+    """Flux in the middle quarter of each stamp, in units of its noise; (n,)."""
+    flux, ivar = np.moveaxis(np.asarray(stamps), -1, 0)
+    quarter = flux.shape[1] * 3 // 8
+    middle = np.s_[:, quarter : flux.shape[1] - quarter, quarter : flux.shape[2] - quarter]
+    weight = np.sqrt(np.median(ivar, axis=(1, 2)))
+    return flux[middle].sum((1, 2)) * weight
+
+
+def _curves(logit, is_lens, radius, snr):
+    """Completeness against Einstein radius and arc S/N, at a false-positive rate of 1e-2."""
+    others = logit[~is_lens]
+    if not (len(others) and is_lens.any()):
+        return {}
+    is_found = logit[is_lens] > _highest_but(others, int(1e-2 * len(others)))
+    return {
+        "einstein_radius_arcsec": completeness(is_found, radius[is_lens], EINSTEIN_RADII),
+        "arc_snr": completeness(is_found, snr[is_lens], ARC_SNRS),
+    }
+
+
+def _highest_but(values, n):
+    """Value that `n` of the values exceed, or fewer where some are equal."""
+    return np.partition(values, len(values) - 1 - n)[len(values) - 1 - n]
+
+
+def _share(is_good):
+    """Share of the good and half of Wilson's interval of 68 %."""
+    low, high = binom_conf_interval(is_good.sum(), len(is_good), interval="wilson")
+    return float(is_good.mean()), float((high - low) / 2)

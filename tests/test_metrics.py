@@ -1,0 +1,111 @@
+"""The numbers that networks are scored by, against cases done by hand."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from numpy.testing import assert_allclose
+
+from pipeline.models import metrics
+from pipeline.models.binned import EDGES, bootstrap, by_condition, in_bins, share
+
+
+def test_iou_by_hand():
+    a = np.zeros((3, 2, 2), bool)
+    b = a.copy()
+    a[0, 0], b[0, :, 0] = True, True
+    a[1] = True
+    assert_allclose(metrics.iou(a, b), [1 / 3, 0, 1])
+
+
+def test_reliability_of_honest_probabilities_lies_on_the_diagonal(rng):
+    p = rng.random(50_000)
+    truth = rng.random(50_000) < p
+    stated, found, count = metrics.reliability(p, truth)
+    assert_allclose(stated, found, atol=0.03)
+    assert count.sum() == 50_000
+    assert metrics.calibration_error(p, truth) < 0.01
+    assert_allclose(metrics.calibration_error(p / 2, truth), 0.25, atol=0.01)
+
+
+def test_brier_by_hand():
+    assert_allclose(metrics.brier([0.0, 0.5, 1.0], [0, 1, 1]), 0.25 / 3)
+
+
+def test_coverage_of_uniform_ranks_is_the_level(rng):
+    found = metrics.coverage_at(rng.random(20_000))
+    assert_allclose(list(found.values()), list(found), atol=0.01)
+
+
+def test_pull_is_in_units_of_the_side_on_which_the_value_lies():
+    low, middle, high = np.array([[-1.0, -1.0], [0.0, 0.0], [4.0, 4.0]])
+    assert_allclose(metrics.pull(low, middle, high, np.array([-2.0, 2.0])), [-2, 0.5])
+
+
+def test_pull_of_gaussian_posteriors_is_standard_normal(rng):
+    middle, sigma = rng.normal(size=20_000), rng.uniform(0.5, 2, 20_000)
+    value = middle + sigma * rng.normal(size=20_000)
+    found = metrics.pull(middle - sigma, middle, middle + sigma, value)
+    assert_allclose([found.mean(), found.std()], [0, 1], atol=0.03)
+
+
+def test_energy_distance_rewards_neither_collapse_nor_noise():
+    truth = np.ones((2, 2, 2), bool)
+    same = np.stack([truth] * 4)
+    assert_allclose(metrics.energy_distance(same, truth), 0)
+    assert_allclose(metrics.diversity(same), 0)
+    half = same.copy()
+    half[:2] = False
+    # E[d(S, Y)] = 1/2; two different draws are apart in 4 of 6 pairs, of 12 in 16 ordered ones
+    assert_allclose(metrics.diversity(half), 4 / 6)
+    assert_allclose(metrics.energy_distance(half, truth), 2 * 0.5 - 4 / 6 * 3 / 4)
+    assert_allclose(metrics.energy_distance(same[:1], ~truth), 2)
+
+
+def test_bootstrap_error_of_a_mean_is_the_known_one(rng):
+    values = rng.normal(3, 2, 400)
+    found = bootstrap(np.mean, values, n_draws=400)
+    assert_allclose(found["value"], values.mean())
+    assert_allclose(found["error"], 2 / 20, rtol=0.2)
+    assert np.isnan(bootstrap(np.mean, [])["value"])
+
+
+def test_bootstrap_keeps_what_shares_a_row_together(rng):
+    a = rng.normal(size=100)
+    assert bootstrap(lambda x, y: np.max(np.abs(x - y)), a, a)["error"] == 0
+
+
+def test_share_has_an_error_even_where_all_or_none_hit():
+    none = share(np.zeros(50, bool))
+    assert none["value"] == 0
+    assert 0 < none["error"] < 0.02
+    assert_allclose(share(np.arange(100) < 50)["error"], 0.05, rtol=0.02)
+    assert share([])["n"] == 0
+
+
+def test_bins_hold_their_lower_edge_and_small_ones_are_left_out():
+    by = np.repeat([1.0, 2.0, np.nan, 5.0], [10, 20, 30, 3])
+    (first, second) = in_bins(np.mean, [by], by, (1, 2, 3, np.inf))
+    assert (first["n"], second["n"]) == (10, 20)
+    assert (first["value"], second["value"]) == (1, 2)
+    assert in_bins(np.mean, [by], by * 0 + 5, (1, np.inf))[0]["high"] is None
+
+
+@pytest.mark.parametrize("condition", EDGES)
+def test_every_condition_is_binned(rng, condition):
+    n = 2000
+    truth = Table(
+        {
+            "re": rng.uniform(1, 8, n),
+            "fwhm": rng.uniform(1.5, 5, n),
+            "neighbour": rng.uniform(0, 40, n),
+            "neighbour_dm": rng.uniform(-4, 4, n),
+            "snr": 10 ** rng.uniform(0.5, 3, n),
+            "n_sources": rng.integers(1, 9, n),
+        }
+    )
+    found = by_condition({"mean": (np.mean, np.ones(n))}, truth)["mean"]
+    assert found["all"]["n"] == n
+    rows = found[condition]
+    assert len(rows) >= 3
+    assert sum(row["n"] for row in rows) > 0.9 * n
+    assert all(row["value"] == 1 for row in rows)
