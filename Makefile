@@ -1,12 +1,13 @@
 # make run    simulate a small survey and run the whole chain on it (SIDE=512: smaller tiles)
 # make test   check the code and run the tests
 # make bench  time and weigh each stage on a 4096 x 4096 tile
+# make external  measure the networks on real images (ARCLET_REAL_DATA names their folder)
 # make slow   run the tests that `make test` leaves out
 # make lock   renew requirements.lock from pyproject.toml
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test slow bench lock setup
+.PHONY: run test slow bench external lock setup
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 SIDE ?= 2048
@@ -42,6 +43,10 @@ slow: setup
 bench: setup
 	@echo "== Timing the chain on a tile of 4096 x 4096 pixels"
 	@python benchmarks/chain.py --cores $(CORES)
+
+external: setup
+	@echo "== Measuring the networks on images that no training saw (ten minutes)"
+	@python -m benchmarks.external
 
 lock:
 	@echo "== Resolving the versions anew"

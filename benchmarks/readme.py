@@ -1,4 +1,4 @@
-"""Write the README's figures: from the model cards, the demo's catalog and the last `make bench`.
+"""Write the README's figures: from model cards, the demo, `make bench` and `make external`.
 
     python benchmarks/readme.py
 
@@ -9,6 +9,8 @@ nothing there is typed by hand.
 import json
 import re
 from pathlib import Path
+
+import tables
 
 from pipeline import io, truth
 from pipeline.catalog import COLUMNS
@@ -42,6 +44,7 @@ SCORES = (
     ("photometry", "mape", "photometry, mean absolute error", "7.6 % (Boucaud+20, pairs)"),
     ("photometry", "outliers_0.75", "photometry, beyond 0.75 mag", "0.1 % (Boucaud+20, pairs)"),
     ("photometry", "coverage_68", "coverage of the 68 % interval", "not given"),
+    ("photometry", "coverage_95", "coverage of the 95 % interval", "not given"),
     ("anomaly", "auroc_trail", "anomaly, AUROC of trails", ""),
     ("anomaly", "auroc_noise_doubled", "anomaly, AUROC of noise twice as high as said", ""),
 )
@@ -54,6 +57,10 @@ def main():
         parts["demo"] = demo()
     if BENCH.exists():
         parts["bench"] = f"```\n{BENCH.read_text()}```"
+    if tables.MEASURED.exists():
+        parts["deblending"] = tables.table(tables.DEBLENDING)
+        parts["finding"] = tables.table(tables.FINDING)
+        parts["peers"] = tables.side_by_side()
     path = ROOT / "README.md"
     text = path.read_text()
     for name, said in parts.items():

@@ -31,10 +31,12 @@ COMMANDS = (
     survey.provenance,
     survey.report,
     survey.verdict,
+    survey.selection,
     training.scenes,
     training.train,
     training.score,
     training.ship,
+    training.adapt,
 )
 
 
@@ -165,6 +167,21 @@ def catalog(config, tile):
 
     names = "sources", "classify", "deblended", "draws", "photometry", "anomaly"
     io.write_table(tile / "catalog.fits", assemble(_read(tile, *names), tile.name))
+
+
+@per_tile("exposure.fits sources.fits lens_cutouts.fits", "injections.fits")
+def injections(config, tile):
+    """Paint arcs onto the tile's galaxies, and ask the lens finder about them."""
+    from pipeline import inject
+    from pipeline.models import lens
+
+    exposure, (sources,) = io.read_exposure(tile / "exposure.fits", 16), _read(tile, "sources")
+    optics = inject.Optics.of(exposure, sources)
+    chosen = sources[inject.deflectors(sources, optics, config.inject)]
+    read = partial(io.read_cutouts, tile / "lens_cutouts.fits")
+    find = partial(lens.apply, _network(config, "lens"), settings=config.lens)
+    said = inject.inject(chosen, read, find, optics, config.inject)
+    io.write_table(tile / "injections.fits", said)
 
 
 def _shares(tile):

@@ -9,10 +9,11 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline.config_inject import Adapt, Inject
+from pipeline.config_inject import Adapt, Inject, Lens
 from pipeline.settings import Fraction, Positive, Seed, Settings
 
 NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
+BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
 
 
 def _bits(value):
@@ -99,19 +100,6 @@ class Apply(Settings):
     )
     precision: Literal["f32", "bf16"] = Field("f32", description="Arithmetic of the engine.")
     batch_size: int = Field(32, gt=0, description="Stamps computed at once.")
-
-
-class Lens(Settings):
-    """What the lens finder is asked."""
-
-    prevalence: Annotated[float, Field(gt=0, lt=1)] = Field(
-        1e-3, description="Share of lenses among the sources, which calibrates p_lens."
-    )
-    threshold: Fraction | None = Field(
-        None,
-        description="p_lens above which a source is a candidate; if left out, the one that 1 in "
-        "1000 of the simulated non-lenses exceeds.",
-    )
 
 
 class Punet(Settings):

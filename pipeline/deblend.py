@@ -134,9 +134,9 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     -------
     QTable
         ``id``; ``flux`` and ``flux_err`` (n, band), of the exposure's unit, the error being that
-        of the pixels alone, the shares taken as known; ``blend_fraction``, share of the
-        footprint's pixels that others claim too; ``n_neighbours``, other sources whose
-        footprints overlap or touch this one's; ``flags``, bits that only now are known.
+        of the pixels and of their correlation, the shares taken as known; ``blend_fraction``,
+        share of the footprint's pixels that others claim too; ``n_neighbours``, other sources
+        whose footprints overlap or touch this one's; ``flags``, bits that only now are known.
     """
     claims = footprints(exposure, sources, cutouts, maps["TARGET"])
     shape = (len(cutouts), len(exposure.bands))
@@ -150,7 +150,7 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
         {
             "id": np.asarray(cutouts.id, "i8"),
             "flux": flux * u.Unit(exposure.unit),
-            "flux_err": error * u.Unit(exposure.unit),
+            "flux_err": error * np.asarray(sources["noise_ratio"]) * u.Unit(exposure.unit),
             "blend_fraction": _mean_by_source(claims, overlap[claims.y, claims.x] > 1, shape[0]),
             "n_neighbours": _count_neighbours(claims, shape[0]),
             "flags": np.where(_leaves_stamp(sources, cutouts), Flag.STAMP_CLIPPED, 0).astype("i4"),

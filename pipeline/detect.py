@@ -32,10 +32,11 @@ def detect(exposure, settings):
     QTable
         ``id`` and ``label`` (both from 1), ``x``, ``y`` [pixel] windowed centroid, ``ra``,
         ``dec`` [deg] (ICRS; NaN without WCS), ``flux_auto`` and ``flux_auto_err`` (n, band) in
-        one Kron aperture (the error allows for each band's correlated noise), ``a``, ``b``
-        [pixel], ``theta`` [deg, from +x to +y], ``r50`` [pixel], ``kron_radius`` (semi-major
-        axis of the aperture [a]), ``extent`` (how far the footprint reaches from the centroid
-        along an axis [pixel]), ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
+        one Kron aperture, ``noise_ratio`` (n, band) by which the error exceeds that of
+        independent pixels, for noise is correlated, ``a``, ``b`` [pixel], ``theta`` [deg,
+        from +x to +y], ``r50`` [pixel], ``kron_radius`` (semi-major axis of the aperture [a]),
+        ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
+        ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
         ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
         where it is known, PIXSCALE [arcsec].
     """
@@ -53,8 +54,9 @@ def detect(exposure, settings):
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
     area = np.pi * shapes["a"] * shapes["b"] * columns["kron_radius"] ** 2
-    for i, factor in enumerate(correlations):
-        columns["flux_auto_err"][:, i] *= kron.correlated(factor, psf.kernel(), area)
+    ratios = [kron.correlated(factor, psf.kernel(), area) for factor in correlations]
+    columns["noise_ratio"] = np.stack(ratios, axis=-1)
+    columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
     snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
@@ -167,6 +169,7 @@ def _table(exposure, shapes, columns, meta):
             "dec": dec * u.deg,
             "flux_auto": columns["flux_auto"] * unit,
             "flux_auto_err": columns["flux_auto_err"] * unit,
+            "noise_ratio": columns["noise_ratio"],
             "a": shapes["a"] * u.pix,
             "b": shapes["b"] * u.pix,
             "theta": shapes["theta"] * u.deg,

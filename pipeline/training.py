@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import io
+from pipeline.config import BUILDS_ON
 
 KINDS = "blends", "lenses"
 SPLITS = "train", "validation", "test"
-BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
@@ -80,6 +80,75 @@ def ship(config, networks, scores, weights):
         card = io.read_json(home / "card.json")
         card["scores"] = io.read_json(scores / f"{home.name}.json")
         io.write_json(weights / home.name / "card.json", card)
+
+
+def adapt(config, manifest, home, work, gain):
+    """Let the lens finder learn from arcs on the survey's own galaxies; say what it gained."""
+    import keras
+
+    from pipeline import adapt as learning
+    from pipeline.models import engine, lens
+    from pipeline.nets import NETS, fit, read_model
+
+    settings, base = config.adapt, engine.load(config.networks, "lens", config.apply)
+    stamps, truth = _injections(config, manifest)
+    learning.enough(len(set(truth["id"])))
+    rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
+    wanted = lens.target(stamps, truth)
+    learnt = np.flatnonzero(rows["train"])
+    learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
+
+    def build():
+        model = read_model(base.home / "model.keras")
+        model.compile(loss=NETS["lens"].mean_member_loss)
+        return model
+
+    keras.utils.set_random_seed(settings.seed)
+    pairs = [(stamps[some], wanted[some]) for some in (learnt, rows["validation"])]
+    model = fit.fit(build, *pairs, settings, work)
+    fit.export(model, NETS["lens"].graphs(model), home / "lens")
+    said = {"adapted": {"settings": settings.model_dump(), "stamps_trained_on": len(learnt)}}
+    card = {key: value for key, value in base.card.items() if key != "scores"} | said
+    io.write_json(home / "lens" / "card.json", card)
+    after, test = engine.load(home, "lens", config.apply), rows["held_out"]
+    found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
+    logits = [network("main", stamps[test]).mean(1) for network in (base, after)]
+    is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
+    said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
+    _copy_others(base.home.parent, home)
+    io.write_json(home / "lens" / "card.json", card | said | found)
+    io.write_json(gain, said["adapted"]["gain"])
+
+
+def _injections(config, manifest):
+    """Stamps of galaxies with and without arcs of all tiles, and the truth table."""
+    from astropy.table import vstack
+
+    from pipeline import inject
+    from pipeline.models import lens
+
+    names = manifest.read_text().split()
+    most = min(config.inject.galaxies, -(-config.adapt.galaxies // len(names)))
+    changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed, "galaxies": most}
+    settings, stamps, truths = config.inject.model_copy(update=changed), [], []
+    for tile in (manifest.parent / "tiles" / name for name in names):
+        sources = io.read_table(tile / "sources.fits")
+        optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
+        chosen = sources[inject.deflectors(sources, optics, settings)]
+        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", chosen["id"])
+        painted, truth = inject.paint(cutouts, chosen, optics, settings)
+        stamps.append(lens.inputs(painted))
+        truths.append(truth)
+    return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")
+
+
+def _copy_others(networks, home):
+    """Copy the networks that were not adapted, so that all lie in one folder."""
+    import shutil
+
+    for other in sorted(path for path in networks.iterdir() if (path / "card.json").exists()):
+        if other.name != "lens":
+            shutil.copytree(other, home / other.name, dirs_exist_ok=True)
 
 
 def _networks(config, name, folder):

@@ -2,7 +2,7 @@ import os
 import sys
 
 from pipeline import digest, plan
-from pipeline.config import NETWORKS, read
+from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
     settings = read(config)
@@ -150,9 +150,17 @@ def training_folder(wildcards):
     return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 
 
+def adaptation_folder(wildcards):
+    """Folder of the adaptation's checkpoints and logs, which nothing resumes that is made otherwise."""
+    config = section("inject", "adapt", "networks")
+    weights = digest.weights("lens", settings.networks)
+    made_with = digest.text(config, digest.code("adapt"), weights)
+    return f"results/{settings.name}/training/work/adapt-{made_with}"
+
+
 def networks_below(wildcards):
-    """Networks that a network builds on: the U-Net's features or maps."""
-    below = ["unet"] if wildcards.network in ("punet", "photometry") else []
+    """Networks that a network builds on."""
     return expand(
-        f"results/{settings.name}/networks/{{network}}/card.json", network=below
+        f"results/{settings.name}/networks/{{network}}/card.json",
+        network=BUILDS_ON.get(wildcards.network, ()),
     )

@@ -85,7 +85,7 @@ rule classify:
         mem_mb=memory(2000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
-        config=section("lens", "apply", "networks"),
+        config=section("apply", "networks", lens={"prevalence"}),
         code=made_with("classify", network="lens"),
         tiles=folders,
     shell:
@@ -258,7 +258,9 @@ rule provenance:
         mem_mb=memory(1000),
         runtime=minutes(1, per_mb=0.0002),
     params:
-        config=settings.model_dump_json(exclude={"survey", "scenes", "train"}),
+        config=settings.model_dump_json(
+            exclude={"survey", "scenes", "train", "inject", "adapt"}
+        ),
         code=made_with("provenance"),
         weights=lambda wildcards: [
             digest.weights(network, settings.networks) for network in NETWORKS

@@ -7,6 +7,7 @@ cannot be rebuilt (chi-square of the residual).
 
 import numpy as np
 from astropy.table import Table
+from scipy.ndimage import gaussian_filter
 
 from pipeline.models import metrics
 from pipeline.models.stamps import one_band
@@ -85,11 +86,45 @@ def _noise_doubled(stamps, rng):
 
 def _trail(stamps, rng):
     """A straight bright line across the stamp."""
-    y, x = np.mgrid[: stamps.shape[1], : stamps.shape[2]] - stamps.shape[1] / 2
+    y, x = _grid(stamps)
     for stamp in stamps:
         angle, offset = rng.uniform(0, np.pi), rng.uniform(-15, 15)
         line = np.abs(x * np.sin(angle) - y * np.cos(angle) - offset) < 1.5
         stamp[..., 0] += 20 * line / np.sqrt(stamp[..., 1].max())
+    return stamps
+
+
+def _cosmic_rays(stamps, rng):
+    """One to three tracks a pixel wide, near the middle."""
+    y, x = _grid(stamps)
+    for stamp in stamps:
+        for _ in range(rng.integers(1, 4)):
+            angle, (x0, y0) = rng.uniform(0, np.pi), rng.uniform(-12, 12, 2)
+            along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+            across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+            track = (np.abs(across) < 0.6) & (np.abs(along) < rng.uniform(1, 8))
+            stamp[..., 0] += rng.uniform(20, 200) * track / np.sqrt(stamp[..., 1].max())
+    return stamps
+
+
+def _saturated_star(stamps, rng):
+    """A star in the middle whose core is cut off and bleeds along a column."""
+    y, x = _grid(stamps)
+    for stamp in stamps:
+        level, width = 10 ** rng.uniform(2, 3.5), rng.uniform(1.5, 4)
+        light = 30 * level * (1 + (x**2 + y**2) / (2 * width) ** 2) ** -2.5
+        bled = (np.abs(x) < 2) & (np.abs(y) < rng.uniform(8, 30))
+        star = np.where(bled, level, np.minimum(light, level))
+        stamp[..., 0] += star / np.sqrt(stamp[..., 1].max())
+    return stamps
+
+
+def _wide_psf(stamps, rng):
+    """Light as a PSF of some 12 pixels shows it, under the same noise."""
+    usable = stamps[..., 1] > 0
+    sigma = np.sqrt(1 / np.where(usable, stamps[..., 1], np.inf))
+    stamps[..., 0] = gaussian_filter(stamps[..., 0], 5.0, axes=(1, 2)) * usable
+    stamps[..., 0] += sigma * rng.standard_normal(sigma.shape)
     return stamps
 
 
@@ -98,4 +133,16 @@ def _negative(stamps, rng):
     return stamps
 
 
-SPOILT = {"noise_doubled": _noise_doubled, "trail": _trail, "negative": _negative}
+def _grid(stamps):
+    """Positions about the middle of a stamp; two arrays (y, x)."""
+    return np.mgrid[: stamps.shape[1], : stamps.shape[2]] - stamps.shape[1] / 2
+
+
+SPOILT = {
+    "cosmic_ray": _cosmic_rays,
+    "trail": _trail,
+    "saturated_star": _saturated_star,
+    "wrong_psf": _wide_psf,
+    "noise_doubled": _noise_doubled,
+    "negative": _negative,
+}

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.config import Punet
-from pipeline.models import metrics, punet, unet
+from pipeline.models import binned, metrics, punet, unet
 from pipeline.models.mixture import quantile
 from pipeline.models.stamps import one_band
 from pipeline.models.unet import KIND  # noqa: F401
@@ -40,8 +40,10 @@ def _see(cutouts, band, maps, draws):
 
 
 def _known(stamps, draws):
-    """Logarithms of the collected flux's S/N, of the draws over it and of their scatter, and of
-    the footprint's pixels; (n, N_KNOWN), float32.
+    """What is known of the whole stamp; (n, N_KNOWN), float32.
+
+    Logarithms of the collected flux's S/N, of the draws over it and of their scatter, and of the
+    footprint's pixels.
     """
     flux, noise = _collect(stamps)
     ratio = np.log(np.maximum(draws, noise[:, None]) / flux[:, None])
@@ -116,7 +118,7 @@ def apply(network, cutouts, maps, draws):
     """
     table = Table({"id": cutouts.id})
     bands = [
-        _percentiles(network, _see(cutouts, band, maps, draws))
+        _percentiles(network, _see(cutouts, band, maps, draws), SHARES.values())
         for band in range(len(cutouts.bands))
     ]
     for i, name in enumerate(SHARES):
@@ -125,24 +127,36 @@ def apply(network, cutouts, maps, draws):
     return table
 
 
-def _percentiles(network, stamps):
+def _percentiles(network, stamps, shares):
+    """Fluxes below which the posterior holds each of the `shares`; a list of (n,)."""
     mixture, base = network("main", *stamps), collect(stamps[0])
     low, middle, high = (quantile(mixture, s) for s in SHARES.values())
     found = network.card["calibration"]
     widen = np.interp(np.log(high - low), found["width"], found["widen"])
-    low, high = middle - widen * (middle - low), middle + widen * (high - middle)
-    return [base * np.exp(value) for value in (low, middle, high)]
+    return [base * np.exp(middle + widen * (quantile(mixture, s) - middle)) for s in shares]
 
 
 def score(network, stamps, truth, light):
-    """Errors of the median in magnitudes, and how often the 68 % interval holds the truth."""
-    low, middle, high = _percentiles(network, stamps)
+    """Errors of the median in magnitudes, and how often the intervals hold the truth.
+
+    Errors are of stamps of S/N > 10, coverage of all; ``bins`` has both in bins of what makes
+    deblending hard.
+    """
+    least, low, middle, high, most = _percentiles(network, stamps, (0.025, *SHARES.values(), 0.975))
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
-    dm = -2.5 * np.log10(middle / flux)[bright]
+    dm = -2.5 * np.log10(middle / flux)
+    inside = (low <= flux) & (flux <= high)
+    numbers = {
+        "median_dm": (np.median, dm),
+        "nmad_dm": (metrics.nmad, dm),
+        "coverage_68": (np.mean, inside),
+    }
     return {
-        "median_dm": float(np.median(dm)),
-        "nmad_dm": metrics.nmad(dm),
-        "outliers_0.75": float(np.mean(np.abs(dm) > 0.75)),
+        "median_dm": float(np.median(dm[bright])),
+        "nmad_dm": metrics.nmad(dm[bright]),
+        "outliers_0.75": float(np.mean(np.abs(dm[bright]) > 0.75)),
         "mape": float(np.mean(np.abs(middle / flux - 1)[bright])),
-        "coverage_68": metrics.coverage(low, high, flux),
+        "coverage_68": float(inside.mean()),
+        "coverage_95": metrics.coverage(least, most, flux),
+        "bins": binned.by_condition(numbers, truth),
     }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.models import metrics
+from pipeline.models import binned, metrics
 from pipeline.models.stamps import one_band
 
 KIND = "blends"
@@ -80,12 +80,14 @@ def score(network, stamps, truth, light):
     found = maps_of(network, stamps)
     total = light.sum(-1)
     ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
+    overlap = metrics.iou(found["TARGET"] > 0.5, wanted[..., 0] > 0)
     good = np.asarray(truth["snr"]) > 10
     dm = -2.5 * np.log10(np.maximum(ratio[good], 1e-3))
     return {
-        "iou_target": float(metrics.iou(found["TARGET"] > 0.5, wanted[..., 0] > 0).mean()),
+        "iou_target": float(overlap.mean()),
         "iou_neighbour": float(metrics.iou(found["NEIGHBOUR"] > 0.5, wanted[..., 1] > 0).mean()),
         "share_median_dm": float(np.median(dm)),
         "share_nmad_dm": metrics.nmad(dm),
         "share_outliers_0.75": float(np.mean(np.abs(dm) > 0.75)),
+        "bins": binned.by_condition({"iou_target": (np.mean, overlap)}, truth),
     }

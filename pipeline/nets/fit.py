@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.models.stamps import turned
 
-WARM_UP = 200  # steps
+WARM_UP = 200  # steps, at most a fifth of all
 PACKAGES = "keras", "tensorflow", "openvino", "galsim", "lenstronomy", "numpy"
 
 
@@ -115,11 +115,10 @@ def _policy(name):
 
 
 def _compile(model, settings, steps):
+    total = settings.epochs * steps
+    warm_up = min(WARM_UP, total // 5)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        settings.epochs * steps,
-        warmup_target=settings.learning_rate,
-        warmup_steps=WARM_UP,
+        0.0, total, warmup_target=settings.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
     model.compile(optimizer, loss=model.loss, jit_compile=False)

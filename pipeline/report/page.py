@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from pipeline.catalog import COLUMNS
 from pipeline.flags import MEANING
-from pipeline.report import figures, truth_figures
+from pipeline.report import expectation, figures, truth_figures
 from pipeline.report.choose import thin
 from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
@@ -83,6 +83,7 @@ def write_page(found):
         candidates=_rows(found.catalog, found.chosen["lenses"]),
         flags=_flags(found.catalog),
         known=_known(found),
+        expected=expectation.expect(found.catalog),
         columns=COLUMNS,
         widths=_widths(found.lenses),
         limits={"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "candidate": CANDIDATE},
@@ -106,6 +107,7 @@ def _pictures(found, bands):
         "counts": figures.number_counts(catalog, bands, area),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
+        "expectation": expectation.expectation_figure(expectation.expect(catalog)),
         "lenses": _mosaic(found, "lenses", _says_lens),
         "strangest": _mosaic(found, "strangest", _says_strange),
         "blends": gallery(list(found.blends.values())),

@@ -8,7 +8,6 @@ from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from scipy.special import gamma, gammaincinv
 
 from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy
-from pipeline.simulate.render import Renderer
 
 TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
 QUASARS = 0.04  # share of sources that hold a point
@@ -58,29 +57,26 @@ class Body(NamedTuple):
     y: float
 
 
-def paint_arcs(psf, body, einstein_radius, flux, rng, *, side=64):
+def paint_arcs(renderer, body, einstein_radius, flux, rng):
     """Draw the arcs that a galaxy would make of a random source.
 
     Parameters
     ----------
-    psf : galsim.GSObject or Renderer
-        In pixels.
+    renderer : Renderer
+        Its PSF and the side of its images are those of the stamp.
     body : Body
         The light of the deflector; its mass follows it loosely.
     einstein_radius : float
         In pixels.
     flux : float
-        Of all images of the source together.
+        Of all images of the source together, as far as they lie in the stamp.
     rng : numpy.random.Generator
-    side : int
-        Side of the stamp [pixel], even; a renderer has its own.
 
     Returns
     -------
     ndarray, (side, side), float32
         Noiseless light, seen through the PSF.
     """
-    renderer = psf if isinstance(psf, Renderer) else Renderer(psf, side)
     lens = draw_lens(einstein_radius, body.axis_ratio, body.angle, rng)
     re = einstein_radius * float(np.clip(10 ** rng.normal(-0.7, 0.22), 0.05, 0.5))
     source = draw_source(lens, re, rng)
@@ -98,9 +94,10 @@ def paint_arcs(psf, body, einstein_radius, flux, rng, *, side=64):
 def draw_lens(einstein_radius, axis_ratio, angle, rng):
     """Draw a lens whose mass follows its light loosely.
 
-    The scatter of axis ratio and angle between mass and light, and the shear, are those of SLACS:
-    Bolton et al. (2008, ApJ 682, 964) and Koopmans et al. (2006, ApJ 649, 599); the slope is that
-    of Auger et al. (2010, ApJ 724, 511).
+    Scatter of axis ratio and angle between mass and light after SLACS (Koopmans et al. 2006, ApJ
+    649, 599; Bolton et al. 2008, ApJ 682, 964), which find mass and light aligned within about 10
+    degrees; slopes about isothermal, as Auger et al. (2010, ApJ 724, 511) find them.  The exact
+    widths, and the shear's, are our choice.
     """
     return Lens(
         einstein_radius,
@@ -213,7 +210,7 @@ def _lensed_point(lens, part, rng):
         )
     if len(x) == 0:
         return NO_KNOTS
-    # Microlensing scatters the flux ratios: Schechter & Wambsganss (2002, ApJ 580, 685).
+    # Microlensing scatters the flux ratios (after Schechter & Wambsganss 2002, ApJ 580, 685).
     light = np.abs(mass.magnification(x, y, settings)) * 10 ** rng.normal(0, 0.12, len(x))
     return np.column_stack([x, y, light / light.sum()])
 

@@ -14,19 +14,21 @@ from pipeline.simulate.population import draw_deflector
 from pipeline.simulate.render import Renderer
 
 PIXEL_SCALE, SEEING = 0.1, 0.18  # arcsec
-GAIN = 30.0  # electrons a unit of sky noise: 900 e of sky a pixel
-SIGNALS = 0.5, 2.6  # decades of the arcs' S/N
-LEAST_PIXELS, LEAST_SNR = 20, 8.0  # of a lens: bright pixels above 1 sigma, and S/N
+GAIN = 30.0  # electrons a unit of sky noise: 900 e of sky a pixel; ours
+SIGNALS = 0.5, 2.6  # decades of the arcs' S/N; ours
+LEAST_PIXELS, LEAST_SNR = 20, 8.0  # of a lens: pixels above 1 sigma, and S/N; ours
 
 
 def draw_challenge(n, size, rng):
-    """Draw stamps as of the one-band set of Metcalf et al. (2019, A&A 625, A119).
+    """Draw stamps after the one-band set of Metcalf et al. (2019, A&A 625, A119).
 
-    One band, 0.1" a pixel, a Gaussian PSF of 0.18", Gaussian noise.  All stamps hold a massive
-    galaxy with its companions; half of them arcs of a clumpy source.  The others hold none, or
-    images too faint or too few to count.  Halos, galaxies and sources are of our own population,
-    not of the Millennium simulation and the Ultra Deep Field: scores resemble the published ones
-    but are not of the same stamps.
+    Theirs: one band, 0.1" a pixel, a PSF of about 0.18", about as many lenses as others, and a
+    galaxy in each stamp.  Ours, for the paper does not fix them or we did not find that it does:
+    a Gaussian PSF, white noise and its gain, the S/N of galaxies and arcs, which images count as a
+    lens (`LEAST_PIXELS`, `LEAST_SNR`), and the share of others that hold images too faint or too
+    few to count.  Halos, galaxies and sources are of our own population, not of the Millennium
+    simulation and the Ultra Deep Field: scores resemble the published ones but are not of the
+    same stamps.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from astropy.cosmology import FlatLambdaCDM
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 EINSTEIN_RANGE = 0.3, 3.0  # arcsec
 LIGHT = 299792.458  # km/s
-CHOI = 161.0, 2.32, 2.67  # km/s; alpha and beta of the velocity dispersion function
+CHOI = 161.0, 2.32, 2.67  # km/s; alpha and beta of the velocity dispersion function, about
 CANDIDATES = 60_000
 BROAD = 0.5  # share of draws whose Einstein radii are log-uniform
 SIZE_SCATTER = 0.13  # dex
@@ -38,10 +38,11 @@ class Deflector(NamedTuple):
 def draw_deflector(rng):
     """Draw a deflector from the population of lenses of isothermal spheres.
 
-    Velocity dispersions are those of Choi, Park & Vogeley (2007, ApJ 658, 884) in a constant
-    comoving density, weighted by volume and by the area of the Einstein radius, before sources
-    at the redshifts of a deep survey, as in Collett (2015, ApJ 811, 20).  Half of the draws are
-    weighted anew so that the logarithm of the Einstein radius is uniform, for wide lenses are few.
+    Velocity dispersions after Choi, Park & Vogeley (2007, ApJ 658, 884) in a constant comoving
+    density, weighted by volume and by the area of the Einstein radius, before sources at about
+    the redshifts of a deep survey: in the manner of Collett (2015, ApJ 811, 20), whose source
+    catalogue we do not use.  Half of the draws are weighted anew so that the logarithm of the
+    Einstein radius is uniform, for wide lenses are few: that is our choice.
     """
     table, natural, broad = _candidates()
     chosen = np.searchsorted(broad if rng.random() < BROAD else natural, rng.random())
@@ -65,8 +66,8 @@ def _candidates():
     volume = near**2 / COSMOLOGY.efunc(lens)
     weight = density * volume * einstein_radius**2
     weight[(einstein_radius < EINSTEIN_RANGE[0]) | (einstein_radius > EINSTEIN_RANGE[1])] = 0
-    # Sizes of early types at the centre of the fundamental plane: Hyde & Bernardi (2009,
-    # MNRAS 396, 1171), figure 2, shrinking with redshift as van der Wel et al. (2014) find.
+    # Sizes of early types about the middle of the fundamental plane (after Hyde & Bernardi 2009,
+    # MNRAS 396, 1171), shrinking with redshift, though less than van der Wel et al. (2014) find.
     kiloparsec = 4.8 * (sigma / 200) ** 1.4 * (1 + lens) ** -0.5
     re = np.degrees(kiloparsec * 1e-3 * (1 + lens) / near) * 3600
     bins = np.digitize(np.log(einstein_radius + 1e-9), np.linspace(*np.log(EINSTEIN_RANGE), 24))

@@ -1,0 +1,1 @@
+"""Tests of the chain on images that no training saw: ``python -m benchmarks.external``."""

@@ -1,0 +1,160 @@
+"""Measure the chain and its peers on the same pairs of galaxies."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.external import chain, peers, scores
+from benchmarks.external.mosaic import mosaic, owner, paint
+from benchmarks.external.peers import Thing
+from pipeline.models import metrics
+from pipeline.models.binned import bootstrap
+
+AT_ONCE = 100  # pairs in a mosaic
+MASKS = "unet", "punet"
+MIGHT_BE = 0.1  # a pixel more likely the galaxy's than this counts for calibration
+
+
+class Said(NamedTuple):
+    """What the chain says of n pairs.
+
+    Attributes
+    ----------
+    matched : dict of Matched
+        With the masks of the U-Net, ``unet``, and of the probabilistic one, ``punet``.
+    maps : dict of ndarray, (n, 2, y, x), float16
+        On the image's grid, of every galaxy, where positions were given; else empty:
+        ``unet`` and ``punet``, the probability that a pixel is the galaxy's, and ``spread``.
+    seconds : float
+    """
+
+    matched: dict
+    maps: dict
+    seconds: float
+
+
+def peers_of(pairs):
+    """Match what each peer finds; a `scores.Matched` of each."""
+    every = range(len(pairs.image))
+    found = {
+        "sep": [peers.sep_default(pairs.image[k], pairs.sky) for k in every],
+        "photutils": [
+            peers.photutils_smoothed(pairs.image[k], pairs.sky, pairs.fwhm) for k in every
+        ],
+        "oracle": [peers.oracle(pairs.image[k], pairs.light[k], pairs.sky) for k in every],
+    }
+    return {name: scores.match(pairs, things) for name, things in found.items()}
+
+
+def chain_on(pairs, networks, folder, *, given):
+    """Run the chain on the pairs, laid side by side, and match what it says.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    networks : str or None
+        Folder of networks; None for the shipped ones.
+    folder : Path
+        For the products.
+    given : bool
+        Whether the positions are given, so that every galaxy is centred in a stamp of its own;
+        else the chain detects.
+
+    Returns
+    -------
+    Said
+    """
+    options = chain.settings(networks, detect={"psf_fwhm": pairs.fwhm})
+    shape, seconds = pairs.image[0].shape, 0.0
+    found, maps = {name: [] for name in MASKS}, []
+    for start in range(0, len(pairs.image), AT_ONCE):
+        images = pairs.image[start : start + AT_ONCE]
+        ivar = np.full(shape, pairs.sky**-2, "f4")
+        exposure, origin = mosaic(images, [ivar] * len(images), pairs.pixel_scale)
+        positions = pairs.position[start : start + AT_ONCE] + origin[:, None]
+        positions = positions.reshape(-1, 2) if given else None
+        said = chain.deblend(exposure, options, folder, positions)
+        seconds += said.seconds
+        for name in MASKS:
+            found[name] += _things(said, name, origin, shape)
+        if given:
+            maps.append(_painted(said, origin, shape))
+    matched = {name: scores.match(pairs, things) for name, things in found.items()}
+    maps = {name: np.concatenate([part[name] for part in maps]) for name in (maps or [{}])[0]}
+    return Said(matched, maps, seconds)
+
+
+def _things(said, name, origin, shape):
+    """Objects in each image of a mosaic, with the masks of a network."""
+    where = owner(said.x, said.y, origin, [shape] * len(origin))
+    planes, corner, binning = said.maps[name]
+    found = [[] for _ in origin]
+    for i in np.flatnonzero(where >= 0):
+        k = where[i]
+        mask = paint(planes[i] > 0.5, corner[i], binning[i], origin[k], shape)
+        x, y = said.x[i] - origin[k, 0], said.y[i] - origin[k, 1]
+        found[k].append(Thing(x, y, mask, said.middle[i], said.low[i], said.high[i]))
+    return found
+
+
+def _painted(said, origin, shape):
+    """Maps of both galaxies of every pair on the grid of its image; each (n, 2, y, x)."""
+    painted = {}
+    for name, (planes, corner, binning) in said.maps.items():
+        painted[name] = np.zeros((len(origin), 2, *shape), "f2")
+        for i in range(len(planes)):
+            k, g = divmod(i, 2)
+            painted[name][k, g] = paint(planes[i], corner[i], binning[i], origin[k], shape)
+    return painted
+
+
+def pixels_of(pairs, maps):
+    """What the maps say of each galaxy's pixels in the union of the true masks of its pair.
+
+    Pixels that the probabilistic U-Net gives it a chance of more than `MIGHT_BE` are in, too.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    maps : dict of ndarray, (n, 2, y, x)
+        Of `Said`.
+
+    Returns
+    -------
+    dict of ndarray, (m,)
+        ``unet``, ``punet``, ``spread``; ``is_true``, whether the pixel is in the true mask; and
+        ``pair``, whose it is.
+    """
+    truth = pairs.mask
+    union = truth.any(1, keepdims=True) | (maps["punet"] > MIGHT_BE)
+    found = {name: plane[union].astype("f4") for name, plane in maps.items()}
+    return found | {"is_true": truth[union], "pair": np.nonzero(union)[0]}
+
+
+def calibration(pixels):
+    """Calibration, and use of the spread, in the masks' union; errors resample the pairs.
+
+    Parameters
+    ----------
+    pixels : dict of ndarray, (m,)
+        Of `pixels_of`.
+    """
+    ends = np.flatnonzero(np.diff(pixels["pair"])) + 1
+    parts = np.split(np.arange(len(pixels["pair"])), ends)
+
+    def resampled(statistic, name):
+        def of_pairs(chosen):
+            rows = np.concatenate([parts[k] for k in chosen])
+            truth = pixels["is_true"][rows]
+            return statistic(pixels[name][rows], truth, pixels["punet"][rows])
+
+        return bootstrap(of_pairs, np.arange(len(parts)), n_draws=10)
+
+    def spread_auroc(spread, truth, mean):
+        return metrics.roc_auc(spread, (mean > 0.5) != truth)
+
+    rows = {"auroc_of_spread": resampled(spread_auroc, "spread")}
+    for name in MASKS:
+        rows[f"ece_{name}"] = resampled(lambda p, t, _: metrics.calibration_error(p, t), name)
+        rows[f"brier_{name}"] = resampled(lambda p, t, _: metrics.brier(p, t), name)
+    return rows

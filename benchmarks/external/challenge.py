@@ -1,0 +1,89 @@
+"""Score the lens finder as the Strong Lens Finding Challenge did (Metcalf et al. 2019)."""
+
+import numpy as np
+
+from benchmarks.external import chain
+from pipeline.models import metrics
+from pipeline.models.binned import bootstrap, in_bins, share
+
+STAMPS = 64  # side of what the finder sees; the challenge gave 101 [pixel]
+AT_ONCE = 5000
+RATES = 1e-2, 1e-3, 1e-4
+THETA_E = 0.3, 0.5, 0.8, 1.2, 1.6, 2.0, 3.0  # Einstein radius [arcsec]
+ARC_SNR = 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, np.inf
+
+
+def draw_scored(n, networks=None, seed=2019):
+    """Draw a set like the challenge's, and score it.
+
+    Parameters
+    ----------
+    n : int
+        Number of stamps.
+    networks : str, optional
+        Folder of networks; the shipped ones if left out.
+    seed : int
+
+    Returns
+    -------
+    p_lens : ndarray, (n,)
+        At balanced classes.
+    truth : Table
+        ``is_lens``, ``theta_e`` [arcsec], ``arc_snr`` and what else the simulation tells.
+    """
+    from astropy.table import vstack
+
+    from pipeline.models import lens
+    from pipeline.simulate.challenge import draw_challenge
+
+    options = chain.settings(networks, lens={"prevalence": 0.5})
+    network = chain.opened(networks, "lens", options.apply)
+    scores, tables = [], []
+    for part, start in enumerate(range(0, n, AT_ONCE)):
+        rng = np.random.default_rng((seed, part))
+        cutouts, truth = draw_challenge(min(AT_ONCE, n - start), STAMPS, rng)
+        scores.append(np.asarray(lens.apply(network, cutouts, options.lens)["p_lens"]))
+        tables.append(truth)
+    return np.concatenate(scores), vstack(tables, metadata_conflicts="silent")
+
+
+def tpr_before(score, is_lens, n_false):
+    """Share of the lenses that score above the false positive numbered `n_false`, and its error.
+
+    TPR0 of the challenge is that with 0, TPR10 with 9: fewer than ten false positives.
+    """
+    false = np.sort(score[~is_lens])[::-1]
+    limit = false[n_false] if n_false < len(false) else -np.inf
+    return share(score[is_lens] > limit)
+
+
+def summary(score, truth):
+    """Numbers of the table, each with an error, and completeness where the arcs are how clear.
+
+    Returns
+    -------
+    dict
+        Of each number ``value``, ``error`` and ``n``; ``completeness_theta_e`` and
+        ``completeness_arc_snr`` are lists of bins, at a false-positive rate of 1e-2.
+    """
+    is_lens = np.asarray(truth["is_lens"], bool)
+    n_false = int((~is_lens).sum())
+    rows = {
+        "auroc": bootstrap(metrics.roc_auc, score, is_lens, n_draws=50),
+        "tpr0": tpr_before(score, is_lens, 0),
+        "tpr10": tpr_before(score, is_lens, 9),
+        "calibration_error": bootstrap(metrics.calibration_error, score, is_lens, n_draws=50),
+    }
+    for rate in RATES:
+        if rate * n_false >= 1:
+            rows[f"tpr_at_fpr_{rate:g}"] = tpr_before(score, is_lens, int(rate * n_false))
+    hit = score[is_lens] > np.quantile(score[~is_lens], 1 - RATES[0])
+    theta_e, arc_snr = (np.asarray(truth[k], "f8")[is_lens] for k in ("theta_e", "arc_snr"))
+    rows["tpr_of_clear_arcs_at_fpr_0.01"] = share(hit[(theta_e > 0.8) & (arc_snr > 20)])
+    rows["completeness_theta_e"] = in_bins(np.mean, [hit], theta_e, THETA_E)
+    rows["completeness_arc_snr"] = in_bins(np.mean, [hit], arc_snr, ARC_SNR)
+    for name in ("snr", "re"):
+        if name in truth.colnames:
+            alone = np.asarray(truth[name], "f8")
+            rows[f"auroc_of_{name}_alone"] = bootstrap(metrics.roc_auc, alone, is_lens, n_draws=50)
+    return rows

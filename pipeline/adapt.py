@@ -1,0 +1,83 @@
+"""Split a survey's galaxies for the lens finder to learn from, and say what it gained."""
+
+import numpy as np
+
+from pipeline.inject import lots
+from pipeline.models import metrics
+from pipeline.models.lens_scores import recall_at
+
+SHARES = {"train": 0.5, "validation": 0.2, "held_out": 0.3}
+LEAST = 50  # galaxies, without which nothing can be learnt
+SALT = 0x5EED  # the lot that chose the galaxies must not also say which set they belong to
+RATES = 0.1, 0.01
+RESAMPLINGS = 200
+
+
+def sets(ids):
+    """Name the set that each galaxy belongs to, always the same for an id; (n,), str."""
+    ends = np.cumsum(list(SHARES.values()))[:-1]
+    return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
+
+
+def enough(n):
+    """Refuse to learn from too few galaxies.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than `LEAST`.
+    """
+    if n < LEAST:
+        raise ValueError(
+            f"only {n} galaxies are bright and large enough for arcs, {LEAST} are needed: "
+            "lower inject.min_snr or inject.min_size, or give more tiles"
+        )
+
+
+def balanced(is_lens):
+    """Rows in which stamps without arcs are repeated until they are as many as those with."""
+    is_lens = np.asarray(is_lens, bool)
+    times = max(1, round(is_lens.sum() / max((~is_lens).sum(), 1)))
+    return np.sort(np.concatenate([np.flatnonzero(is_lens), *[np.flatnonzero(~is_lens)] * times]))
+
+
+def gained(before, after, is_lens, galaxy):
+    """Compare the lens finder before and after, on galaxies that it did not learn from.
+
+    Parameters
+    ----------
+    before, after : ndarray, (n,)
+        Logits.
+    is_lens : ndarray, (n,), bool
+        Whether the stamp has arcs.
+    galaxy : ndarray, (n,)
+        Identifier of each stamp's galaxy: galaxies are drawn anew for the error of the gain.
+
+    Returns
+    -------
+    dict
+        Numbers of galaxies and stamps; ``before`` and ``after``, with ``auroc`` and recalls at
+        false-positive rates, None where there are too few galaxies to measure these; and
+        ``auroc_gain`` with its standard error by bootstrap (Efron 1979, Ann. Statist. 7, 1).
+    """
+    scores = {"before": _scores(before, is_lens), "after": _scores(after, is_lens)}
+    difference = scores["after"]["auroc"] - scores["before"]["auroc"]
+    names, member = np.unique(galaxy, return_inverse=True)
+    rng, differences = np.random.default_rng(0), []
+    stamps = [np.flatnonzero(member == i) for i in range(len(names))]
+    for _ in range(RESAMPLINGS):
+        rows = np.concatenate([stamps[i] for i in rng.integers(len(names), size=len(names))])
+        one, other = (metrics.roc_auc(said[rows], is_lens[rows]) for said in (before, after))
+        differences.append(other - one)
+    counts = {"galaxies": len(names), "stamps_with_arcs": int(is_lens.sum())}
+    gain = {"auroc_gain": difference, "auroc_gain_error": float(np.std(differences))}
+    return counts | scores | gain
+
+
+def _scores(logit, is_lens):
+    """Scores that need no calibration."""
+    said = {"auroc": metrics.roc_auc(logit, is_lens)}
+    for rate in RATES:
+        name = f"recall_at_fpr_{rate:g}"
+        said[name], said[f"{name}_error"] = recall_at(logit, is_lens, rate)
+    return said

@@ -1,0 +1,67 @@
+rule injections:
+    input:
+        made_by("ingest", "exposure.fits"),
+        made_by("detect", "sources.fits"),
+        made_by("cut", "lens_cutouts.fits"),
+    output:
+        made_by("injections", "injections.fits"),
+    log:
+        "<logs>/injections/{batch}.log",
+    benchmark:
+        "<benchmarks>/injections/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=8),
+        runtime=minutes(5),
+    params:
+        config=section("inject", "apply", "networks", lens={"prevalence"}),
+        code=made_with("injections", network="lens"),
+        tiles=folders,
+    shell:
+        command("injections")
+
+
+rule inject:
+    input:
+        every("injections", "injections.fits") if BATCHES else no_tiles,
+        tiles="<results>/tiles.txt",
+    output:
+        table="<results>/selection.fits",
+        picture="<results>/selection.png",
+    log:
+        "<logs>/inject.log",
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(1),
+    params:
+        config=section("inject", "lens", "apply", "networks"),
+        code=made_with("selection", network="lens"),
+    shell:
+        "arclet selection --config {params.config:q} {input.tiles} {output} &> {log}"
+
+
+rule adapt:
+    input:
+        every("ingest", "exposure.fits") if BATCHES else no_tiles,
+        every("detect", "sources.fits"),
+        every("cut", "lens_cutouts.fits"),
+        tiles="<results>/tiles.txt",
+    output:
+        "<results>/adapted/lens/card.json",
+        gain="<results>/adapted/gain.json",
+    log:
+        "<logs>/adapt.log",
+    benchmark:
+        "<benchmarks>/adapt.tsv"
+    threads: 8
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(240),
+    params:
+        config=section("inject", "adapt", "lens", "apply", "networks"),
+        code=made_with("adapt", network="lens"),
+        folder=subpath(output.gain, parent=True),
+        work=adaptation_folder,
+    shell:
+        "arclet adapt --config {params.config:q} "
+        "{input.tiles} {params.folder} {params.work} {output.gain} &> {log}"

@@ -1,0 +1,192 @@
+"""Arcs on a survey's own galaxies: what is painted, what is counted."""
+
+import galsim
+import numpy as np
+import pytest
+from astropy.table import Table
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline import adapt, inject
+from pipeline.config import Inject, Lens
+from pipeline.cutouts import cut
+from pipeline.data import Exposure
+from pipeline.flags import Flag
+from pipeline.models import lens, lens_scores
+from pipeline.report.expectation import expect
+from pipeline.report.selection_figure import selection_figure
+from pipeline.selection import selection
+from pipeline.simulate.arcs import Blob, Body, draw_arcs, paint_arcs
+from pipeline.simulate.arcs import Lens as Mass
+from pipeline.simulate.render import Renderer
+
+OPTICS = inject.Optics(fwhm=3.0, pixel_scale=0.2, gain=(0.0,))
+SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
+
+
+def sources(n=4):
+    table = Table({"id": 10 + np.arange(n), "x": 50.0 + 40 * np.arange(n), "y": np.full(n, 50.3)})
+    shape = {"a": 4.0, "b": 3.0, "theta": 30.0, "r50": 4.0, "flux_auto": 900.0, "flags": 0}
+    for name, value in (shape | {"flux_auto_err": 3.0}).items():
+        table[name] = np.full(n, value)
+    table.meta |= {"DETBAND": 0, "PSFFWHM": 3.0}
+    return table
+
+
+@pytest.fixture
+def stamps(rng):
+    flux = rng.normal(size=(100, 260, 1)).astype("f4")
+    exposure = Exposure(flux, np.ones_like(flux), None, ("r",))
+    return cut(exposure, sources(), 64)
+
+
+def test_without_arcs_stamps_are_unchanged_bit_for_bit(stamps):
+    painted, truth = inject.paint(stamps, sources(), OPTICS, SETTINGS)
+    assert len(painted) == len(truth) == 16
+    bare = ~np.asarray(truth["is_lens"])
+    assert_array_equal(painted.flux[bare], stamps.flux)
+    assert_array_equal(painted.ivar, np.repeat(stamps.ivar, 4, axis=0))
+    assert (painted.flux[~bare] != np.repeat(stamps.flux, 3, axis=0)).any(axis=(1, 2, 3)).all()
+
+
+def test_painted_flux_and_snr_are_as_asked(stamps):
+    painted, truth = inject.paint(stamps, sources(), OPTICS, SETTINGS)
+    added = (painted.flux - np.repeat(stamps.flux, 4, axis=0))[..., 0].astype("f8")
+    assert_allclose(added.sum((1, 2)), truth["arc_flux"], rtol=0.02, atol=0.01)
+    ivar = painted.ivar[..., 0]
+    assert_allclose(np.sqrt((added**2 * ivar).sum((1, 2))), truth["arc_snr"], rtol=0.01, atol=0.01)
+    assert (np.asarray(truth["arc_flux"]) <= 900.1).all()
+
+
+def test_photons_scatter_but_keep_the_mean(rng):
+    light = np.full((50, 50), 4.0, "f4")
+    seen = inject._observed(light, np.ones((50, 50, 1)), (2.0,), rng)
+    assert_allclose(seen.mean(), 4, rtol=0.02)
+    assert_allclose(seen.var(), 4 / 2, rtol=0.1)
+
+
+def test_the_same_seed_and_id_give_the_same_arcs_in_any_order(stamps):
+    one, _ = inject.paint(stamps, sources(), OPTICS, SETTINGS)
+    other, _ = inject.paint(stamps[[3, 1]], sources()[[1, 3]], OPTICS, SETTINGS)
+    assert_array_equal(other.flux[:4], one.flux[4:8])
+    assert_array_equal(other.flux[4:], one.flux[12:])
+    changed, _ = inject.paint(stamps, sources(), OPTICS, SETTINGS.model_copy(update={"seed": 1}))
+    assert (changed.flux != one.flux).any()
+
+
+def mean_radius(light, x0, y0):
+    y, x = np.indices(light.shape)
+    return (light * np.hypot(x - x0, y - y0)).sum() / light.sum()
+
+
+def test_the_ring_of_a_source_right_behind_has_the_einstein_radius():
+    y, x = np.mgrid[-40:40, -40:40].astype(float)
+    light = draw_arcs(Mass(12.0, 0.99, 0.3, 0.0, 0.0), [Blob(1, 1.5, 1, 1, 0, 0, 0)], x, y)
+    assert_allclose(mean_radius(light, 40, 40), 12, rtol=0.03)
+
+
+def test_arcs_lie_about_the_galaxy_and_grow_with_the_einstein_radius():
+    renderer = Renderer(galsim.Gaussian(fwhm=2.0), 96)
+    for seed in range(5):
+        radii = [
+            mean_radius(
+                paint_arcs(
+                    renderer,
+                    Body(5, 0.9, 0.3, 49.0, 46.0),
+                    theta_e,
+                    1.0,
+                    np.random.default_rng(seed),
+                ),
+                49,
+                46,
+            )
+            for theta_e in (8.0, 16.0)
+        ]
+        assert_allclose(radii[1], 2 * radii[0], rtol=0.1)
+        assert 0.8 < radii[1] / 16 < 1.6
+
+
+def test_deflectors_are_whole_galaxies_and_few_enough():
+    table = sources(9)
+    table["flags"][0], table["r50"][1], table["flux_auto"][2] = int(Flag.EDGE), 1.0, 30.0
+    assert_array_equal(inject.deflectors(table, OPTICS, SETTINGS), np.arange(3, 9))
+    few = SETTINGS.model_copy(update={"galaxies": 2})
+    assert len(inject.deflectors(table, OPTICS, few)) == 2
+    assert not len(inject.deflectors(table, OPTICS._replace(pixel_scale=np.nan), SETTINGS))
+
+
+def injected(stamps, table):
+    def find(cutouts):
+        p_lens = 1 / (1 + np.exp(-cutouts.flux.sum((1, 2, 3)) / 300))
+        return Table({"id": cutouts.id, "p_lens": p_lens, "p_lens_std": 0 * p_lens})
+
+    def read(ids):
+        return stamps[np.flatnonzero(np.isin(stamps.id, ids))]
+
+    return inject.inject(table, read, find, OPTICS, SETTINGS)
+
+
+def test_counts_add_up(stamps):
+    said = injected(stamps, sources())
+    found = selection([said, said], 0.6, SETTINGS)
+    kind, n = np.asarray(found["kind"]), np.asarray(found["n"])
+    assert n[kind == "no arcs"] == [8]
+    assert n[kind == "all"] == [24]
+    for name in ("theta_e", "arc_mag", "arc_snr", "deflector_mag", "theta_e x arc_snr"):
+        assert n[kind == name].sum() == 24
+        assert found["n_found"][kind == name].sum() == found["n_found"][kind == "all"][0]
+    assert (found["share_low"] <= found["share"] + 1e-9).all()
+    assert selection_figure(found).axes
+
+
+def test_no_galaxies_give_an_empty_table(stamps):
+    said = injected(stamps, sources()[:0])
+    assert len(said) == 0
+    assert said.colnames == list(inject.COLUMNS)
+    found = selection([said], 0.5, SETTINGS)
+    assert len(found) == 0
+    assert selection_figure(found).axes
+
+
+def test_a_threshold_from_few_is_that_from_many(rng):
+    few = [lens_scores.threshold_at(rng.logistic(size=2000), 1e-3) for _ in range(30)]
+    assert_allclose(np.mean(few), np.log(999), rtol=0.06)
+    many = lens_scores.threshold_at(rng.logistic(size=200_000), 1e-3)
+    assert_allclose(many, np.log(999), rtol=0.03)
+
+
+def test_recall_counts_false_positives():
+    p, is_lens = np.arange(200) / 200, np.arange(200) % 2 == 0
+    assert lens_scores.recall_at(p, is_lens, 1e-3) == (None, None)
+    assert lens_scores.recall_at(p, is_lens, 0.1)[0] == 0.1
+    assert lens_scores.recall_before(p, is_lens, 1) == 0
+
+
+def test_a_threshold_is_given_or_the_networks_own():
+    class Network:
+        home, card = "here", {"calibration": {"threshold": 0.5}}
+
+    assert lens.threshold(Network, Lens(threshold=0.2)) == 0.2
+    assert_allclose(lens.threshold(Network, Lens(prevalence=0.01)), 0.01)
+    Network.card = {"calibration": {}}
+    with pytest.raises(ValueError, match=r"here/card.json gives no threshold.*set lens.threshold"):
+        lens.threshold(Network, Lens())
+
+
+def test_galaxies_stay_in_their_set():
+    ids = np.arange(20_000)
+    sets = adapt.sets(ids)
+    assert_array_equal(adapt.sets(ids[::-1])[::-1], sets)
+    assert_allclose(np.mean(sets == "held_out"), 0.3, atol=0.02)
+    is_lens = np.arange(30) % 3 > 0
+    assert_allclose(is_lens[adapt.balanced(is_lens)].mean(), 0.5)
+    with pytest.raises(ValueError, match="only 3 galaxies"):
+        adapt.enough(3)
+
+
+def test_the_expectation_is_the_sum_of_the_probabilities():
+    expected = expect(Table({"p_lens": [0.1, 0.95, np.nan, 0.6]}))
+    rows = {row["threshold"]: row for row in expected.rows()}
+    assert rows[0.5]["n"] == 2
+    assert_allclose(rows[0.5]["purity"], 1.55 / 2)
+    assert_allclose(rows[0.5]["completeness"], 1.55 / 1.65)
+    assert expected.rank(0.6) == 2
