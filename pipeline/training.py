@@ -44,7 +44,7 @@ def train(config, scenes_folder, home, work, *, network: str):
     others = _networks(config, network, home.parent)
     stamps, wanted, _ = _learn_from(module, scenes_folder / "train", others)
     held_out, truth, table = _learn_from(module, scenes_folder / "validation", others)
-    shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape[1:]
+    n, *shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape
     start = time.monotonic()
     model = fit.fit(
         lambda: NETS[network].build(shape, settings, others),
@@ -53,7 +53,7 @@ def train(config, scenes_folder, home, work, *, network: str):
         settings,
         work,
     )
-    card = fit.card(settings, config.scenes, len(wanted), time.monotonic() - start, model)
+    card = fit.card(settings, config.scenes, n, time.monotonic() - start, model)
     fit.export(model, NETS[network].graphs(model), home)
     io.write_json(home / "card.json", card)
     trained = engine.load(home.parent, network, config.apply)

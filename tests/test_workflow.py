@@ -147,7 +147,7 @@ def test_other_weights_rerun_their_network(run):
     card.write_text('{"trained": "anew"}')
     planned = run.planned()
     card.write_text("{}")
-    assert planned.keys() == {"segment", "photometry", "catalog", *LAST}
+    assert planned.keys() == {"segment", "uncertainty", "photometry", "catalog", *LAST}
 
 
 @pytest.mark.parametrize(
