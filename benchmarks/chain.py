@@ -56,6 +56,7 @@ def settings(side):
 def table(home):
     """Seconds, CPU seconds and peak memory of each stage, and of all."""
     rows = {stage: home / RUN / "benchmarks" / stage / "t1.tsv" for stage in STAGES}
+    rows = {stage: path for stage, path in rows.items() if path.exists()}  # those that ran
     rows |= {step: home / RUN / "benchmarks" / f"{step}.tsv" for step in ("merge", "report")}
     lines, total = [f"{'stage':12}{'s':>8}{'CPU s':>8}{'MB':>8}"], [0.0, 0.0, 0.0]
     for stage, path in rows.items():

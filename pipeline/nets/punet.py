@@ -152,6 +152,6 @@ def _draws(model, shape):
     maps = ops.sigmoid(ops.matmul(kernel.T, hidden) + bias[:, None])
     target, share = ops.split(maps, 2, axis=2)
     mean = ops.mean(target, axis=1)
-    spread = ops.sqrt(ops.maximum(ops.mean(target**2, axis=1) - mean**2, 0))
+    spread = ops.sqrt(ops.mean((target - mean[:, None]) ** 2, axis=1))
     flux = ops.einsum("nkip,nipb->nkb", share, light)
     return keras.Model([features, shift, light], [mean, spread, flux])
