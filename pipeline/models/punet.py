@@ -14,6 +14,7 @@ from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 
 MAPS = "TARGET", "SHARE"
 LATENT = 8
+DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
 BATCH = 8  # stamps whose draws are in memory at once
 
 
@@ -95,16 +96,17 @@ def draw(network, stamps, n_draws, seed=0):
 def score(network, stamps, truth, light):
     """Intersection over union of the mean map, calibration and use of the spread, diversity."""
     wanted = light[..., 0] > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None]
-    draws = draw(network, stamps, 16)
+    draws = draw(network, stamps, DRAWN[-1])
     mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")
     wrong = (mean > 0.5) != wanted
     union = wanted | (mean > 0.1)
-    apart = 1 - metrics.iou(draws[:, ::2] > 0.5, draws[:, 1::2] > 0.5).mean()
-    best = metrics.iou(draws > 0.5, wanted[:, None]).max(1)
+    masks = np.moveaxis(draws > 0.5, 1, 0)
+    best = np.max([metrics.iou(mask, wanted) for mask in masks], axis=0)
     return {
         "iou_target": float(metrics.iou(mean > 0.5, wanted).mean()),
         "iou_best_of_16": float(best.mean()),
-        "diversity": float(apart),
+        "diversity": float(metrics.diversity(masks).mean()),
         "calibration_error_on_union": metrics.calibration_error(mean[union], wanted[union]),
         "auroc_of_spread_against_error": metrics.roc_auc(spread[union], wrong[union]),
+        "squared_ged": {k: float(metrics.energy_distance(masks[:k], wanted).mean()) for k in DRAWN},
     }
