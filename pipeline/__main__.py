@@ -108,12 +108,14 @@ def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from pipeline.deblend import deblended_flux, label_image
     from pipeline.models import unet
+    from pipeline.models.depth import at_tile_depth
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
     said = unet.apply(_network(config, "unet"), cutouts)
     maps = {name: said.pop(name) for name in unet.MAPS}
-    label, overlap = label_image(exposure, sources, cutouts, maps)
-    flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
+    masks = at_tile_depth(cutouts, maps["SHARE"], maps)
+    label, overlap = label_image(exposure, sources, cutouts, masks)
+    flux = deblended_flux(exposure, sources, cutouts, masks, overlap)
     io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, binning=cutouts.binning, **maps)
     io.write_arrays(tile / "features.npz", **said)
     io.write_table(tile / "deblended.fits", flux)
@@ -127,10 +129,12 @@ def uncertainty(config, tile):
     """Draw many segmentations of every source."""
     from pipeline.deblend import uncertainty_image
     from pipeline.models import punet
+    from pipeline.models.depth import at_tile_depth
 
     exposure, cutouts = _read(tile, "exposure", "cutouts")
     said = _shares(tile) | io.read_arrays(tile / "features.npz")
     maps, draws = punet.apply(_network(config, "punet"), cutouts, said, config.punet)
+    maps = at_tile_depth(cutouts, said["SHARE"], maps)
     image = uncertainty_image(exposure, cutouts, maps["TARGET_STD"])
     io.write_masks(tile / "masks.fits", cutouts, maps)
     io.write_table(tile / "draws.fits", draws)
