@@ -9,6 +9,7 @@ from pipeline.catalog import FLUXES
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 SIZE = 5.4, 3.9
+LEAST_P_LENS = 1e-6  # of the histogram; what is below is counted there
 MARGINS = {"left": 0.15, "right": 0.97, "bottom": 0.13, "top": 0.93}
 
 
@@ -111,7 +112,10 @@ def scores(catalog):
         values = values[np.isfinite(values)]
         if not len(values):
             return None
-        edges = np.linspace(0, 1, 41) if name == "p_lens" else 40
+        edges = 40
+        if name == "p_lens":
+            edges, values = np.geomspace(LEAST_P_LENS, 1, 41), np.maximum(values, LEAST_P_LENS)
+            log_scale(ax, "x")
         ax.hist(values, edges, color=COLOURS[0])
         log_scale(ax, "y")
         ax.set_ylim(bottom=0.6)
