@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import digest, io
-from pipeline.config import NETWORKS
 
 ROOT = Path(__file__).parent.parent.parent
 LOOKS = {"0.06": (0.06, 0.18), "0.10": (0.10, 0.18), "0.20": (0.20, 0.70)}
 IN_GALLERY = 8
+DEBLENDING, FINDING = ("unet", "punet", "photometry"), ("lens",)
 log = logging.getLogger("external")
 
 
@@ -65,9 +65,8 @@ def _pairs(args, folder, name, look):
     numbers = {kind: scores.summary(found) for kind, found in (methods | peers).items()}
     pixels = blends.pixels_of(sky, said["given"].maps)
     seconds = {kind: s.seconds for kind, s in said.items()}
-    _write(
-        args, f"pairs_{name}", numbers | {"pixels": blends.calibration(pixels), "seconds": seconds}
-    )
+    numbers |= {"pixels": blends.calibration(pixels), "seconds": seconds}
+    _write(args, f"pairs_{name}", numbers, DEBLENDING)
     shown = {kind: s.matched["unet"] for kind, s in said.items()} | peers
     rows = np.random.default_rng(1).permutation(len(sky.image))[:IN_GALLERY]
     _save(args, f"pairs_{name}", figures.by_condition(sky, shown))
@@ -85,7 +84,7 @@ def hsc(args, real):
 
     blends = hsc.read_blends(real / "hsc_injected")
     measured = hsc.measure(blends, args.networks, args.out / "products")
-    _write(args, "hsc", hsc.summary(measured))
+    _write(args, "hsc", hsc.summary(measured), DEBLENDING)
     _save(args, "hsc", figures.injected(measured, blends.mag))
 
 
@@ -103,7 +102,7 @@ def lenses(args, real):
     scores = lenses.slacs(real / "lenses", args.networks)
     galaxies = lenses.cosmos(real / "nonlenses", args.networks)
     threshold = chain.lens_threshold(options)
-    _write(args, "lenses", lenses.summary(scores, galaxies, fields, threshold))
+    _write(args, "lenses", lenses.summary(scores, galaxies, fields, threshold), FINDING)
     io.write_csv(args.out / "slacs.csv", scores)
 
 
@@ -112,7 +111,7 @@ def challenge(args, real):
     from benchmarks.external import challenge, figures
 
     score, truth = challenge.draw_scored(args.challenge, args.networks)
-    _write(args, "challenge", challenge.summary(score, truth))
+    _write(args, "challenge", challenge.summary(score, truth), FINDING)
     edges = {"theta_e": challenge.THETA_E, "arc_snr": challenge.ARC_SNR}
     _save(args, "challenge", figures.completeness(score, truth, edges))
 
@@ -120,9 +119,9 @@ def challenge(args, real):
 TESTS = {"pairs": pairs, "hsc": hsc, "lenses": lenses, "challenge": challenge}
 
 
-def _write(args, name, numbers):
-    """Write numbers, and which networks they are of."""
-    networks = {network: digest.weights(network, args.networks) for network in NETWORKS}
+def _write(args, name, numbers, used):
+    """Write numbers, and the digests of the networks that they are of."""
+    networks = {network: digest.weights(network, args.networks) for network in used}
     io.write_json(args.out / f"{name}.json", numbers | {"networks": networks})
     log.info("   %s", args.out / f"{name}.json")
 
