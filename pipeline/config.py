@@ -168,7 +168,9 @@ class Fit(Settings):
     batch_size: int = Field(64, gt=0)
     learning_rate: Positive = 2e-3
     patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
-    filters: tuple[int, ...] = Field((16, 32, 64), description="Channels of each scale.")
+    filters: tuple[int, ...] = Field(
+        (16, 32, 64), min_length=2, description="Channels of each scale."
+    )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
     seed: Seed = 0
 

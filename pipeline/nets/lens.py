@@ -1,15 +1,20 @@
-"""The lens finder: an ensemble of residual networks."""
+"""The lens finder: an ensemble of residual networks that look along the ellipses of a galaxy."""
 
 import keras
 from keras import ops
 
-from pipeline.nets.layers import conv, fold, residual, sky_units
+from pipeline.nets.layers import conv, residual
+from pipeline.nets.polar import Polar
+
+WRAP = 8  # angles seen twice, for convolutions know no circle
 
 
 def build(shape, settings, networks=None):
     """Build an ensemble of residual networks: a stamp to one logit a member, (n, member)."""
     stamps = keras.Input(shape)
-    x = fold(sky_units(stamps))
+    x = Polar()(stamps)
+    x = ops.concatenate([x[:, :, -WRAP:], x, x[:, :, :WRAP]], axis=2)
+    x = _stem(x, settings.filters)
     members = [_member(x, settings.filters) for _ in range(settings.members)]
     logits = keras.layers.Concatenate(dtype="float32")(members) if len(members) > 1 else members[0]
     model = keras.Model(stamps, logits, name="lens")
@@ -17,11 +22,19 @@ def build(shape, settings, networks=None):
     return model
 
 
+def _stem(x, filters):
+    """What all members share: the first two scales, most of the cost."""
+    return residual(conv(conv(x, filters[0]), filters[1], strides=2), filters[1])
+
+
 def _member(x, filters):
-    x = conv(x, filters[0])
-    for n in filters[1:]:
+    """One member: what it finds along the angles is pooled, what along the radii is told apart."""
+    for n in filters[2:-1]:
         x = residual(residual(x, n, strides=2), n)
-    x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
+    x = residual(x, filters[-1], strides=(1, 2))
+    x = ops.concatenate([ops.max(x, axis=2), ops.mean(x, axis=2)], axis=-1)
+    x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
+    x = keras.layers.Dropout(0.2)(keras.layers.Dense(64, activation="relu")(x))
     return keras.layers.Dense(1, dtype="float32")(x)
 
 
