@@ -28,6 +28,9 @@ class Lens(Settings):
         description="p_lens above which a source is a candidate; if left out, the one that 1 in "
         "1000 of the simulated non-lenses exceeds.",
     )
+    turns: bool = Field(
+        False, description="Average over a stamp's eight orientations; eight times slower."
+    )
 
 
 class Inject(Settings):

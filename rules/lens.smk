@@ -14,7 +14,7 @@ rule injections:
         mem_mb=memory(2000, per_mb=8),
         runtime=minutes(5),
     params:
-        config=section("inject", "apply", "networks", lens={"prevalence"}),
+        config=section("inject", "apply", "networks", lens={"prevalence", "turns"}),
         code=made_with("injections", network="lens"),
         tiles=folders,
     shell:

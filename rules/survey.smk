@@ -85,7 +85,7 @@ rule classify:
         mem_mb=memory(2000, per_mb=8),
         runtime=minutes(1, per_mb=0.02),
     params:
-        config=section("apply", "networks", lens={"prevalence"}),
+        config=section("apply", "networks", lens={"prevalence", "turns"}),
         code=made_with("classify", network="lens"),
         tiles=folders,
     shell:

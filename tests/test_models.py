@@ -195,6 +195,17 @@ def test_targets_may_overlap_and_shares_add_up(blends):
     assert_allclose((maps[..., 2] + swapped[..., 2])[bright], 1, atol=2e-3)
 
 
+def test_averaged_over_turns_p_lens_does_not_know_the_orientation(networks, blends):
+    cutouts = blends[0]
+    other = replace(cutouts, **{k: turned([getattr(cutouts, k)], 5)[0] for k in ("flux", "ivar")})
+
+    def ask(some, turns):
+        return np.asarray(lens.apply(networks["lens"], some, Lens(turns=turns))["p_lens"])
+
+    assert_allclose(ask(cutouts, True), ask(other, True), rtol=1e-3)
+    assert np.abs(ask(cutouts, False) / ask(other, False) - 1).max() > 1e-3
+
+
 def test_p_lens_at_another_prevalence_is_bayes(networks, blends):
     network = networks["lens"]
     even, rare = (

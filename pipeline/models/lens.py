@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.models import lens_scores
-from pipeline.models.stamps import one_band
+from pipeline.models.stamps import one_band, turned
 
 KIND = "lenses"
 FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
@@ -85,7 +85,8 @@ def apply(network, cutouts, settings):
     network : Network
     cutouts : Cutouts
     settings : pipeline.config.Lens
-        The prevalence for which the probability is meant (Saerens et al. 2002, eq. 4).
+        The prevalence for which the probability is meant (Saerens et al. 2002, eq. 4), and whether
+        the logits are averaged over the stamp's orientations.
 
     Returns
     -------
@@ -93,7 +94,9 @@ def apply(network, cutouts, settings):
         ``id``, ``p_lens``, and ``p_lens_std``, the spread of the members' probabilities.
     """
     found = network.card["calibration"]
-    logits = network("main", inputs(cutouts))
+    stamps = inputs(cutouts)
+    views = [turned([stamps], k)[0] for k in range(8 if settings.turns else 1)]
+    logits = np.mean([network("main", np.ascontiguousarray(view)) for view in views], axis=0)
     shift = found["shift"] + logit(settings.prevalence) - logit(found["prevalence"])
     members = expit(found["scale"] * logits + shift)
     p_lens = expit(found["scale"] * logits.mean(1) + shift)
