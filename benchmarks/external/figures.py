@@ -2,10 +2,12 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks.external.scores import LEAST_FLUX
 from pipeline.models import metrics
 from pipeline.models.binned import in_bins, share
+from pipeline.report.figures import log_scale
 
 LABELS = {
     "given": "arclet, positions given",
@@ -48,7 +50,8 @@ def by_condition(pairs, matched):
         column[-1].axhline(0.68, color="0.7", lw=0.8)
         column[1].axhline(0, color="0.7", lw=0.8)
         if name.startswith("S/N"):
-            column[-1].set_xscale("log")
+            log_scale(column[-1], "x")
+            column[-1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     says = "IoU, missed = 0", "median Δm [mag]", "NMAD of Δm [mag]", "coverage of 68 %"
     for axis, label in zip(axes[:, 0], says, strict=True):
         axis.set_ylabel(label)
