@@ -9,6 +9,7 @@ from pipeline.models.unet import THRESHOLD
 BLUR = 0.7  # of the light that is compared with the threshold, a Gaussian's sigma [block]
 NOISE = 1 / (2 * np.sqrt(np.pi) * BLUR)  # that is left of white noise of 1 by that
 ROWS_AT_ONCE = 256
+CHANGED = "TARGET", "TARGET_STD"
 
 
 def at_tile_depth(cutouts, share, maps):
@@ -34,12 +35,12 @@ def at_tile_depth(cutouts, share, maps):
     dict of ndarray, (n, y, x), float32
         As `maps`; those of stamps that are not binned are unchanged.
     """
-    changed = {name: plane.copy() for name, plane in maps.items()}
+    changed = maps | {name: maps[name].copy() for name in CHANGED if name in maps}
     binned = np.flatnonzero(cutouts.binning > 1)
     for start in range(0, len(binned), ROWS_AT_ONCE):
         rows = binned[start : start + ROWS_AT_ONCE]
         above = _above(cutouts[rows], share[rows])
-        if "TARGET_STD" in maps:
+        if "TARGET_STD" in changed:
             doubt = maps["TARGET"][rows] * np.sqrt(above * (1 - above))
             changed["TARGET_STD"][rows] = np.hypot(maps["TARGET_STD"][rows] * above, doubt)
         changed["TARGET"][rows] = maps["TARGET"][rows] * above
