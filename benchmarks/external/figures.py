@@ -2,12 +2,11 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from benchmarks.external.scores import LEAST_FLUX
 from pipeline.models import metrics
 from pipeline.models.binned import in_bins, share
-from pipeline.report.figures import log_scale
+from pipeline.report.figures import FEW_DECADES, log_scale
 
 LABELS = {
     "given": "arclet, positions given",
@@ -50,8 +49,7 @@ def by_condition(pairs, matched):
         column[-1].axhline(0.68, color="0.7", lw=0.8)
         column[1].axhline(0, color="0.7", lw=0.8)
         if name.startswith("S/N"):
-            log_scale(column[-1], "x")
-            column[-1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            log_scale(column[-1], "x", FEW_DECADES)
     says = "IoU, missed = 0", "median Δm [mag]", "NMAD of Δm [mag]", "coverage of 68 %"
     for axis, label in zip(axes[:, 0], says, strict=True):
         axis.set_ylabel(label)
@@ -210,7 +208,8 @@ def completeness(score, truth, edges):
             if found["n"] >= LEAST:
                 middle = np.sqrt(low * min(high, 2 * low))
                 axis.errorbar(middle, found["value"], found["error"], fmt="o", color="C0")
-        axis.set(xlabel=label, ylabel="completeness at FPR 1e-2", xscale="log", ylim=(0, 1))
+        axis.set(xlabel=label, ylabel="completeness at FPR 1e-2", ylim=(0, 1))
+        log_scale(axis, "x", FEW_DECADES)
     order = np.argsort(-score)
     false, true = (np.cumsum(k[order]) / k.sum() for k in (~is_lens, is_lens))
     axes[2].plot(np.maximum(false, 0.5 / (~is_lens).sum()), true)

@@ -2,13 +2,14 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.catalog import FLUXES
 
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 SIZE = 5.4, 3.9
+FEW_DECADES = 1, 2, 5  # ticks of a logarithmic axis that spans one or two
 LEAST_P_LENS = 1e-6  # of the histogram; what is below is counted there
 MARGINS = {"left": 0.15, "right": 0.97, "bottom": 0.13, "top": 0.93}
 
@@ -158,10 +159,15 @@ def panel(size=SIZE):
     return figure, ax
 
 
-def log_scale(ax, which):
-    """Make the axis "x" or "y" logarithmic, with plain numbers, which are quicker than powers."""
+def log_scale(ax, which, ticks=(1,)):
+    """Make the axis "x" or "y" logarithmic, with plain numbers, which are quicker than powers.
+
+    Each decade is labelled at these `ticks`.
+    """
     ax.set(**{f"{which}scale": "log"})
-    _plain_numbers(ax.xaxis if which == "x" else ax.yaxis)
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=ticks))
+    _plain_numbers(axis)
 
 
 def _plain_numbers(axis):

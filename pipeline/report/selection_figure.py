@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.report.figures import COLOURS, log_scale
+from pipeline.report.figures import COLOURS, FEW_DECADES, log_scale
 
 LABELS = {
     "theta_e": "Einstein radius [arcsec]",
@@ -70,7 +70,7 @@ def _curve(ax, rows, name):
     style = {"fmt": "o", "ms": 4, "lw": 1.2, "color": COLOURS[0], "label": "with arcs"}
     ax.errorbar(middle, share, np.clip(error, 0, None), [middle - least, most - middle], **style)
     if name not in LINEAR and len(rows):
-        log_scale(ax, "x")
+        log_scale(ax, "x", FEW_DECADES)
     ax.set(xlabel=LABELS[name], ylabel="share found", ylim=(-0.03, 1.03))
     ax.grid(alpha=0.3)
 
@@ -95,7 +95,7 @@ def _plane(ax, rows, name):
     for a, b, share in zip(x0, y0, np.asarray(rows["share"]), strict=True):
         plane[np.searchsorted(ys, b), np.searchsorted(xs, a)] = share
     drawn = ax.pcolormesh(xs, ys, plane, cmap="viridis", vmin=0, vmax=1)
-    log_scale(ax, "x")
+    log_scale(ax, "x", FEW_DECADES)
     if name not in LINEAR:
         log_scale(ax, "y")
     ax.figure.colorbar(drawn, ax=ax, label="share found")
