@@ -129,12 +129,10 @@ def uncertainty(config, tile):
     """Draw many segmentations of every source."""
     from pipeline.deblend import uncertainty_image
     from pipeline.models import punet
-    from pipeline.models.depth import at_tile_depth
 
     exposure, cutouts = _read(tile, "exposure", "cutouts")
     said = _shares(tile) | io.read_arrays(tile / "features.npz")
     maps, draws = punet.apply(_network(config, "punet"), cutouts, said, config.punet)
-    maps = at_tile_depth(cutouts, said["SHARE"], maps)
     image = uncertainty_image(exposure, cutouts, maps["TARGET_STD"])
     io.write_masks(tile / "masks.fits", cutouts, maps)
     io.write_table(tile / "draws.fits", draws)

@@ -60,3 +60,9 @@ def test_the_unit_of_flux_cancels_and_lost_pixels_are_dark():
     assert_allclose(Polar()(stamps), Polar()(in_other_unit), atol=1e-3)
     stamps[..., 1] = 0
     assert np.all(np.asarray(Polar()(stamps)) == 0)
+
+
+def test_a_small_stamp_is_dark_beyond_its_edges():
+    polar = np.asarray(Polar()(_galaxy(1.0)[:, 24:40, 24:40]))
+    assert np.isfinite(polar).all()
+    assert polar[:, 0].max() > 1 and np.all(polar[:, -1] == 0)

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.models import metrics, unet
+from pipeline.models.depth import at_tile_depth
 from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 
 MAPS = "TARGET", "SHARE"
@@ -26,14 +27,14 @@ def apply(network, cutouts, maps, settings):
     network : Network
     cutouts : Cutouts
     maps : dict of ndarray
-        The U-Net's ``TARGET``, ``FEATURES`` and ``CONTEXT``.
+        The U-Net's ``TARGET``, ``SHARE``, ``FEATURES`` and ``CONTEXT``.
     settings : pipeline.config.Punet
 
     Returns
     -------
     maps : dict of ndarray, (n, y, x), float32
         ``TARGET`` and ``TARGET_STD``: mean over the draws, and their standard deviation, of the
-        probability that a pixel is the source's.
+        probability that a pixel is the source's, see `pipeline.models.depth` for binned stamps.
     draws : Table
         ``id``, ``mask_uncertainty`` (spread over the footprint, relative to the footprint) and
         ``flux_draws`` (n, draw, band), the light that falls to the source in each draw, of the
@@ -49,10 +50,12 @@ def apply(network, cutouts, maps, settings):
         light = _folded(cutouts.flux[rows] * footprint[..., None])
         *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
+    masks = at_tile_depth(cutouts, maps["SHARE"], {"TARGET": mean, "TARGET_STD": spread})
+    mean, spread = masks.values()
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
-    return {"TARGET": mean, "TARGET_STD": spread}, table
+    return masks, table
 
 
 def draw_shifts(network, context, n_draws, seed):

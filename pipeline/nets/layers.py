@@ -16,18 +16,20 @@ class SkyUnits(keras.layers.Layer):
 
     def call(self, stamps):
         """Scale the stamps."""
-        flux, ivar = ops.split(stamps, 2, axis=-1)
-        usable = ops.cast(ivar > 0, flux.dtype)
-        weight = ops.sqrt(ivar)
-        n_usable = ops.maximum(ops.sum(usable, axis=(1, 2), keepdims=True), 1.0)
-        typical = ops.sum(weight, axis=(1, 2), keepdims=True) / n_usable
-        signal = flux * usable * typical
-        relative = ops.minimum(weight / ops.maximum(typical, 1e-30), 3.0)
+        signal, relative = over_sky_noise(*ops.split(stamps, 2, axis=-1))
         return ops.concatenate([ops.arcsinh(signal), ops.arcsinh(signal / 20.0), relative], axis=-1)
 
     def compute_output_shape(self, shape):
         """Shape of what `call` gives."""
         return (*shape[:-1], 3 * shape[-1] // 2)
+
+
+def over_sky_noise(flux, ivar):
+    """Flux over the stamp's typical noise, and that over the pixel's noise; both (n, y, x, ...)."""
+    usable, weight = ops.cast(ivar > 0, flux.dtype), ops.sqrt(ivar)
+    n_usable = ops.maximum(ops.sum(usable, axis=(1, 2), keepdims=True), 1.0)
+    typical = ops.sum(weight, axis=(1, 2), keepdims=True) / n_usable
+    return flux * usable * typical, ops.minimum(weight / ops.maximum(typical, 1e-30), 3.0)
 
 
 def fold(x):

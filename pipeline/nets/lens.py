@@ -12,7 +12,7 @@ WRAP = 8  # angles seen twice, for convolutions know no circle
 def build(shape, settings, networks=None):
     """Build an ensemble of residual networks: a stamp to one logit a member, (n, member)."""
     stamps = keras.Input(shape)
-    x = Polar()(stamps)
+    x = Polar(dtype="float32")(stamps)
     x = ops.concatenate([x[:, :, -WRAP:], x, x[:, :, :WRAP]], axis=2)
     x = _stem(x, settings.filters)
     members = [_member(x, settings.filters) for _ in range(settings.members)]
@@ -23,7 +23,7 @@ def build(shape, settings, networks=None):
 
 
 def _stem(x, filters):
-    """What all members share: the first two scales, most of the cost."""
+    """What all members share: the finest scales, nearly half of what a member costs by itself."""
     return residual(conv(conv(x, filters[0]), filters[1], strides=2), filters[1])
 
 

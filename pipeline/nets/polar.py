@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from pipeline.nets.layers import over_sky_noise
+
 N_RADII, N_ANGLES = 28, 64
 RADIUS, STRETCH = 6.0, 12.0  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 30, finer inside
-HALF = 16  # of the square in which the ellipse is measured [pixel]
+HALF = 16  # half a side of the square in which the ellipse is measured, at most [pixel]
 ITERATIONS = 5
 START, LEAST, MOST = 9.0, 2.0, 80.0  # mean second moment [pixel**2]
 FLATTEST = 0.75  # largest difference of the axes' second moments over their sum
@@ -26,12 +28,9 @@ class Polar(keras.layers.Layer):
     own smooth light is nearly gone, whereas an arc is a streak along the angles.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
-
     def call(self, stamps):
         """Sample the stamps."""
-        signal, relative = _in_sky_units(stamps[..., 0], stamps[..., 1])
+        signal, relative = over_sky_noise(stamps[..., 0], stamps[..., 1])
         centre, moments = ellipse(signal)
         x, y = _ellipses(centre, moments, stamps.shape[1:3])
         inside = _inside(x, y, stamps.shape[1:3])
@@ -45,14 +44,6 @@ class Polar(keras.layers.Layer):
     def compute_output_shape(self, shape):
         """Shape of what `call` gives."""
         return (shape[0], N_RADII, N_ANGLES, 5)
-
-
-def _in_sky_units(flux, ivar):
-    """Flux over the stamp's typical noise, and that noise over the pixel's; (n, y, x)."""
-    weight, usable = ops.sqrt(ivar), ops.cast(ivar > 0, "float32")
-    n_usable = ops.maximum(ops.sum(usable, axis=(1, 2), keepdims=True), 1.0)
-    typical = ops.sum(weight, axis=(1, 2), keepdims=True) / n_usable
-    return flux * usable * typical, ops.minimum(weight / ops.maximum(typical, 1e-30), 3.0)
 
 
 def ellipse(signal):
@@ -73,9 +64,10 @@ def ellipse(signal):
         ``xx``, ``xy``, ``yy`` [pixel**2].
     """
     height, width = signal.shape[1:]
-    crop = signal[:, height // 2 - HALF : height // 2 + HALF, width // 2 - HALF : width // 2 + HALF]
-    crop = ops.reshape(ops.maximum(crop, -3.0), (-1, 4 * HALF**2))
-    grid_y, grid_x = (v.ravel().astype("f4")[None] for v in np.mgrid[-HALF:HALF, -HALF:HALF])
+    half = min(HALF, height // 2, width // 2)
+    crop = signal[:, height // 2 - half : height // 2 + half, width // 2 - half : width // 2 + half]
+    crop = ops.reshape(ops.maximum(crop, -3.0), (-1, 4 * half**2))
+    grid_y, grid_x = (v.ravel().astype("f4")[None] for v in np.mgrid[-half:half, -half:half])
     nothing = 0 * crop[:, :1]
     x, y, xx, xy, yy = nothing, nothing, nothing + START, nothing, nothing + START
     for _ in range(ITERATIONS):
