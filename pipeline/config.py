@@ -156,9 +156,13 @@ class Scenes(Settings):
     blends: int = Field(40_000, gt=0, description="Stamps of blended sources to train on.")
     lenses: int = Field(40_000, gt=0, description="Stamps of lenses and non-lenses to train on.")
     held_out: Fraction = Field(0.1, description="Validation and test sets, as a share of these.")
-    shards: int = Field(4, gt=0, description="Files a set is drawn into.")
+    shard: int = Field(12_000, gt=0, description="Stamps to train on in one file, at most.")
     size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp [pixel].")
     seed: Seed = 1
+
+    def shards(self, kind):
+        """Files into which each set of a kind is drawn: ``blends`` or ``lenses``."""
+        return -(-getattr(self, kind) // self.shard)
 
 
 class Fit(Settings):

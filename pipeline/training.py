@@ -17,7 +17,7 @@ def scenes(config, folder, *, kind: str, split: str, shard: int):
     settings = config.scenes
     rng = np.random.default_rng((settings.seed, KINDS.index(kind), SPLITS.index(split), shard))
     total = getattr(settings, kind) * (1 if split == "train" else settings.held_out)
-    n = max(1, round(total / settings.shards))
+    n = max(1, round(total / settings.shards(kind)))
     folder = Path(folder)
     if kind == "blends":
         from pipeline.simulate.blends import draw_blends
@@ -42,8 +42,8 @@ def train(config, scenes_folder, home, work, *, network: str):
     module, settings = NETWORKS[network], getattr(config.train, network)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    stamps, wanted, _ = _learn_from(module, scenes_folder / "train", others)
-    held_out, truth, table = _learn_from(module, scenes_folder / "validation", others)
+    stamps, wanted, _ = _read(module, scenes_folder / "train", others, module.target)
+    held_out, truth, table = _read(module, scenes_folder / "validation", others, module.target)
     n, *shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape
     start = time.monotonic()
     model = fit.fit(
@@ -65,8 +65,8 @@ def score(config, scenes_folder, home, scores, *, network: str):
     from pipeline.models import NETWORKS, engine
 
     module = NETWORKS[network]
-    cutouts, truth, light = _read_set(scenes_folder / "test", module.KIND)
-    stamps = module.inputs(cutouts, _networks(config, network, home.parent))
+    others = _networks(config, network, home.parent)
+    stamps, light, truth = _read(module, scenes_folder / "test", others, lambda *test: test[2])
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(scores, module.score(trained, stamps, truth, light))
 
@@ -158,34 +158,34 @@ def _networks(config, name, folder):
     return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
-def _learn_from(module, folder, networks):
-    """Stamps, what is wanted of them, and the truth table, of all shards in `folder`."""
-    cutouts, truth, light = _read_set(folder, module.KIND)
-    stamps = module.inputs(cutouts, networks)
-    return stamps, module.target(stamps, truth, light), truth
-
-
-def _read_set(folder, kind):
-    """Read cutouts, truth and light (None where there is none) of all shards, joined."""
+def _read(module, folder, networks, wanted):
+    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
     from astropy.table import vstack
 
-    shards = sorted(path for path in Path(folder).iterdir() if path.is_dir())
-    cutouts = _join([io.read_cutouts(shard / "cutouts.fits") for shard in shards])
-    truth = vstack(
-        [io.read_table(shard / "truth.fits") for shard in shards], metadata_conflicts="silent"
-    )
-    light = None
-    if kind == "blends":
-        light = np.concatenate([io.read_light(shard / "light.fits") for shard in shards])
-    return cutouts, truth, light
+    stamps, others, tables = [], [], []
+    for cutouts, truth, light in _shards(folder, module.KIND):
+        stamps.append(module.inputs(cutouts, networks))
+        others.append(wanted(stamps[-1], truth, light))
+        tables.append(truth)
+    return _join(stamps), _join(others), vstack(tables, metadata_conflicts="silent")
+
+
+def _shards(folder, kind):
+    """Read cutouts, truth and light (None where there is none), one shard after the other."""
+    for shard in sorted(Path(folder).iterdir(), key=lambda path: int(path.name)):
+        light = io.read_light(shard / "light.fits") if kind == "blends" else None
+        yield io.read_cutouts(shard / "cutouts.fits"), io.read_table(shard / "truth.fits"), light
 
 
 def _join(parts):
-    """Make one set of cutouts of several, numbered anew."""
-    from dataclasses import replace
-
-    flux, ivar, corner = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("flux", "ivar", "corner")
-    )
-    return replace(parts[0], flux=flux, ivar=ivar, corner=corner, id=np.arange(len(flux)))
+    """Join arrays, tuples of arrays or nothing; each part is let go of once it is copied."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], tuple):
+        return tuple(_join(list(column)) for column in zip(*parts, strict=True))
+    whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
+    while parts:
+        part = parts.pop(0)
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole

@@ -122,16 +122,27 @@ def scenes(*splits):
         return expand(
             f"{scenes_folder(wildcards)}/{{split}}/{{shard}}/truth.fits",
             split=splits,
-            shard=range(settings.scenes.shards),
+            shard=range(settings.scenes.shards(scenes_kind(wildcards))),
         )
 
     return files
 
 
+def scenes_kind(wildcards):
+    """Kind of the training scenes of a network."""
+    return "lenses" if wildcards.network == "lens" else "blends"
+
+
 def scenes_folder(wildcards):
     """Folder of the training scenes of a network."""
-    kind = "lenses" if wildcards.network == "lens" else "blends"
-    return f"results/{settings.name}/training/{kind}"
+    return f"results/{settings.name}/training/{scenes_kind(wildcards)}"
+
+
+def training_memory(wildcards, attempt):
+    """Memory [MB] of a training: four planes of all its stamps; twice that on a retry."""
+    drawn = settings.scenes
+    stamps = getattr(drawn, scenes_kind(wildcards)) * (1 + drawn.held_out)
+    return int((4000 + stamps * 16 * drawn.size**2 / 1e6) * 2 ** (attempt - 1))
 
 
 def training_code(command):

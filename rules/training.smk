@@ -34,7 +34,7 @@ rule scenes:
         runtime=growing(120),
     params:
         config=lambda wildcards: section(
-            scenes={wildcards.kind, "held_out", "shards", "size", "seed"}
+            scenes={wildcards.kind, "held_out", "shard", "size", "seed"}
         ),
         code=made_with("scenes"),
         folder=subpath(output[0], parent=True),
@@ -55,7 +55,7 @@ rule train_network:
         "<benchmarks>/train/{network}.tsv"
     threads: 8
     resources:
-        mem_mb=growing(8000),
+        mem_mb=training_memory,
         runtime=growing(720),
     params:
         config=lambda wildcards: section("scenes", train={wildcards.network}),

@@ -9,7 +9,7 @@ from pipeline.nets import fit
 from pipeline.training import scenes, score, ship, train
 
 SETTINGS = {
-    "scenes": {"blends": 48, "lenses": 48, "held_out": 0.5, "shards": 1, "size": 32},
+    "scenes": {"blends": 48, "lenses": 48, "held_out": 0.5, "size": 32},
     "train": {"unet": {"filters": [4, 8], "epochs": 2, "batch_size": 16}},
 }
 

@@ -10,6 +10,7 @@ from scipy.special import gamma, gammaincinv
 from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy
 
 TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
+SOURCE_SIZES = -0.8, 0.27  # decades of the half-light radius over the Einstein radius: mean, scatter
 QUASARS = 0.04  # share of sources that hold a point
 
 
@@ -78,7 +79,7 @@ def paint_arcs(renderer, body, einstein_radius, flux, rng):
         Noiseless light, seen through the PSF.
     """
     lens = draw_lens(einstein_radius, body.axis_ratio, body.angle, rng)
-    re = einstein_radius * float(np.clip(10 ** rng.normal(-0.7, 0.22), 0.05, 0.5))
+    re = einstein_radius * float(np.clip(10 ** rng.normal(*SOURCE_SIZES), 0.03, 0.5))
     source = draw_source(lens, re, rng)
     x, y = renderer.grid()
     samples = draw_arcs(lens, source, x - body.x, y - body.y, step=1 / renderer.oversampling)
