@@ -51,7 +51,19 @@ def test_an_arc_remains():
     row, column = np.mgrid[:SIZE, :SIZE] - SIZE // 2
     is_arc = (np.abs(np.hypot(row, column) - 12) < 1) & (column > 8)
     stamps[..., 0] += 20 * is_arc
-    assert np.sinh(np.asarray(Polar()(stamps))[..., 2]).max() > 15
+    assert np.sinh(np.asarray(Polar()(stamps))[..., 2]).max() > 12
+
+
+@pytest.mark.parametrize("radius", [4.0, 10.0, 20.0])
+def test_nothing_falls_between_the_samples(radius):
+    row, column = np.mgrid[:SIZE, :SIZE] - SIZE // 2
+    angles = np.linspace(0, 2 * np.pi, 100)
+    x, y = (radius * f(angles)[:, None, None] for f in (np.cos, np.sin))
+    knots = 20 * np.exp(-((row - y) ** 2 + (column - x) ** 2) / (2 * 0.85**2))  # FWHM 2 pixels
+    stamps = np.repeat(_galaxy(1.0), len(angles), axis=0)
+    stamps[..., 0] += knots
+    seen = np.linalg.norm(np.sinh(np.asarray(Polar()(stamps))[..., 2]), axis=(1, 2))
+    assert np.min(seen) > 0.8 * np.max(seen)
 
 
 def test_the_unit_of_flux_cancels_and_lost_pixels_are_dark():

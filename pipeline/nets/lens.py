@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from pipeline.nets.layers import conv, residual
+from pipeline.nets.layers import conv, fold, residual
 from pipeline.nets.polar import Polar
 
 WRAP = 8  # angles seen twice, for convolutions know no circle
@@ -14,24 +14,25 @@ def build(shape, settings, networks=None):
     stamps = keras.Input(shape)
     x = Polar(dtype="float32")(stamps)
     x = ops.concatenate([x[:, :, -WRAP:], x, x[:, :, :WRAP]], axis=2)
-    x = _stem(x, settings.filters)
-    members = [_member(x, settings.filters) for _ in range(settings.members)]
+    x = _trunk(fold(x), settings.filters[:-1])
+    members = [_member(x, settings.filters[-1]) for _ in range(settings.members)]
     logits = keras.layers.Concatenate(dtype="float32")(members) if len(members) > 1 else members[0]
     model = keras.Model(stamps, logits, name="lens")
     model.compile(loss=mean_member_loss)
     return model
 
 
-def _stem(x, filters):
-    """What all members share: the finest scales, nearly half of what a member costs by itself."""
-    return residual(conv(conv(x, filters[0]), filters[1], strides=2), filters[1])
+def _trunk(x, filters):
+    """What all members share: the fine scales."""
+    x = residual(conv(x, filters[0]), filters[0])
+    for n in filters[1:]:
+        x = residual(residual(x, n, strides=2), n)
+    return x
 
 
 def _member(x, filters):
     """One member: what it finds along the angles is pooled, what along the radii is told apart."""
-    for n in filters[2:-1]:
-        x = residual(residual(x, n, strides=2), n)
-    x = residual(x, filters[-1], strides=(1, 2))
+    x = residual(x, filters, strides=(1, 2))
     x = ops.concatenate([ops.max(x, axis=2), ops.mean(x, axis=2)], axis=-1)
     x = keras.layers.Dropout(0.3)(keras.layers.Flatten()(x))
     x = keras.layers.Dropout(0.2)(keras.layers.Dense(64, activation="relu")(x))

@@ -6,8 +6,9 @@ from keras import ops
 
 from pipeline.nets.layers import over_sky_noise
 
-N_RADII, N_ANGLES = 28, 64
-RADIUS, STRETCH = 6.0, 12.0  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 30, finer inside
+N_RADII, N_ANGLES = 24, 64
+RADIUS, STRETCH = 6.0, 10.3  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 29, finer inside
+SPARSE = 9.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
 HALF = 16  # half a side of the square in which the ellipse is measured, at most [pixel]
 ITERATIONS = 5
 START, LEAST, MOST = 9.0, 2.0, 80.0  # mean second moment [pixel**2]
@@ -24,6 +25,9 @@ class Polar(keras.layers.Layer):
     ``asinh(r)`` and ``asinh(r / 10)`` of what remains of it after each ellipse's median, and the
     pixel's noise over the stamp's, 0 where a pixel is lost or beyond the stamp.
 
+    Far from the centre, where samples are more than a pixel apart, they are taken of the image
+    smoothed by a binomial: without it, a quarter of the S/N of wide arcs falls between them.
+
     A galaxy turned by an angle is the same image shifted along the last axis but one, and its
     own smooth light is nearly gone, whereas an arc is a streak along the angles.
     """
@@ -34,10 +38,8 @@ class Polar(keras.layers.Layer):
         centre, moments = ellipse(signal)
         x, y = _ellipses(centre, moments, stamps.shape[1:3])
         inside = _inside(x, y, stamps.shape[1:3])
-        light, noise = (_interpolated(image, x, y) * inside for image in (signal, relative))
-        ranked = ops.sort(light, axis=2)
-        middle = (ranked[:, :, N_ANGLES // 2 - 1] + ranked[:, :, N_ANGLES // 2]) / 2
-        rest = light - middle[:, :, None]
+        light, noise = (_sampled(image, x, y) * inside for image in (signal, relative))
+        rest = light - _median(light)
         scaled = [ops.arcsinh(part) for part in (light, light / 20, rest, rest / 10)]
         return ops.stop_gradient(ops.stack([*scaled, noise], axis=-1))
 
@@ -100,11 +102,38 @@ def _ellipses(centre, moments, shape):
     a, b, c = xx / area, xy / area, yy / area
     root = ops.sqrt(a + c + 2)  # of a matrix of determinant 1: (M + 1) / sqrt(trace + 2)
     a, b, c = ((v / root)[:, None, None] for v in (a + 1, b, c + 1))
-    radii = RADIUS * np.sinh((np.arange(N_RADII, dtype="f4") + 0.5) / STRETCH)[None, :, None]
+    radii = _radii()[None, :, None]
     angles = np.arange(N_ANGLES, dtype="f4") * (2 * np.pi / N_ANGLES)
     cos, sin = (function(angles).astype("f4")[None, None] for function in (np.cos, np.sin))
     x, y = (side // 2 + v[:, None, None] for side, v in zip(shape[::-1], centre, strict=True))
     return x + radii * (a * cos + b * sin), y + radii * (b * cos + c * sin)
+
+
+def _radii():
+    """Mean radius of each ellipse [pixel]."""
+    return RADIUS * np.sinh((np.arange(N_RADII, dtype="f4") + 0.5) / STRETCH)
+
+
+def _median(light):
+    """Median of each ellipse; (n, N_RADII, 1)."""
+    upper, _ = ops.top_k(light, N_ANGLES // 2 + 1)
+    return ops.mean(upper[..., -2:], axis=-1, keepdims=True)
+
+
+def _sampled(image, x, y):
+    """Sample images (n, y, x), smoothed where the samples are sparse."""
+    dense = int(np.sum(_radii() < SPARSE))
+    near = _interpolated(image, x[:, :dense], y[:, :dense])
+    far = _interpolated(_smoothed(image), x[:, dense:], y[:, dense:])
+    return ops.concatenate([near, far], axis=1)
+
+
+def _smoothed(image):
+    """Smooth images by the binomial 1, 2, 1 along both axes; nothing lies beyond the edges."""
+    height, width = image.shape[1:]
+    wide = ops.pad(image, [[0, 0], [1, 1], [1, 1]])
+    rows = (wide[:, :height] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
+    return (rows[:, :, :width] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
 
 
 def _interpolated(image, x, y):
@@ -130,5 +159,6 @@ def _inside(x, y, shape):
 def _taken(image, index):
     """Pixels of flattened images (n, y, x) at an index (n, ...)."""
     flat = ops.reshape(image, (-1, image.shape[1] * image.shape[2]))
-    taken = ops.take_along_axis(flat, ops.reshape(index, (-1, N_RADII * N_ANGLES)), axis=1)
-    return ops.reshape(taken, (-1, N_RADII, N_ANGLES))
+    n_samples = index.shape[1] * index.shape[2]
+    taken = ops.take_along_axis(flat, ops.reshape(index, (-1, n_samples)), axis=1)
+    return ops.reshape(taken, (-1, *index.shape[1:]))
