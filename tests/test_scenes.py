@@ -48,9 +48,7 @@ def test_a_seed_says_it_all(draw):
 
 
 def test_the_splits_and_shards_share_no_scene(tmp_path):
-    config = Config.model_validate(
-        {"scenes": {"blends": 4, "held_out": 1, "shard": 2, "size": 32}}
-    )
+    config = Config.model_validate({"scenes": {"blends": 4, "held_out": 1, "shard": 2, "size": 32}})
     seen = []
     for split in ("train", "validation", "test"):
         for shard in (0, 1):

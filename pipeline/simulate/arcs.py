@@ -10,7 +10,7 @@ from scipy.special import gamma, gammaincinv
 from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy
 
 TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
-SOURCE_SIZES = -0.8, 0.27  # decades of the half-light radius over the Einstein radius: mean, scatter
+SOURCE_SIZES = -0.8, 0.27  # decades of half-light over Einstein radius: mean, scatter
 QUASARS = 0.04  # share of sources that hold a point
 
 
