@@ -20,6 +20,10 @@ DIFFUSE_SHARE = 0.05  # of the scenes, which lie in a halo of light, as in a clu
 CONTAINED = 1000.0  # flux of a small source that is drawn on a stamp, in the sky's noise
 EDGE = 4  # windows of targets end this far within the canvas, at least [pixel]
 VISIBLE = 0.03  # of the target's flux: fainter neighbours do not count
+DECADES_OF_SNR = 0.2, 4.0  # below 3.5 a source is a neighbour only
+GROUPED = 0.6  # of the sources, which lie within a few radii of another
+ALIKE = 0.5  # of those, whose brightness is about the other's: the hard blends
+SCATTER_OF_ALIKE = 0.4  # of the S/N of those [decade]
 
 
 def draw_blends(n, size, rng):
@@ -106,7 +110,7 @@ def _draw_light(source, small, whole):
 def draw_crowd(conditions, size, rng):
     """Draw sources about the middle of a canvas: groups in a field.
 
-    The S/N runs from 3 to 3000, the ratio of half-light radius to PSF from that of deep
+    The S/N runs from 1.6 to 10,000, the ratio of half-light radius to PSF from that of deep
     ground-based to that of space images; both broad, for no survey's own distribution may be
     learnt.  Separations inside a group are a few radii, where blends are hard.
     """
@@ -117,9 +121,9 @@ def draw_crowd(conditions, size, rng):
     mean = rng.choice([1.0, 3.0, 6.0, 12.0], p=[0.25, 0.4, 0.25, 0.1])
     crowd = []
     for _ in range(1 + rng.poisson(mean)):
-        source = _draw_source(conditions, sharpness, rng)
-        if crowd and rng.random() < 0.6:
-            other = crowd[rng.integers(len(crowd))]
+        other = crowd[rng.integers(len(crowd))] if crowd and rng.random() < GROUPED else None
+        source = _draw_source(conditions, sharpness, _draw_snr(other, rng), rng)
+        if other:
             reach = np.hypot(max(source["re"], other["re"]), conditions.fwhm / 2)
             r, phi = reach * rng.uniform(0.7, 5), rng.uniform(0, 2 * np.pi)
             source["x"], source["y"] = other["x"] + r * np.cos(phi), other["y"] + r * np.sin(phi)
@@ -129,8 +133,16 @@ def draw_crowd(conditions, size, rng):
     return crowd
 
 
-def _draw_source(conditions, sharpness, rng):
-    snr = 10 ** (0.5 + 3 * rng.beta(1, 1.6))
+def _draw_snr(other, rng):
+    """Draw a source's S/N, in a group at times about that of the `other` member it is near."""
+    least, most = DECADES_OF_SNR
+    if other and rng.random() < ALIKE:
+        decade = np.log10(other["snr"]) + rng.normal(0, SCATTER_OF_ALIKE)
+        return 10 ** np.clip(decade, least, most)
+    return 10 ** (least + (most - least) * rng.beta(1, 1.5))
+
+
+def _draw_source(conditions, sharpness, snr, rng):
     if rng.random() < 0.1:
         re, galaxy = 0.0, STAR
     else:
