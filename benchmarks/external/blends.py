@@ -7,12 +7,11 @@ import numpy as np
 from benchmarks.external import chain, peers, scores
 from benchmarks.external.mosaic import mosaic, owner, paint
 from benchmarks.external.peers import Thing
-from pipeline.models import metrics
+from pipeline.models import metrics, punet
 from pipeline.models.binned import bootstrap
 
 AT_ONCE = 100  # pairs in a mosaic
 MASKS = "unet", "punet"
-MIGHT_BE = 0.1  # a pixel more likely the galaxy's than this counts for calibration
 
 
 class Said(NamedTuple):
@@ -111,7 +110,7 @@ def _painted(said, origin, shape):
 def pixels_of(pairs, maps):
     """What the maps say of each galaxy's pixels in the union of the true masks of its pair.
 
-    Pixels that the probabilistic U-Net gives it a chance of more than `MIGHT_BE` are in, too.
+    Pixels that the probabilistic U-Net gives it a chance of more than `punet.MIGHT_BE` are in, too.
 
     Parameters
     ----------
@@ -126,7 +125,7 @@ def pixels_of(pairs, maps):
         ``pair``, whose it is.
     """
     truth = pairs.mask
-    union = truth.any(1, keepdims=True) | (maps["punet"] > MIGHT_BE)
+    union = truth.any(1, keepdims=True) | (maps["punet"] > punet.MIGHT_BE)
     found = {name: plane[union].astype("f4") for name, plane in maps.items()}
     return found | {"is_true": truth[union], "pair": np.nonzero(union)[0]}
 

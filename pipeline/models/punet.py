@@ -16,6 +16,7 @@ from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 MAPS = "TARGET", "SHARE"
 LATENT = 8
 DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
+MIGHT_BE = 0.1  # a pixel more likely the target's than this counts for calibration
 BATCH = 8  # stamps whose draws are in memory at once
 
 
@@ -97,12 +98,18 @@ def draw(network, stamps, n_draws, seed=0):
 
 
 def score(network, stamps, truth, light):
-    """Intersection over union of the mean map, calibration and use of the spread, diversity."""
-    wanted = light[..., 0] > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None]
+    """Intersection over union of the mean map, calibration and use of the spread, diversity.
+
+    Calibration and spread are judged in the union of the true masks, of the target and of its
+    neighbours, and of what the network thinks possible.  In the union with the target's alone
+    even perfect probabilities would fail, for of the unlikely pixels only the true ones are in it.
+    """
+    above = light > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None, None]
+    wanted = above[..., 0]
     draws = draw(network, stamps, DRAWN[-1])
     mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")
     wrong = (mean > 0.5) != wanted
-    union = wanted | (mean > 0.1)
+    union = above.any(-1) | (mean > MIGHT_BE)
     masks = np.moveaxis(draws > 0.5, 1, 0)
     best = np.max([metrics.iou(mask, wanted) for mask in masks], axis=0)
     return {
