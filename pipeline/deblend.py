@@ -12,8 +12,10 @@ from astropy.table import QTable
 from pipeline.apertures import ellipse_weights, weighted_flux
 from pipeline.cutouts import half_sides
 from pipeline.flags import Flag
+from pipeline.masks import enlarge
 
 _ROWS_AT_ONCE = 256
+_PIXELS_AT_ONCE = 2**22
 
 
 class Footprints(NamedTuple):
@@ -33,7 +35,8 @@ class Footprints(NamedTuple):
 def footprints(exposure, sources, cutouts, target):
     """List the tile's pixels that each source claims.
 
-    A source claims the usable pixels where its TARGET is above one half.  One that claims none
+    A source claims the usable pixels where its TARGET is above one half, in stamps that are binned
+    interpolated as `pipeline.masks.enlarge` does.  One that claims none
     is granted its central pixel.
 
     Parameters
@@ -51,7 +54,7 @@ def footprints(exposure, sources, cutouts, target):
     """
     _same_sources(sources, cutouts)
     height, width = exposure.flux.shape[:2]
-    claims = _in_tile(exposure, cutouts, (target > 0.5) & (cutouts.ivar > 0).any(axis=-1))
+    claims = _in_tile(exposure, cutouts, target)
     idle = np.setdiff1d(np.arange(len(cutouts)), claims.source)
     nowhere = np.full(len(idle), -1)
     y0, x0 = (np.rint(np.asarray(sources[k], "f8")[idle]).astype(int) for k in ("y", "x"))
@@ -61,19 +64,20 @@ def footprints(exposure, sources, cutouts, target):
     return Footprints(*map(np.concatenate, zip(claims, granted, strict=True)))
 
 
-def _in_tile(exposure, cutouts, claimed):
-    """Usable pixels of the tile that lie in the pixels `claimed` (n, y, x) of stamps."""
-    usable = (exposure.ivar > 0).any(axis=-1)
+def _in_tile(exposure, cutouts, target):
+    """Usable pixels of the tile where `target` (n, y, x), on its grid, is above one half."""
+    usable, side = (exposure.ivar > 0).any(axis=-1), target.shape[1]
     parts = [Footprints(*np.zeros((5, 0), int))]
     for binning in np.unique(cutouts.binning):
-        rows = np.flatnonzero(cutouts.binning == binning)
-        which, row, column = np.nonzero(claimed[rows])
-        source = rows[which]
-        for dy, dx in np.ndindex(binning, binning):
-            y = cutouts.corner[source, 1] + row * binning + dy
-            x = cutouts.corner[source, 0] + column * binning + dx
+        every = np.flatnonzero(cutouts.binning == binning)
+        step = max(1, _PIXELS_AT_ONCE // (side * binning) ** 2)
+        for rows in (every[start : start + step] for start in range(0, len(every), step)):
+            which, dy, dx = np.nonzero(enlarge(target[rows], binning) > 0.5)
+            source, row, column = rows[which], dy // binning, dx // binning
+            y, x = cutouts.corner[source, 1] + dy, cutouts.corner[source, 0] + dx
             inside = (y >= 0) & (x >= 0) & (y < usable.shape[0]) & (x < usable.shape[1])
             inside[inside] = usable[y[inside], x[inside]]
+            inside[inside] = cutouts.ivar[source[inside], row[inside], column[inside]].any(axis=-1)
             parts.append(Footprints(*(v[inside] for v in (source, row, column, y, x))))
     return Footprints(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -195,19 +199,20 @@ def uncertainty_image(exposure, cutouts, spread):
     for (x, y), binning, stamp in zip(
         cutouts.corner.tolist(), cutouts.binning.tolist(), spread, strict=True
     ):
+        plane = enlarge(stamp[None], binning)[0]
         (rows, stamp_y), (columns, stamp_x) = (
-            _overlap(first, binning, len(stamp), side)
+            _overlap(first, len(plane), side)
             for first, side in zip((y, x), image.shape, strict=True)
         )
         part = image[rows, columns]
-        np.maximum(part, stamp[stamp_y][:, stamp_x], out=part)
+        np.maximum(part, plane[stamp_y, stamp_x], out=part)
     return image
 
 
-def _overlap(first, binning, size, side):
-    """Slice of a tile's axis that a stamp from `first` on covers, and the stamp's pixel of each."""
-    start, stop = max(first, 0), max(min(first + binning * size, side), 0)
-    return slice(start, stop), (np.arange(start, stop) - first) // binning
+def _overlap(first, size, side):
+    """Slice of a tile's axis that a stamp from `first` on covers, and that of the stamp."""
+    start, stop = (min(max(end, 0), side) for end in (first, first + size))
+    return slice(start, stop), slice(start - first, stop - first)
 
 
 def _same_sources(sources, cutouts):

@@ -161,7 +161,7 @@ def write_masks(path, cutouts, maps):
             stream = fits.StreamingHDU(str(partial), _cube_header(name, len(plane), side))
             for start in range(0, len(plane), step):
                 rows = slice(start, start + step)
-                stream.write(expand(_in_8_bit(plane[rows]), cutouts.binning[rows], side))
+                stream.write(_in_8_bit(expand(plane[rows], cutouts.binning[rows], side)))
             stream.close()
         stamps = _stamps(cutouts.id, corner_in_tile(cutouts, side))
         fits.append(partial, stamps.data, stamps.header)

@@ -46,18 +46,42 @@ def expand(maps, binning, side):
 
     Returns
     -------
-    ndarray, (n, side, side)
-        Each pixel is repeated over its block; 0 beyond a stamp.
+    ndarray, (n, side, side), float32
+        As of `enlarge`; 0 beyond a stamp.
     """
     size = maps.shape[1]
-    squares = np.zeros((len(maps), side, side), maps.dtype)
+    squares = np.zeros((len(maps), side, side), "f4")
     for block in np.unique(binning):
-        rows = np.flatnonzero(binning == block)
-        pixel = (np.arange(side) - _margin(block, size, side)) // block
-        first, last = np.searchsorted(pixel, [0, size])
-        part = maps[rows][:, pixel[first:last]][:, :, pixel[first:last]]
-        squares[rows, first:last, first:last] = part
+        rows, margin = np.flatnonzero(binning == block), _margin(block, size, side)
+        first, last = max(margin, 0), min(margin + size * block, side)
+        inside = slice(first - margin, last - margin)
+        squares[rows, first:last, first:last] = enlarge(maps[rows], block)[:, inside, inside]
     return squares
+
+
+def enlarge(maps, binning):
+    """Bring maps of stamps of one binning to the tile's pixels, linearly between blocks' middles.
+
+    Parameters
+    ----------
+    maps : ndarray, (n, y, x)
+    binning : int
+
+    Returns
+    -------
+    ndarray, (n, y * binning, x * binning), float32
+    """
+    if binning == 1:
+        return np.asarray(maps, "f4")
+    rows, columns = (_between_middles(n, binning) for n in maps.shape[1:])
+    return rows @ np.asarray(maps, "f4") @ columns.T
+
+
+def _between_middles(size, binning):
+    """Weights of `size` blocks in each of their pixels; (size * binning, size), float32."""
+    at = (np.arange(size * binning) + 0.5) / binning - 0.5
+    apart = np.abs(np.clip(at, 0, size - 1)[:, None] - np.arange(size))
+    return np.maximum(1 - apart, 0).astype("f4")
 
 
 def _margin(binning, size, side):

@@ -10,6 +10,7 @@ from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
+from pipeline.masks import enlarge
 
 
 def exposure_of(flux, ivar=None, gain=(0.0,)):
@@ -243,16 +244,16 @@ def test_an_aperture_that_holds_the_stamp_collects_all_of_it(rng):
         assert_allclose(flux, exposure.flux[part].sum(), rtol=1e-4, atol=1e-3)
 
 
-def test_a_binned_claim_is_all_of_its_block(rng):
+def test_a_binned_claim_is_where_the_interpolated_map_is_above_one_half(rng):
     exposure = exposure_of(np.zeros((60, 70)))
     sources = sources_at((31, 33))
     stamps = cut(exposure, sources, 16, 3)
-    target = (rng.random((1, 16, 16)) > 0.7).astype("f4")
+    target = rng.random((1, 16, 16)).astype("f4")
     maps = {"TARGET": target, "SHARE": np.ones_like(target)}
     label, overlap = deblend.label_image(exposure, sources, stamps, maps)
     x, y = stamps.corner[0]
     expected = np.zeros((60, 70))
-    expected[y : y + 48, x : x + 48] = np.kron(target[0], np.ones((3, 3)))
+    expected[y : y + 48, x : x + 48] = enlarge(target, 3)[0] > 0.5
     assert_array_equal(label, expected)
     assert_array_equal(overlap, expected)
 
@@ -285,7 +286,7 @@ def test_a_galaxy_that_fits_its_binned_stamp_is_not_clipped():
         assert_array_equal(measure(exposure, sources, binning=binning)[2]["flags"], [flag])
 
 
-def test_the_uncertainty_of_a_binned_stamp_is_painted_over_its_blocks(rng):
+def test_the_uncertainty_of_a_binned_stamp_is_painted_over_the_tile(rng):
     exposure = exposure_of(np.zeros((40, 50)))
     stamps = cut(exposure, sources_at((10, 38), (49, 0)), 16, np.array([3, 1]))
     spread = rng.random((2, 16, 16)).astype("f4")
@@ -293,6 +294,6 @@ def test_the_uncertainty_of_a_binned_stamp_is_painted_over_its_blocks(rng):
     for (x, y), block, stamp in zip(stamps.corner + 50, stamps.binning, spread, strict=True):
         side = 16 * block
         part = image[y : y + side, x : x + side]
-        np.maximum(part, np.kron(stamp, np.ones((block, block))), out=part)
+        np.maximum(part, enlarge(stamp[None], block)[0], out=part)
     found = deblend.uncertainty_image(exposure, stamps, spread)
     assert_array_equal(found, image[50:90, 50:100])

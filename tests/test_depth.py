@@ -34,9 +34,10 @@ def test_masks_of_binned_stamps_end_at_the_tiles_threshold():
     light, cutouts = _galaxy()
     masks = at_tile_depth(cutouts, np.ones(cutouts.flux.shape[:3], "f4"), _whole(cutouts))
     wanted = light > THRESHOLD
-    found = expand(masks["TARGET"][1:] > 0.5, cutouts.binning[1:], SIDE)
+    found = expand(masks["TARGET"][1:], cutouts.binning[1:], SIDE) > 0.5
     assert metrics.iou(found, np.stack([wanted, wanted])).min() > 0.85
-    before = expand(light[None, ::2, ::2][:, 32:96, 32:96] > THRESHOLD / 2, np.array([2]), SIDE)
+    own = light[None, ::2, ::2][:, 32:96, 32:96] > THRESHOLD / 2
+    before = expand(own, np.array([2]), SIDE) > 0.5
     assert metrics.iou(before, wanted[None])[0] < 0.8  # what a block's own threshold would give
 
 

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
 from pipeline.data import Cutouts
-from pipeline.masks import corner_in_tile, expand, side_in_tile
+from pipeline.masks import corner_in_tile, enlarge, expand, side_in_tile
 
 
 def stamps_of(binning, size=8):
@@ -40,19 +40,33 @@ def test_squares_are_multiples_of_the_stamps_and_at_least_one():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(1, 4))
-def test_every_pixel_of_the_tile_has_the_value_of_its_block(binning, factor):
+def test_a_map_lies_in_its_square_where_its_stamp_lies_in_the_tile(binning, factor):
     stamps, side = stamps_of(binning), 8 * factor
-    maps = np.random.default_rng(1).random((len(stamps), 8, 8))
+    maps = np.random.default_rng(1).random((len(stamps), 8, 8)).astype("f4")
     squares, corner = expand(maps, stamps.binning, side), corner_in_tile(stamps, side)
     assert_array_equal(
         corner + side // 2, np.column_stack([100 + np.arange(len(corner)), 200 + 0 * corner[:, 0]])
     )
     for i, block in enumerate(binning):
         pixel = np.arange(side) + corner[i][:, None]  # x and y in the tile
-        column, row = (pixel - stamps.corner[i][:, None]) // block
-        inside = ((row >= 0) & (row < 8))[:, None] & ((column >= 0) & (column < 8))
-        value = maps[i][np.clip(row, 0, 7)][:, np.clip(column, 0, 7)]
+        column, row = pixel - stamps.corner[i][:, None]
+        inside = ((row >= 0) & (row < 8 * block))[:, None] & ((column >= 0) & (column < 8 * block))
+        last, whole = 8 * block - 1, enlarge(maps[i : i + 1], block)[0]
+        value = whole[np.clip(row, 0, last)][:, np.clip(column, 0, last)]
         assert_array_equal(squares[i], np.where(inside, value, 0))
+
+
+@pytest.mark.parametrize("binning", [1, 2, 3, 8])
+def test_between_the_middles_of_blocks_maps_are_linear(binning):
+    y, x = np.mgrid[: 8 * binning, : 8 * binning]
+    ramp = (2 * x - 3 * y).astype("f8")
+    blocks = ramp.reshape(8, binning, 8, binning).mean((1, 3))
+    found = enlarge(np.stack([blocks, np.ones((8, 8))]), binning)
+    inside = slice(binning // 2, 8 * binning - binning // 2)
+    assert_allclose(found[0, inside, inside], ramp[inside, inside], atol=1e-4)
+    assert_allclose(found[1], 1, rtol=1e-6)
+    assert found[0].min() >= blocks.min() - 1e-4
+    assert found[0].max() <= blocks.max() + 1e-4
 
 
 def test_masks_are_written_in_the_tiles_pixels(tmp_path, rng):

@@ -90,7 +90,7 @@ def _things(said, name, origin, shape):
     found = [[] for _ in origin]
     for i in np.flatnonzero(where >= 0):
         k = where[i]
-        mask = paint(planes[i] > 0.5, corner[i], binning[i], origin[k], shape)
+        mask = paint(planes[i], corner[i], binning[i], origin[k], shape) > 0.5
         x, y = said.x[i] - origin[k, 0], said.y[i] - origin[k, 1]
         found[k].append(Thing(x, y, mask, said.middle[i], said.low[i], said.high[i]))
     return found

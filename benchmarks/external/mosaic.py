@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.data import Exposure
+from pipeline.masks import enlarge
 
 GAP = 64  # [pixel]
 
@@ -56,11 +57,11 @@ def owner(x, y, origin, shapes):
 
 
 def paint(stamp, corner, binning, origin, shape):
-    """Bring a stamp's mask to the grid of an image: (y, x), bool.
+    """Bring a stamp's map to the grid of an image, as the chain does; (y, x), float32.
 
     Parameters
     ----------
-    stamp : ndarray, (y, x), bool
+    stamp : ndarray, (y, x)
     corner : (int, int)
         ``(x, y)`` of the stamp's first pixel in the mosaic.
     binning : int
@@ -70,10 +71,9 @@ def paint(stamp, corner, binning, origin, shape):
     shape : (int, int)
         Of the image.
     """
-    mask = np.zeros(shape, stamp.dtype)
+    painted, stamp = np.zeros(shape, "f4"), enlarge(stamp[None], binning)[0]
     x0, y0 = np.asarray(corner) - origin
     y, x = (np.arange(n) - start for n, start in zip(shape, (y0, x0), strict=True))
-    row, column = y // binning, x // binning
-    rows, columns = ((k >= 0) & (k < len(stamp)) for k in (row, column))
-    mask[np.ix_(rows, columns)] = stamp[np.ix_(row[rows], column[columns])]
-    return mask
+    rows, columns = ((k >= 0) & (k < len(stamp)) for k in (y, x))
+    painted[np.ix_(rows, columns)] = stamp[np.ix_(y[rows], x[columns])]
+    return painted
