@@ -35,9 +35,9 @@ class Footprints(NamedTuple):
 def footprints(exposure, sources, cutouts, target):
     """List the tile's pixels that each source claims.
 
-    A source claims the usable pixels where its TARGET is above one half, in stamps that are binned
-    interpolated as `pipeline.masks.enlarge` does.  One that claims none
-    is granted its central pixel.
+    A source claims the usable pixels where its TARGET is above one half; that of binned stamps is
+    interpolated first, see `pipeline.masks.enlarge`.  One that claims none is granted its central
+    pixel.
 
     Parameters
     ----------
