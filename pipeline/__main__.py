@@ -108,14 +108,12 @@ def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from pipeline.deblend import deblended_flux, label_image
     from pipeline.models import unet
-    from pipeline.models.depth import at_tile_depth
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
     said = unet.apply(_network(config, "unet"), cutouts)
     maps = {name: said.pop(name) for name in unet.MAPS}
-    masks = at_tile_depth(cutouts, maps["SHARE"], maps)
-    label, overlap = label_image(exposure, sources, cutouts, masks)
-    flux = deblended_flux(exposure, sources, cutouts, masks, overlap)
+    label, overlap = label_image(exposure, sources, cutouts, maps)
+    flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
     io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, binning=cutouts.binning, **maps)
     io.write_arrays(tile / "features.npz", **said)
     io.write_table(tile / "deblended.fits", flux)

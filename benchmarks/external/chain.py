@@ -12,7 +12,6 @@ from pipeline.__main__ import STAGES
 from pipeline.cutouts import cut, lens_binning
 from pipeline.data import Exposure
 from pipeline.detect import detect
-from pipeline.models.depth import at_tile_depth
 
 DEBLENDING = "cut", "segment", "uncertainty", "photometry"
 NEAR = 3.0  # a detection is the source at a given position, at least if this close [pixel]
@@ -97,14 +96,10 @@ def deblend(exposure, options, folder, positions=None):
 
 
 def _read_maps(folder):
-    """Maps of the U-Net, in blocks of pixels where stamps are; of the probabilistic, in pixels.
-
-    All masks end where a source is below the threshold of the tile's pixels.
-    """
+    """Maps of the U-Net, in blocks of pixels where stamps are; of the probabilistic, in pixels."""
     stamps = io.read_cutouts(folder / "cutouts.fits")
     binning = np.broadcast_to(stamps.binning, len(stamps))
-    *_, target, share = io.read_maps(folder / "shares.fits", "TARGET", "SHARE")
-    target = at_tile_depth(stamps, share, {"TARGET": target})["TARGET"]
+    *_, target = io.read_maps(folder / "shares.fits", "TARGET")
     _, corner, mean, spread = io.read_maps(folder / "masks.fits", "TARGET", "TARGET_STD")
     single = np.ones(len(stamps), int)
     return {

@@ -10,7 +10,6 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.models import metrics, unet
-from pipeline.models.depth import at_tile_depth
 from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
 
 MAPS = "TARGET", "SHARE"
@@ -35,7 +34,7 @@ def apply(network, cutouts, maps, settings):
     -------
     maps : dict of ndarray, (n, y, x), float32
         ``TARGET`` and ``TARGET_STD``: mean over the draws, and their standard deviation, of the
-        probability that a pixel is the source's, see `pipeline.models.depth` for binned stamps.
+        probability that a pixel is the source's.
     draws : Table
         ``id``, ``mask_uncertainty`` (spread over the footprint, relative to the footprint) and
         ``flux_draws`` (n, draw, band), the light that falls to the source in each draw, of the
@@ -51,12 +50,10 @@ def apply(network, cutouts, maps, settings):
         light = _folded(cutouts.flux[rows] * footprint[..., None])
         *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
-    masks = at_tile_depth(cutouts, maps["SHARE"], {"TARGET": mean, "TARGET_STD": spread})
-    mean, spread = masks.values()
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
-    return masks, table
+    return {"TARGET": mean, "TARGET_STD": spread}, table
 
 
 def draw_shifts(network, context, n_draws, seed):
@@ -83,7 +80,7 @@ def _unfolded(folded, size):
 
 
 def draw(network, stamps, n_draws, seed=0):
-    """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, 2), each hypothesis by itself."""
+    """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, plane), each hypothesis by itself."""
     size = stamps.shape[1]
     drawn = np.empty((len(stamps), n_draws, size, size), "f2")
     for start in range(0, len(stamps), BATCH):
@@ -104,7 +101,7 @@ def score(network, stamps, truth, light):
     neighbours, and of what the network thinks possible.  In the union with the target's alone
     even perfect probabilities would fail, for of the unlikely pixels only the true ones are in it.
     """
-    above = light > unet.THRESHOLD * np.asarray(truth["sky_rms"])[:, None, None, None]
+    above = unet.above(truth, light)
     wanted = above[..., 0]
     draws = draw(network, stamps, DRAWN[-1])
     mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")

@@ -9,30 +9,50 @@ KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
 COLLECT_ABOVE = 0.05  # of TARGET: light of these pixels is collected
 BATCH = 256
+N_PLANES = 3  # of a stamp as the network sees it
 THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (2020), sect. 3.2
 
 
 def target(stamps, truth, light):
     """Maps of the truth, and the light they divide; (n, y, x, 4), float16.
 
-    The masks are where noiseless light exceeds `THRESHOLD` times the sky's noise; they may
-    overlap.  The share is the target's fraction of the light, defined in every pixel.  Last comes
+    The masks are those of `above`; they may overlap.  The share is the target's fraction of the light, defined in every pixel.  Last comes
     all the light, as arcsinh of the sky's noise.
     """
     unit = np.asarray(truth["sky_rms"], "f4")[:, None, None]
     own, other = light[..., 0] / unit, light[..., 1] / unit
     total = np.maximum(own + other, 1e-2)
     maps = np.empty((*own.shape, 4), "f2")
-    maps[..., 0] = own > THRESHOLD
-    maps[..., 1] = other > THRESHOLD
+    maps[..., :2] = above(truth, light)
     maps[..., 2] = np.clip(own / total, 0, 1)
     maps[..., 3] = np.arcsinh(total)
     return maps
 
 
+def above(truth, light):
+    """Where noiseless light of target and neighbours is above the masks' threshold; (n, y, x, 2).
+
+    That is `THRESHOLD` times the noise of a pixel of the tile, also where stamps are binned: the
+    sum of ``b * b`` pixels has ``b`` times the noise of one, so it is ``b`` times as many of its
+    own.
+    """
+    least = THRESHOLD * np.asarray(truth["sky_rms"], "f4") * np.asarray(truth["binning"], "f4")
+    return light > least[:, None, None, None]
+
+
 def inputs(cutouts, networks=None):
-    """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
-    return one_band(cutouts, cutouts.reference)
+    """What the network sees of the stamps: flux and ivar of the detection band, and the binning.
+
+    The last plane is the logarithm (base 2) of the binning, on which the masks' depth depends.
+
+    Returns
+    -------
+    ndarray, (n, y, x, N_PLANES), float32
+    """
+    stamps = np.empty((*cutouts.flux.shape[:3], N_PLANES), "f4")
+    stamps[..., :2] = one_band(cutouts, cutouts.reference)
+    stamps[..., 2] = np.log2(cutouts.binning)[:, None, None]
+    return stamps
 
 
 def calibrate(network, stamps, truth):

@@ -5,7 +5,7 @@ from keras import ops
 
 from pipeline.models.punet import LATENT, MAPS
 from pipeline.nets import unet
-from pipeline.nets.layers import encode, fold, sky_units, unfold
+from pipeline.nets.layers import encode, fold, unfold
 
 WIDTH = 32  # channels of the layer that the latent shifts
 FREE_BITS = 0.05  # nats a latent dimension may cost without penalty (Kingma+16, arXiv:1606.04934)
@@ -91,7 +91,7 @@ def _prior(width):
 def _posterior(shape, filters):
     """Network from a stamp and the truth's maps to ``[mean, log sigma]`` of z."""
     stamps = keras.Input((*shape[:2], shape[2] + len(MAPS)))
-    seen, maps = sky_units(stamps[..., : shape[2]]), stamps[..., shape[2] :]
+    seen, maps = unet.see(stamps[..., : shape[2]]), stamps[..., shape[2] :]
     x = encode(fold(keras.layers.Concatenate()([seen, maps])), filters)
     return keras.Model(stamps, _gaussian(x), name="posterior")
 

@@ -14,13 +14,18 @@ FLUX_FLOOR = 10.0  # below which the error of a flux is not relative [sky noise 
 def build(shape, settings, networks=None):
     """Build a U-Net: a stamp to `MAPS`, (n, y, x, 3)."""
     stamps = keras.Input(shape)
-    finest = contract_and_expand(fold(sky_units(stamps)), settings.filters)
+    finest = contract_and_expand(fold(see(stamps)), settings.filters)
     features = keras.layers.Conv2D(WIDTH, 1, activation="relu", name="features")(finest)
     logits = unfold(keras.layers.Conv2D(4 * len(MAPS), 1)(features))
     maps = keras.layers.Activation("sigmoid", dtype="float32")(logits)
     model = keras.Model(stamps, maps, name="unet")
     model.compile(loss=map_loss)
     return model
+
+
+def see(stamps):
+    """Flux and ivar of `pipeline.models.unet.inputs` in units of the sky's noise; the rest as is."""
+    return keras.layers.Concatenate()([sky_units(stamps[..., :2]), stamps[..., 2:]])
 
 
 @keras.saving.register_keras_serializable("arclet")

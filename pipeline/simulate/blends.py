@@ -12,9 +12,11 @@ BAND = ("sim",)
 CANVAS = 5  # side of a canvas, in halves of a stamp
 TARGETS_PER_SCENE = 4
 MIN_SNR = 3.5
-MIN_CENTRAL_SHARE = 0.35
-BINNED_SHARE = 0.25  # of the scenes, whose pixels are blocks of a detector's: large galaxies
-BINNED_PSF = 0.5, 1.5  # FWHM [pixel]
+MIN_CENTRAL_SHARE = 0.2
+SEPARATIONS = 0.4, 5.0  # in a group, log-uniform: half-light radii, or half widths of the PSF
+BINNED_SHARE = 0.45  # of the scenes, whose pixels are blocks of a detector's: large galaxies
+BINNINGS = 2, 3, 4, 6, 8  # pixels along a block's side
+BINNINGS_SHARES = 0.5, 0.2, 0.15, 0.1, 0.05
 LARGE = 12  # half a side of the footprint for which stamps are binned, at least [pixel]
 DIFFUSE_SHARE = 0.05  # of the scenes, which lie in a halo of light, as in a cluster
 CONTAINED = 1000.0  # flux of a small source that is drawn on a stamp, in the sky's noise
@@ -47,7 +49,8 @@ def draw_blends(n, size, rng):
         One row a stamp: ``id``, ``flux`` (total, of the target), ``re`` [pixel], ``snr``, ``fwhm``
         [pixel], ``x``, ``y`` (the target's centre in the stamp), ``n_sources``, ``neighbour``
         (distance of the nearest other source that has at least `VISIBLE` of its flux [pixel]),
-        ``neighbour_dm`` (how much fainter that one is [mag]), ``sky_rms`` of a pixel, ``scene``.
+        ``neighbour_dm`` (how much fainter that one is [mag]), ``sky_rms`` of a pixel,
+        ``binning``, ``scene``.
     """
     stamps, rows, scene = [], [], 0
     while len(rows) < n:
@@ -57,8 +60,16 @@ def draw_blends(n, size, rng):
         scene += 1
     flux, ivar, light = (np.stack(part[:n]) for part in zip(*stamps, strict=True))
     ids = np.arange(n)
-    cutouts = Cutouts(flux[..., None], ivar[..., None], ids, np.zeros((n, 2), int), BAND, unit="ct")
     truth = Table(rows[:n])
+    cutouts = Cutouts(
+        flux[..., None],
+        ivar[..., None],
+        ids,
+        np.zeros((n, 2), int),
+        BAND,
+        unit="ct",
+        binning=np.asarray(truth["binning"]),
+    )
     truth.add_column(ids, name="id", index=0)
     return cutouts, light, truth
 
@@ -66,8 +77,8 @@ def draw_blends(n, size, rng):
 def _draw_scene(size, rng):
     """Draw one canvas; yield the stamp and the truth of a few of its sources."""
     is_binned = rng.random() < BINNED_SHARE
-    fwhm = np.exp(rng.uniform(*np.log(BINNED_PSF))) if is_binned else None
-    conditions = draw_conditions(rng, fwhm)
+    binning = int(rng.choice(BINNINGS, p=BINNINGS_SHARES)) if is_binned else 1
+    conditions = draw_conditions(rng, binning=binning)
     sources = draw_crowd(conditions, size, rng)
     oversampling = _oversampling(conditions.fwhm)
     renderers = [Renderer(conditions.psf, n, oversampling) for n in (size, CANVAS * size // 2)]
@@ -115,8 +126,9 @@ def draw_crowd(conditions, size, rng):
     learnt.  Separations inside a group are a few radii, where blends are hard.
     """
     # The ratio of sizes to the PSF: 1 from the ground, 6 and more from space.
-    most = np.clip(14 / conditions.fwhm, 1, 6 if conditions.fwhm > BINNED_PSF[1] else 16)
-    least = 1 if conditions.fwhm > BINNED_PSF[1] else most / 4
+    is_binned = conditions.binning > 1
+    most = np.clip(14 / conditions.fwhm, 1, 16 if is_binned else 6)
+    least = most / 4 if is_binned else 1
     sharpness = np.exp(rng.uniform(np.log(least), np.log(most)))
     mean = rng.choice([1.0, 3.0, 6.0, 12.0], p=[0.25, 0.4, 0.25, 0.1])
     crowd = []
@@ -125,7 +137,8 @@ def draw_crowd(conditions, size, rng):
         source = _draw_source(conditions, sharpness, _draw_snr(other, rng), rng)
         if other:
             reach = np.hypot(max(source["re"], other["re"]), conditions.fwhm / 2)
-            r, phi = reach * rng.uniform(0.7, 5), rng.uniform(0, 2 * np.pi)
+            r = reach * np.exp(rng.uniform(*np.log(SEPARATIONS)))
+            phi = rng.uniform(0, 2 * np.pi)
             source["x"], source["y"] = other["x"] + r * np.cos(phi), other["y"] + r * np.sin(phi)
         else:
             source["x"], source["y"] = CANVAS * size / 4 + size * rng.uniform(-0.8, 0.8, 2)
@@ -221,6 +234,7 @@ def _truth_of(i, sources, conditions):
         "re": source["re"],
         "snr": source["snr"],
         "fwhm": conditions.fwhm,
+        "binning": conditions.binning,
         "n_sources": len(sources),
         "neighbour": near[0],
         "neighbour_dm": -2.5 * np.log10(near[1]),

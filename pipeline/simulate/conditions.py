@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from pipeline.simulate.galaxies import LOOSE
 
 PSF_RANGE = 1.5, 5.0
+SHARPEST = 0.5  # FWHM of a PSF in blocks of pixels [block]
 MOFFAT_BETAS = 2.5, 3.0, 3.5, 4.0, 5.0  # on a grid, for GalSim caches their transforms
 
 
@@ -29,17 +30,25 @@ class Conditions(NamedTuple):
         Electrons per unit of flux.
     correlation : float
         Width of the Gaussian that correlates the noise [pixel]; 0 for white noise.
+    binning : int
+        Pixels of the detector along each side of one of these.
     """
 
     psf: galsim.GSObject
     fwhm: float
     gain: float
     correlation: float
+    binning: int = 1
 
 
-def draw_conditions(rng, fwhm=None):
-    """Draw an observation; PSF widths are log-uniform over `PSF_RANGE` [pixel] unless given."""
+def draw_conditions(rng, fwhm=None, binning=1):
+    """Draw an observation; PSF widths are log-uniform over `PSF_RANGE` [pixel] unless given.
+
+    With `binning`, a pixel is a block of so many along each side, and the PSF is as much narrower,
+    but not below `SHARPEST`.
+    """
     fwhm = np.exp(rng.uniform(*np.log(PSF_RANGE))) if fwhm is None else fwhm
+    fwhm = max(fwhm / binning, SHARPEST)
     psf = _moffat(float(rng.choice(MOFFAT_BETAS))).dilate(fwhm)
     ellipticity, angle = rng.rayleigh(0.03), rng.uniform(0, np.pi) * galsim.radians
     psf = psf.shear(g=min(ellipticity, 0.2), beta=angle)
@@ -47,7 +56,8 @@ def draw_conditions(rng, fwhm=None):
         psf=psf,
         fwhm=float(fwhm),
         gain=10 ** rng.uniform(0, 3),
-        correlation=rng.choice([0.0, rng.uniform(0.3, 0.9)]),
+        correlation=rng.choice([0.0, rng.uniform(0.3, 0.9) / binning]),
+        binning=binning,
     )
 
 
