@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from pipeline.config import Apply, Fit, Lens, Punet
 from pipeline.data import Cutouts
+from pipeline.masks import enlarge
 from pipeline.models import NETWORKS, engine, lens, metrics, mixture, photometry, punet, unet
 from pipeline.models.stamps import turned
 from pipeline.nets import NETS, fit, read_model
@@ -193,6 +194,28 @@ def test_targets_may_overlap_and_shares_add_up(blends):
     assert_allclose(maps[..., 0], swapped[..., 1])
     bright = light.sum(-1) > 0.01 * np.asarray(truth["sky_rms"])[:, None, None]
     assert_allclose((maps[..., 2] + swapped[..., 2])[bright], 1, atol=2e-3)
+
+
+@pytest.mark.parametrize("binning", [2, 4])
+def test_masks_of_binned_stamps_end_at_the_threshold_of_the_tiles_pixels(binning):
+    y, x = np.mgrid[:128, :128] - 63.5
+    light = 40 * np.exp(-np.hypot(x, y / 0.7) / 10)[None, ..., None] * [1.0, 0.0]
+    wanted = unet.above({"sky_rms": [1.0], "binning": [1]}, light)[..., 0]
+    n = 128 // binning
+    blocks = light.reshape(1, n, binning, n, binning, 2).sum((2, 4))
+    found = unet.above({"sky_rms": [float(binning)], "binning": [binning]}, blocks)[..., 0]
+    assert metrics.iou(enlarge(found, binning) > 0.5, wanted)[0] > 0.9
+    shallow = unet.above({"sky_rms": [float(binning)], "binning": [1]}, blocks)[..., 0]
+    assert metrics.iou(enlarge(shallow, binning) > 0.5, wanted)[0] < 0.8
+
+
+def test_the_network_is_told_how_a_stamp_is_binned(networks, blends):
+    stamps = unet.inputs(blends[0])
+    assert stamps.shape[-1] == unet.N_PLANES
+    assert_allclose(2 ** stamps[:, 0, 0, 2], blends[0].binning)
+    other = replace(blends[0], binning=blends[0].binning * 4)
+    apart = [unet.apply(networks["unet"], some)["TARGET"] for some in (blends[0], other)]
+    assert np.abs(apart[0] - apart[1]).max() > 1e-3
 
 
 def test_averaged_over_turns_p_lens_does_not_know_the_orientation(networks, blends):

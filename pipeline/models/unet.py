@@ -16,8 +16,8 @@ THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (
 def target(stamps, truth, light):
     """Maps of the truth, and the light they divide; (n, y, x, 4), float16.
 
-    The masks are those of `above`; they may overlap.  The share is the target's fraction of the light, defined in every pixel.  Last comes
-    all the light, as arcsinh of the sky's noise.
+    The masks are those of `above`; they may overlap.  The share is the target's fraction of the
+    light, defined in every pixel.  Last comes all the light, as arcsinh of the sky's noise.
     """
     unit = np.asarray(truth["sky_rms"], "f4")[:, None, None]
     own, other = light[..., 0] / unit, light[..., 1] / unit

@@ -24,7 +24,7 @@ def build(shape, settings, networks=None):
 
 
 def see(stamps):
-    """Flux and ivar of `pipeline.models.unet.inputs` in units of the sky's noise; the rest as is."""
+    """Bring flux and ivar of `pipeline.models.unet.inputs` to units of the sky's noise."""
     return keras.layers.Concatenate()([sky_units(stamps[..., :2]), stamps[..., 2:]])
 
 
