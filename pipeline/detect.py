@@ -10,9 +10,8 @@ from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
 from pipeline.matched import noise_correlation, snr_at
-from pipeline.psf import Moffat, broadening, measure_psf
+from pipeline.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
 
-TRAINED_FWHM = 1.5, 5.0  # PSFs of the networks' training scenes [pixel]
 TRAINED_R50 = 16.0 * LARGEST_BINNING  # what a binned stamp shows whole [pixel]
 _WIDEST_POINT, _TELLING = 0.4, 0.21  # `broadening` of a point, and its error at an S/N of 28
 _MOST_MISSING = 0.05  # of the aperture, before the source is flagged

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-LEVELS = 0.5, 0.68, 0.9, 0.95
+LEVELS = 0.5, 0.68, 0.9, 0.95  # of the intervals whose coverage is scored
 
 
 def roc_auc(score, truth):
@@ -57,25 +57,6 @@ def brier(p, truth):
 def coverage(low, high, value):
     """Share of values within their interval."""
     return float(np.mean((low <= value) & (value <= high)))
-
-
-def coverage_at(rank, levels=LEVELS):
-    """Share of values inside the central intervals of their posteriors.
-
-    Parameters
-    ----------
-    rank : ndarray, (n,)
-        Posterior probability below the true value; uniform if the posteriors are right.
-    levels : sequence of float
-        Probability that each interval should hold.
-
-    Returns
-    -------
-    dict of float
-        Share found, of each level.
-    """
-    distance = 2 * np.abs(np.asarray(rank, "f8") - 0.5)
-    return {level: float(np.mean(distance <= level)) for level in levels}
 
 
 def pull(low, middle, high, value):

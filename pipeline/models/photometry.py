@@ -136,16 +136,25 @@ def _percentiles(network, stamps, shares):
     return [base * np.exp(middle + widen * (quantile(mixture, s) - middle)) for s in shares]
 
 
+def _intervals(network, stamps):
+    """Medians, and of each of `metrics.LEVELS` the two ends of the central interval; each (n,)."""
+    ends = [(1 + side * level) / 2 for level in metrics.LEVELS for side in (-1, 1)]
+    middle, *found = _percentiles(network, stamps, (0.5, *ends))
+    return middle, dict(zip(metrics.LEVELS, zip(found[::2], found[1::2], strict=True), strict=True))
+
+
 def score(network, stamps, truth, light):
     """Errors of the median in magnitudes, and how often the intervals hold the truth.
 
     Errors are of stamps of S/N > 10, coverage of all; ``bins`` has both in bins of what makes
     deblending hard.
     """
-    least, low, middle, high, most = _percentiles(network, stamps, (0.025, *SHARES.values(), 0.975))
+    middle, intervals = _intervals(network, stamps)
+    low, high = intervals[0.68]
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
     dm = -2.5 * np.log10(middle / flux)
     inside = (low <= flux) & (flux <= high)
+    pull = metrics.pull(low, middle, high, flux)
     numbers = {
         "median_dm": (np.median, dm),
         "nmad_dm": (metrics.nmad, dm),
@@ -156,7 +165,11 @@ def score(network, stamps, truth, light):
         "nmad_dm": metrics.nmad(dm[bright]),
         "outliers_0.75": float(np.mean(np.abs(dm[bright]) > 0.75)),
         "mape": float(np.mean(np.abs(middle / flux - 1)[bright])),
-        "coverage_68": float(inside.mean()),
-        "coverage_95": metrics.coverage(least, most, flux),
+        "pull_median": float(np.median(pull)),
+        "pull_width": metrics.nmad(pull),
+        **{
+            f"coverage_{100 * level:.0f}": metrics.coverage(*interval, flux)
+            for level, interval in intervals.items()
+        },
         "bins": binned.by_condition(numbers, truth),
     }

@@ -10,9 +10,9 @@ import galsim
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from pipeline.psf import TRAINED_FWHM
 from pipeline.simulate.galaxies import LOOSE
 
-PSF_RANGE = 1.5, 5.0
 SHARPEST = 0.5  # FWHM of a PSF in blocks of pixels [block]
 MOFFAT_BETAS = 2.5, 3.0, 3.5, 4.0, 5.0  # on a grid, for GalSim caches their transforms
 
@@ -42,12 +42,12 @@ class Conditions(NamedTuple):
 
 
 def draw_conditions(rng, fwhm=None, binning=1):
-    """Draw an observation; PSF widths are log-uniform over `PSF_RANGE` [pixel] unless given.
+    """Draw an observation; PSF widths are log-uniform over `TRAINED_FWHM` [pixel] unless given.
 
     With `binning`, a pixel is a block of so many along each side, and the PSF is as much narrower,
     but not below `SHARPEST`.
     """
-    fwhm = np.exp(rng.uniform(*np.log(PSF_RANGE))) if fwhm is None else fwhm
+    fwhm = np.exp(rng.uniform(*np.log(TRAINED_FWHM))) if fwhm is None else fwhm
     fwhm = max(fwhm / binning, SHARPEST)
     psf = _moffat(float(rng.choice(MOFFAT_BETAS))).dilate(fwhm)
     ellipticity, angle = rng.rayleigh(0.03), rng.uniform(0, np.pi) * galsim.radians
