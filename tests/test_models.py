@@ -9,9 +9,20 @@ from numpy.testing import assert_allclose
 from pipeline.config import Apply, Fit, Lens, Punet
 from pipeline.data import Cutouts
 from pipeline.masks import enlarge
-from pipeline.models import NETWORKS, engine, lens, metrics, mixture, photometry, punet, unet
+from pipeline.models import (
+    NETWORKS,
+    anomaly,
+    engine,
+    lens,
+    metrics,
+    mixture,
+    photometry,
+    punet,
+    unet,
+)
 from pipeline.models.stamps import turned
 from pipeline.nets import NETS, fit, read_model
+from pipeline.nets.anomaly import power_spectrum
 from pipeline.nets.layers import SkyUnits, fold, unfold
 from pipeline.nets.lens import mean_member_loss
 from pipeline.nets.photometry import negative_log_likelihood
@@ -323,3 +334,18 @@ def test_masks_of_many_bands_are_those_of_the_detection_band(networks, blends):
     _, draws = punet.apply(networks["punet"], both, maps, Punet(n_draws=2))
     said = photometry.apply(networks["photometry"], both, maps, draws["flux_draws"])
     assert said["flux_p50"].shape == (24, 2)
+
+
+def test_the_power_spectrum_knows_brightness_from_width():
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    narrow, wide = (np.exp(-0.5 * (x**2 + y**2) / width**2) for width in (1.5, 4.5))
+    light = 1000 * np.stack([narrow, 2 * narrow, wide])[..., None].astype("f4")
+    once, twice, smooth = np.asarray(power_spectrum(light))
+    assert_allclose(twice - once, np.log(4), rtol=1e-4)
+    assert smooth[0] - smooth[-1] < once[0] - once[-1] - 2
+
+
+def test_strangeness_is_a_percentile_of_what_is_known(networks, blends):
+    stamps = anomaly.inputs(blends[0])
+    known = anomaly.strangeness(networks["anomaly"], stamps)
+    assert_allclose(np.sort(known), np.linspace(0, 1, len(known)), atol=1.5 / len(known))

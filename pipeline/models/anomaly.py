@@ -1,8 +1,8 @@
 """Does the stamp look like anything in the training set?
 
-A convolutional autoencoder; a stamp is strange where its latent vector is far from those of the
-training set (Mahalanobis distance, with the shrunk covariance of Ledoit & Wolf 2004) or where it
-cannot be rebuilt (chi-square of the residual).
+A convolutional autoencoder; a stamp is strange where its latent vector or the power spectrum of its
+light is far from those of the training set (Mahalanobis distance, with the shrunk covariance of
+Ledoit & Wolf 2004), or where it cannot be rebuilt (chi-square of the residual).
 """
 
 import numpy as np
@@ -13,6 +13,8 @@ from pipeline.models import metrics
 from pipeline.models.stamps import one_band
 
 KIND = "blends"
+VECTORS = "latent", "spectrum"
+SHARES = np.linspace(0, 1, 1001)
 
 
 def inputs(cutouts, networks=None):
@@ -25,24 +27,29 @@ def target(stamps, truth, light=None):
 
 
 def calibrate(network, stamps, truth):
-    """Centre and precision of the latent vectors, percentiles of distances and chi-squares."""
+    """Centres and precisions of the vectors; percentiles of each measure, and of the largest."""
     from sklearn.covariance import LedoitWolf
 
-    latent, log_chi2 = _split(network("main", stamps))
-    found = LedoitWolf().fit(latent)
-    calibration = {"centre": found.location_.tolist(), "precision": found.precision_.tolist()}
-    share = np.linspace(0, 1, 201)
-    distance = _distance(latent, calibration)
-    calibration["distance"] = np.quantile(distance, share).tolist()
-    calibration["log_chi2"] = np.quantile(log_chi2, share).tolist()
-    return {"calibration": calibration}
+    *vectors, chi2 = network("main", stamps)
+    found = {}
+    for name, vector in zip(VECTORS, vectors, strict=True):
+        fitted = LedoitWolf().fit(vector.astype("f8"))
+        found[name] = {
+            "centre": fitted.location_.tolist(),
+            "precision": fitted.precision_.tolist(),
+        }
+    measured = _measure([*vectors, chi2], found)
+    found["percentiles"] = {name: _quantiles(value) for name, value in measured.items()}
+    found["percentiles"]["largest"] = _quantiles(_largest(measured, found["percentiles"]))
+    return {"calibration": found}
 
 
 def apply(network, cutouts):
     """Score the stamps: ``id`` and ``anomaly``.
 
-    ``anomaly`` is the larger of the percentiles, among the training set, of latent distance and
-    of reconstruction chi-square: 0.99 says that 1 in 100 known stamps is as strange in one of them.
+    ``anomaly`` is a percentile of the training set: 0.99 says that 1 in 100 known stamps is as
+    strange, in the distance of its latent vector, of its power spectrum or in its chi-square,
+    whichever is the strangest.
     """
     return Table({"id": cutouts.id, "anomaly": strangeness(network, inputs(cutouts))})
 
@@ -50,20 +57,37 @@ def apply(network, cutouts):
 def strangeness(network, stamps):
     """As `apply`, of the network's own `inputs`; (n,)."""
     found = network.card["calibration"]
-    latent, log_chi2 = _split(network("main", stamps))
-    share = np.linspace(0, 1, len(found["distance"]))
-    far = np.interp(_distance(latent, found), found["distance"], share)
-    poor = np.interp(log_chi2, found["log_chi2"], share)
-    return np.maximum(far, poor)
+    measured = _measure(network("main", stamps), found)
+    known = found["percentiles"]
+    return _percentile(_largest(measured, known), known["largest"])
 
 
-def _split(output):
-    return output[:, :-1].astype("f8"), np.log(output[:, -1] + 1e-3)
+def _measure(outputs, found):
+    """Distances of the vectors and logarithm of chi-square, by name; each (n,)."""
+    *vectors, chi2 = outputs
+    measured = {
+        name: _distance(vector, **found[name])
+        for name, vector in zip(VECTORS, vectors, strict=True)
+    }
+    return measured | {"log_chi2": np.log(chi2.astype("f8") + 1e-3)}
 
 
-def _distance(latent, calibration):
-    offset = latent - np.array(calibration["centre"])
-    return np.sqrt(np.einsum("ni,ij,nj->n", offset, np.array(calibration["precision"]), offset))
+def _distance(vector, centre, precision):
+    offset = vector - np.array(centre)
+    return np.sqrt(np.einsum("ni,ij,nj->n", offset, np.array(precision), offset))
+
+
+def _largest(measured, known):
+    """Largest percentile of the measures; (n,)."""
+    return np.max([_percentile(value, known[name]) for name, value in measured.items()], axis=0)
+
+
+def _quantiles(value):
+    return np.quantile(value, SHARES).tolist()
+
+
+def _percentile(value, quantiles):
+    return np.interp(value, quantiles, SHARES)
 
 
 def score(network, stamps, truth, light=None):

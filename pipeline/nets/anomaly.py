@@ -1,12 +1,15 @@
 """The convolutional autoencoder."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from pipeline.nets.layers import SkyUnits, conv, fold, unfold
 
 LATENT = 24
 MODEL_ERROR = 0.1  # of the signal, beside the noise
+SCALES = 3  # octaves of the power spectrum
+WINDOW = 12.0  # Gaussian width of the window about the middle in which it is taken [pixel]
 
 
 @keras.saving.register_keras_serializable("arclet")
@@ -25,7 +28,7 @@ class Autoencoder(keras.Model):
         self.built = True
 
     def call(self, stamps):
-        """Latent vector and reduced chi-square, (n, LATENT + 1)."""
+        """Latent vector (n, LATENT), power spectrum (n, SCALES + 1), reduced chi-square (n,)."""
         seen = self.scale(stamps)
         stretched, relative = seen[..., :1], seen[..., 2:]
         latent = self.encoder(seen)
@@ -35,15 +38,48 @@ class Autoencoder(keras.Model):
         misfit = usable * precision * (self.decoder(latent) - stretched) ** 2
         n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
         chi2 = ops.sum(misfit, axis=(1, 2, 3)) / n_usable
-        return ops.concatenate([latent, chi2[:, None]], axis=-1)
+        return [latent, power_spectrum(signal * usable), chi2]
 
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean logarithm of chi-square, so that bright stamps do not outweigh the rest."""
-        return ops.mean(ops.log(y_pred[:, -1] + 1e-3))
+        return ops.mean(ops.log(y_pred[-1] + 1e-3))
 
     def get_config(self):
         """What builds this model."""
         return {**super().get_config(), **self.settings}
+
+
+def power_spectrum(signal):
+    """Logarithm of the light's power about the middle, octave by octave from the finest.
+
+    Of the planes of the starlet transform (Starck, Fadili & Murtagh 2007, IEEE Trans. Image
+    Process. 16, 297) and of what remains.
+
+    Parameters
+    ----------
+    signal : tensor, (n, y, x, 1)
+        In units of the sky's noise.
+
+    Returns
+    -------
+    tensor, (n, SCALES + 1)
+    """
+    row = np.array([1, 4, 6, 4, 1], "f4") / 16
+    kernel = np.outer(row, row)[..., None, None]
+    planes = []
+    for scale in range(SCALES):
+        smooth = ops.conv(signal, kernel, padding="same", dilation_rate=2**scale)
+        planes.append(signal - smooth)
+        signal = smooth
+    power = ops.concatenate([*planes, signal], axis=-1) ** 2
+    return ops.log(ops.sum(_window(signal.shape[1:3]) * power, axis=(1, 2)) + 1e-6)
+
+
+def _window(shape):
+    """Gaussian about the middle, of sum 1; (y, x, 1)."""
+    y, x = (np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / WINDOW) ** 2) for n in shape)
+    window = np.outer(y, x)[..., None].astype("f4")
+    return window / window.sum()
 
 
 def _encoder(shape, filters):
@@ -68,7 +104,7 @@ def _decoder(shape, filters):
 
 
 def build(shape, settings, networks=None):
-    """Build an autoencoder that answers with its latent vector and its chi-square."""
+    """Build an autoencoder that answers with latent vector, power spectrum and chi-square."""
     model = Autoencoder(shape, settings.filters)
     model.compile()
     return model
