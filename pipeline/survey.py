@@ -46,12 +46,33 @@ def provenance(config, path):
 
 def report(config, manifest, catalog, origin, page):
     """Show what the survey holds, and how well it was done, on one page."""
-    from pipeline import report, truth
-    from pipeline.known import known_lenses
+    from pipeline import report
 
     tiles = {name: manifest.parent / "tiles" / name for name in manifest.read_text().split()}
-    merged, lenses = io.read_table(catalog), known_lenses()
-    facts = [
+    merged, facts = io.read_table(catalog), _facts(tiles)
+    chosen = report.choose(merged, config.report)
+    found = report.Findings(
+        name=config.name,
+        catalog=merged,
+        tiles=facts,
+        chosen=chosen,
+        scored=_scored(config, merged, facts),
+        provenance=io.read_json(origin),
+        settings=config.report,
+        lenses=_stamps(tiles, merged[chosen["lenses"]], "lens_cutouts.fits", facts),
+        strangest=_stamps(tiles, merged[chosen["strangest"]], "cutouts.fits", facts),
+        blends=_blends(tiles, merged[chosen["blends"]], facts),
+    )
+    io.write_text(page, report.write_page(found))
+
+
+def _facts(tiles):
+    """What the report says of each tile."""
+    from pipeline import report
+    from pipeline.known import known_lenses
+
+    lenses = known_lenses()
+    return [
         report.tile_facts(
             name,
             io.read_exposure(tile / "exposure.fits", report.STEP),
@@ -60,28 +81,16 @@ def report(config, manifest, catalog, origin, page):
         )
         for name, tile in tiles.items()
     ]
-    chosen = report.choose(merged, config.report)
-    scored = None
-    if config.truth:
-        good = [fact.name for fact in facts if not fact.rejected]
-        known = io.read_table(config.truth)
-        scored = truth.compare(merged, known, good, config.report.match_radius)
-    shown = {
-        "lenses": _stamps(tiles, merged[chosen["lenses"]], "lens_cutouts.fits", facts),
-        "strangest": _stamps(tiles, merged[chosen["strangest"]], "cutouts.fits", facts),
-        "blends": _blends(tiles, merged[chosen["blends"]], facts),
-    }
-    found = report.Findings(
-        name=config.name,
-        catalog=merged,
-        tiles=facts,
-        chosen=chosen,
-        scored=scored,
-        provenance=io.read_json(origin),
-        settings=config.report,
-        **shown,
-    )
-    io.write_text(page, report.write_page(found))
+
+
+def _scored(config, merged, facts):
+    """How the catalog compares with the truth, where that is known."""
+    from pipeline import truth
+
+    if not config.truth:
+        return None
+    good = [fact.name for fact in facts if not fact.rejected]
+    return truth.compare(merged, io.read_table(config.truth), good, config.report.match_radius)
 
 
 def _stamps(tiles, rows, product, facts):
