@@ -84,29 +84,20 @@ def ship(config, networks, scores, weights):
 
 def adapt(config, manifest, home, work, gain):
     """Let the lens finder learn from arcs on the survey's own galaxies; say what it gained."""
-    import keras
-
     from pipeline import adapt as learning
     from pipeline.models import engine, lens
-    from pipeline.nets import NETS, fit, read_model
 
     settings, base = config.adapt, engine.load(config.networks, "lens", config.apply)
     stamps, truth = _injections(config, manifest)
     learning.enough(len(set(truth["id"])))
     rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
-    wanted = lens.target(stamps, truth)
     learnt = np.flatnonzero(rows["train"])
     learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
-
-    def build():
-        model = read_model(base.home / "model.keras")
-        model.compile(loss=NETS["lens"].mean_member_loss)
-        return model
-
-    keras.utils.set_random_seed(settings.seed)
-    pairs = [(stamps[some], wanted[some]) for some in (learnt, rows["validation"])]
-    model = fit.fit(build, *pairs, settings, work)
-    fit.export(model, NETS["lens"].graphs(model), home / "lens")
+    pairs = [
+        (stamps[some], lens.target(stamps[some], truth[some]))
+        for some in (learnt, rows["validation"])
+    ]
+    _fine_tune(base, pairs, settings, home / "lens", work)
     said = {"adapted": {"settings": settings.model_dump(), "stamps_trained_on": len(learnt)}}
     card = {key: value for key, value in base.card.items() if key != "scores"} | said
     io.write_json(home / "lens" / "card.json", card)
@@ -118,6 +109,22 @@ def adapt(config, manifest, home, work, gain):
     _copy_others(base.home.parent, home)
     io.write_json(home / "lens" / "card.json", card | said | found)
     io.write_json(gain, said["adapted"]["gain"])
+
+
+def _fine_tune(base, pairs, settings, home, work):
+    """Train a lens finder further, and export what comes of it."""
+    import keras
+
+    from pipeline.nets import NETS, fit, read_model
+
+    def build():
+        model = read_model(base.home / "model.keras")
+        model.compile(loss=NETS["lens"].mean_member_loss)
+        return model
+
+    keras.utils.set_random_seed(settings.seed)
+    model = fit.fit(build, *pairs, settings, work)
+    fit.export(model, NETS["lens"].graphs(model), home)
 
 
 def _injections(config, manifest):
