@@ -43,7 +43,7 @@ def apply(network, cutouts, maps, settings):
     n, size = cutouts.flux.shape[:2]
     mean, spread = np.zeros((2, n, size, size), "f4")
     flux = np.empty((n, settings.n_draws, len(cutouts.bands)))
-    shift = draw_shifts(network, maps["CONTEXT"], settings.n_draws, settings.seed)
+    shift = draw_shifts(network, maps["CONTEXT"], cutouts.id, settings.n_draws, settings.seed)
     for start in range(0, n, BATCH):
         rows = slice(start, start + BATCH)
         footprint = maps["TARGET"][rows] > unet.COLLECT_ABOVE
@@ -56,10 +56,15 @@ def apply(network, cutouts, maps, settings):
     return {"TARGET": mean, "TARGET_STD": spread}, table
 
 
-def draw_shifts(network, context, n_draws, seed):
-    """What each of the draws of the latent adds to the features; (n, draw, WIDTH)."""
+def draw_shifts(network, context, ids, n_draws, seed):
+    """What each of the draws of the latent adds to the features; (n, draw, WIDTH).
+
+    A source's draws depend on its id and the seed, not on which sources come before it.
+    """
     centre, log_sigma = np.split(network("prior", context), 2, axis=1)
-    noise = np.random.default_rng(seed).standard_normal((len(context), n_draws, LATENT), "f4")
+    shape = n_draws, LATENT
+    noise = [np.random.default_rng((seed, i)).standard_normal(shape, "f4") for i in ids]
+    noise = np.array(noise, "f4").reshape(-1, *shape)
     z = centre[:, None] + np.exp(log_sigma)[:, None] * noise
     shift = network("shift", z.reshape(-1, LATENT))
     return shift.reshape(len(context), n_draws, shift.shape[-1])
@@ -85,7 +90,8 @@ def draw(network, stamps, n_draws, seed=0):
     drawn = np.empty((len(stamps), n_draws, size, size), "f2")
     for start in range(0, len(stamps), BATCH):
         features, context = network("trunk", stamps[start : start + BATCH])
-        shift = draw_shifts(network, context, n_draws, seed + start)
+        ids = np.arange(start, start + len(context))
+        shift = draw_shifts(network, context, ids, n_draws, seed)
         n, width = len(shift) * n_draws, shift.shape[-1]
         features = np.repeat(features, n_draws, axis=0)
         dark = np.zeros((n, 4, features[0, ..., 0].size, 1), "f4")
