@@ -1,0 +1,121 @@
+"""Other people's coordinates: projections, dialects and distortions."""
+
+import math
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS, DistortionLookupTable
+from numpy.testing import assert_allclose
+
+from pipeline.ingest import InputError
+from pipeline.ingest.coordinates import celestial
+from pipeline.ingest.fitsfile import read_image
+from pipeline.ingest.regrid import pixel_side
+
+SHAPE = 40, 50
+TAN = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CRVAL1": 150.0,
+    "CRVAL2": 2.0,
+    "CRPIX1": 20.5,
+    "CRPIX2": 10.0,
+    "CD1_1": -5e-5,
+    "CD1_2": 1e-6,
+    "CD2_1": 1e-6,
+    "CD2_2": 5e-5,
+}
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(100, 5, SHAPE).astype("f4")
+
+
+PV = {"0": 1e-4, "1": 1.01, "2": 1e-3, "4": 2e-2, "5": 1e-2, "6": -2e-2, "7": 0.5}
+TPV = TAN | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV"}
+TPV |= {f"PV{axis}_{i}": value for axis in (1, 2) for i, value in PV.items()}
+SCAMP = TPV | {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+POLYNOMIAL = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-5, "B_0_2": 2e-5}
+SIP = TAN | POLYNOMIAL | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"}
+ZPN = TAN | {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0, "PV2_3": 42.0}
+
+
+def sky_of(cards):
+    wcs, notes = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
+    x, y = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+    again = WCS(wcs.to_header(relax=True)).pixel_to_world(x, y)
+    position = wcs.pixel_to_world(x, y)
+    assert position.separation(again).to_value("mas").max() < 1e-3  # our own format keeps it
+    return position, notes
+
+
+class TestCoordinates:
+    @pytest.mark.parametrize("cards", [TAN, TPV, SIP, ZPN])
+    def test_astropy_agrees(self, cards):
+        x, y = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+        expected = WCS(fits.Header(cards)).pixel_to_world(x, y)
+        assert sky_of(cards)[0].separation(expected).to_value("mas").max() < 1e-3
+
+    @pytest.mark.parametrize(
+        ("dialect", "cards", "said"),
+        [
+            (SCAMP, TPV, "read as TPV"),
+            (SCAMP | POLYNOMIAL, TPV, "read as TPV"),
+            (TAN | POLYNOMIAL, SIP, "read as SIP"),
+            ({k: v for k, v in TPV.items() if k.startswith("PV")} | SIP, SIP, "left out"),
+            (TAN | {"PV1_1": 0.0, "PV2_1": 0.0, "PV2_5": 0.0}, TAN, "left out"),
+        ],
+    )
+    def test_dialects_of_tan(self, dialect, cards, said):
+        (found, notes), (expected, _) = sky_of(dialect), sky_of(cards)
+        assert found.separation(expected).to_value("mas").max() < 1e-3
+        assert said in notes[0]
+
+    def test_scale_and_rotation_in_three_ways(self):
+        base = {k: v for k, v in TAN.items() if not k.startswith("CD")}
+        base |= {"CDELT1": -5e-5, "CDELT2": 5e-5}
+        sine, cosine = math.sin(math.radians(30)), math.cos(math.radians(30))
+        pc = {"PC1_1": cosine, "PC1_2": sine, "PC2_1": -sine, "PC2_2": cosine}
+        signs = {"CD1_1": -1, "CD1_2": -1, "CD2_1": 1, "CD2_2": 1}
+        cd = {k: 5e-5 * s * v for (k, s), v in zip(signs.items(), pc.values(), strict=True)}
+        rotated = sky_of(base | {"CROTA2": 30.0})[0]
+        for cards in (base | pc, {k: v for k, v in TAN.items() if k[:2] != "CD"} | cd):
+            assert sky_of(cards)[0].separation(rotated).to_value("mas").max() < 1e-3
+
+    def test_pixel_scale_is_of_the_image_not_of_cdelt(self):
+        wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | TPV), None)
+        assert_allclose(pixel_side(wcs, SHAPE), 0.18 * 1.01, rtol=2e-3)
+
+    def test_a_distortion_kept_as_images_survives_our_format(self, tmp_path, pixels):
+        y, x = np.indices(SHAPE, dtype="f4")
+        wcs = WCS(fits.Header(TAN))
+        wcs.cpdis1 = DistortionLookupTable(2e-5 * x * y, (1, 1), (1, 1), (1, 1))
+        wcs.cpdis2 = DistortionLookupTable(1e-4 * x**2, (1, 1), (1, 1), (1, 1))
+        hdus = wcs.to_fits(relax=True)
+        hdus[0].data = pixels
+        hdus.writeto(tmp_path / "a.fits")
+        image = read_image(str(tmp_path / "a.fits"))
+        with fits.open(tmp_path / "a.fits") as hdus:
+            expected = WCS(hdus[0].header, hdus)
+            assert expected.cpdis1 is not None
+        found = WCS(image.wcs.to_header(relax=True))
+        grid = np.array([0, 49, 0, 49, 20.0]), np.array([0, 0, 39, 39, 17.0])
+        distance = found.pixel_to_world(*grid).separation(expected.pixel_to_world(*grid))
+        assert distance.to_value("mas").max() < 1
+        assert any("SIP polynomial" in note for note in image.notes)
+
+    @pytest.mark.parametrize("declination", [0.0, 60.0, -89.99])
+    @pytest.mark.parametrize("ra", [0.0, 180.0, 359.9999])
+    def test_pixel_scale_anywhere_on_the_sky(self, ra, declination):
+        cards = TAN | {"CRVAL1": ra, "CRVAL2": declination}
+        wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
+        assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
+
+    @pytest.mark.parametrize("cards", [{"CD1_1": 0.0, "CD1_2": 0.0}, {"CTYPE2": "DEC--SIN"}])
+    def test_nonsense_is_an_error(self, tmp_path, pixels, cards):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels, fits.Header(TAN | cards)).writeto(path)
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: the coordinates cannot be und"):
+            read_image(str(path))
