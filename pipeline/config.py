@@ -176,6 +176,9 @@ class Fit(Settings):
         (16, 32, 64), min_length=2, description="Channels of each scale."
     )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
+    most_stamps: int | None = Field(
+        None, gt=0, description="Stamps after which no more shards are read; null reads all."
+    )
     seed: Seed = 0
 
 

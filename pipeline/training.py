@@ -42,7 +42,9 @@ def train(config, scenes_folder, home, work, *, network: str):
     module, settings = NETWORKS[network], getattr(config.train, network)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    stamps, wanted, _ = _read(module, scenes_folder / "train", others, module.target)
+    stamps, wanted, _ = _read(
+        module, scenes_folder / "train", others, module.target, settings.most_stamps
+    )
     held_out, truth, table = _read(module, scenes_folder / "validation", others, module.target)
     n, *shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape
     start = time.monotonic()
@@ -165,8 +167,11 @@ def _networks(config, name, folder):
     return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
-def _read(module, folder, networks, wanted):
-    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
+def _read(module, folder, networks, wanted, most=None):
+    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table.
+
+    Shards are read until there are `most` stamps.
+    """
     from astropy.table import vstack
 
     stamps, others, tables = [], [], []
@@ -174,6 +179,8 @@ def _read(module, folder, networks, wanted):
         stamps.append(module.inputs(cutouts, networks))
         others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
+        if most and sum(map(len, tables)) >= most:
+            break
     return _join(stamps), _join(others), vstack(tables, metadata_conflicts="silent")
 
 
