@@ -2,7 +2,8 @@
 
 A convolutional autoencoder; a stamp is strange where its latent vector or the power spectrum of its
 light is far from those of the training set (Mahalanobis distance, with the shrunk covariance of
-Ledoit & Wolf 2004), or where it cannot be rebuilt (chi-square of the residual).
+Ledoit & Wolf 2004), or where it cannot be rebuilt: by the chi-square of the residual, or by the
+root of the mean square of the pixels' own, which a few bad pixels raise.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.models.stamps import one_band
 
 KIND = "blends"
 VECTORS = "latent", "spectrum"
+MISFITS = "log_chi2", "log_peaked"
 SHARES = np.linspace(0, 1, 1001)
 
 
@@ -30,7 +32,7 @@ def calibrate(network, stamps, truth):
     """Centres and precisions of the vectors; percentiles of each measure, and of the largest."""
     from sklearn.covariance import LedoitWolf
 
-    *vectors, chi2 = network("main", stamps)
+    *vectors, misfit = network("main", stamps)
     found = {}
     for name, vector in zip(VECTORS, vectors, strict=True):
         fitted = LedoitWolf().fit(vector.astype("f8"))
@@ -38,7 +40,7 @@ def calibrate(network, stamps, truth):
             "centre": fitted.location_.tolist(),
             "precision": fitted.precision_.tolist(),
         }
-    measured = _measure([*vectors, chi2], found)
+    measured = _measure([*vectors, misfit], found)
     found["percentiles"] = {name: _quantiles(value) for name, value in measured.items()}
     found["percentiles"]["largest"] = _quantiles(_largest(measured, found["percentiles"]))
     return {"calibration": found}
@@ -48,7 +50,7 @@ def apply(network, cutouts):
     """Score the stamps: ``id`` and ``anomaly``.
 
     ``anomaly`` is a percentile of the training set: 0.99 says that 1 in 100 known stamps is as
-    strange, in the distance of its latent vector, of its power spectrum or in its chi-square,
+    strange, in the distance of its latent vector or of its power spectrum or in a misfit,
     whichever is the strangest.
     """
     return Table({"id": cutouts.id, "anomaly": strangeness(network, inputs(cutouts))})
@@ -63,13 +65,13 @@ def strangeness(network, stamps):
 
 
 def _measure(outputs, found):
-    """Distances of the vectors and logarithm of chi-square, by name; each (n,)."""
-    *vectors, chi2 = outputs
+    """Distances of the vectors and logarithms of the misfits, by name; each (n,)."""
+    *vectors, misfit = outputs
     measured = {
         name: _distance(vector, **found[name])
         for name, vector in zip(VECTORS, vectors, strict=True)
     }
-    return measured | {"log_chi2": np.log(chi2.astype("f8") + 1e-3)}
+    return measured | dict(zip(MISFITS, np.log(misfit.T.astype("f8") + 1e-3), strict=True))
 
 
 def _distance(vector, centre, precision):

@@ -28,7 +28,11 @@ class Autoencoder(keras.Model):
         self.built = True
 
     def call(self, stamps):
-        """Latent vector (n, LATENT), power spectrum (n, SCALES + 1), reduced chi-square (n,)."""
+        """Latent vector (n, LATENT), power spectrum (n, SCALES + 1) and misfit (n, 2).
+
+        The misfit is the reduced chi-square, and the root of the mean square of the pixels' own:
+        the one knows a wrong noise, the other a few bad pixels.
+        """
         seen = self.scale(stamps)
         stretched, relative = seen[..., :1], seen[..., 2:]
         latent = self.encoder(seen)
@@ -38,11 +42,12 @@ class Autoencoder(keras.Model):
         misfit = usable * precision * (self.decoder(latent) - stretched) ** 2
         n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
         chi2 = ops.sum(misfit, axis=(1, 2, 3)) / n_usable
-        return [latent, power_spectrum(signal * usable), chi2]
+        peaked = ops.sqrt(ops.sum(misfit**2, axis=(1, 2, 3)) / n_usable)
+        return [latent, power_spectrum(signal * usable), ops.stack([chi2, peaked], axis=-1)]
 
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean logarithm of chi-square, so that bright stamps do not outweigh the rest."""
-        return ops.mean(ops.log(y_pred[-1] + 1e-3))
+        return ops.mean(ops.log(y_pred[-1][:, 0] + 1e-3))
 
     def get_config(self):
         """What builds this model."""
@@ -104,7 +109,7 @@ def _decoder(shape, filters):
 
 
 def build(shape, settings, networks=None):
-    """Build an autoencoder that answers with latent vector, power spectrum and chi-square."""
+    """Build an autoencoder that answers with latent vector, power spectrum and misfit."""
     model = Autoencoder(shape, settings.filters)
     model.compile()
     return model
