@@ -12,20 +12,7 @@ from pipeline.ingest import InputError
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.fitsfile import read_image
 from pipeline.ingest.regrid import pixel_side
-
-SHAPE = 40, 50
-TAN = {
-    "CTYPE1": "RA---TAN",
-    "CTYPE2": "DEC--TAN",
-    "CRVAL1": 150.0,
-    "CRVAL2": 2.0,
-    "CRPIX1": 20.5,
-    "CRPIX2": 10.0,
-    "CD1_1": -5e-5,
-    "CD1_2": 1e-6,
-    "CD2_1": 1e-6,
-    "CD2_2": 5e-5,
-}
+from tests.test_ingest_files import SHAPE, TAN
 
 
 @pytest.fixture
