@@ -196,7 +196,9 @@ def _join(parts):
     if parts[0] is None:
         return None
     if isinstance(parts[0], tuple):
-        return tuple(_join(list(column)) for column in zip(*parts, strict=True))
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        parts.clear()
+        return tuple(map(_join, columns))
     whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
     while parts:
         part = parts.pop(0)

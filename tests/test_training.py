@@ -1,9 +1,12 @@
 import csv
 import json
+import weakref
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
+from pipeline import training
 from pipeline.config import Config
 from pipeline.nets import fit
 from pipeline.training import scenes, score, ship, train
@@ -66,3 +69,12 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
     first = batches.order.copy()
     batches.on_epoch_end()
     assert (batches.order != first).any()
+
+
+def test_joined_parts_are_let_go_of():
+    parts = [(np.full((2, 3), i, "f4"), np.full(2, i)) for i in range(3)]
+    watched = [weakref.ref(array) for part in parts for array in part]
+    maps, numbers = training._join(parts)
+    assert_array_equal(numbers, [0, 0, 1, 1, 2, 2])
+    assert_array_equal(maps[:, 0], numbers)
+    assert not any(ref() is not None for ref in watched)
