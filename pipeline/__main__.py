@@ -34,6 +34,7 @@ COMMANDS = (
     survey.selection,
     training.scenes,
     training.train,
+    training.export,
     training.score,
     training.ship,
     training.adapt,

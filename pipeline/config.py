@@ -151,12 +151,15 @@ class Survey(Settings):
 
 
 class Scenes(Settings):
-    """The simulated training sets."""
+    """The simulated scenes that networks are trained, calibrated and scored on."""
 
-    blends: int = Field(40_000, gt=0, description="Stamps of blended sources to train on.")
-    lenses: int = Field(40_000, gt=0, description="Stamps of lenses and non-lenses to train on.")
-    held_out: Fraction = Field(0.1, description="Validation and test sets, as a share of these.")
-    shard: int = Field(12_000, gt=0, description="Stamps to train on in one file, at most.")
+    blends: int = Field(
+        4000, gt=0, description="Stamps of blended sources of the validation and of the test set."
+    )
+    lenses: int = Field(
+        4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."
+    )
+    shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
     size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp [pixel].")
     seed: Seed = 1
 
@@ -168,6 +171,7 @@ class Scenes(Settings):
 class Fit(Settings):
     """How one network is trained."""
 
+    stamps: int = Field(40_000, gt=0, description="Stamps of an epoch; each epoch draws new ones.")
     epochs: int = Field(12, gt=0)
     batch_size: int = Field(64, gt=0)
     learning_rate: Positive = 2e-3
@@ -176,10 +180,12 @@ class Fit(Settings):
         (16, 32, 64), min_length=2, description="Channels of each scale."
     )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
-    most_stamps: int | None = Field(
-        None, gt=0, description="Stamps after which no more shards are read; null reads all."
-    )
     seed: Seed = 0
+
+    @property
+    def steps(self):
+        """Batches of an epoch."""
+        return max(self.stamps // self.batch_size, 1)
 
 
 class Train(Settings):

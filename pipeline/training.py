@@ -1,6 +1,6 @@
 """The commands of the training side: read, compute, write.  Nothing is decided here."""
 
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,58 +8,93 @@ import numpy as np
 from pipeline import io
 from pipeline.config import BUILDS_ON
 
-KINDS = "blends", "lenses"
-SPLITS = "train", "validation", "test"
+VALIDATED = 4096  # stamps of which an epoch's loss is measured, at most
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
     """Draw a shard of a set: ``cutouts.fits``, ``truth.fits`` and, of blends, ``light.fits``."""
-    settings = config.scenes
-    rng = np.random.default_rng((settings.seed, KINDS.index(kind), SPLITS.index(split), shard))
-    total = getattr(settings, kind) * (1 if split == "train" else settings.held_out)
-    n = max(1, round(total / settings.shards(kind)))
-    folder = Path(folder)
-    if kind == "blends":
-        from pipeline.simulate.blends import draw_blends
+    from pipeline.scenes.sets import draw_set
 
-        cutouts, light, truth = draw_blends(n, settings.size, rng)
+    settings, folder = config.scenes, Path(folder)
+    n = max(1, round(getattr(settings, kind) / settings.shards(kind)))
+    cutouts, light, truth = draw_set(kind, n, settings, split, shard)
+    if light is not None:
         io.write_light(folder / "light.fits", light)
-    else:
-        from pipeline.simulate.lenses import draw_lenses
-
-        cutouts, truth = draw_lenses(n, settings.size, rng)
     io.write_cutouts(folder / "cutouts.fits", cutouts)
     io.write_table(folder / "truth.fits", truth)
 
 
-def train(config, scenes_folder, home, work, *, network: str):
-    """Train a network, export it and calibrate it; `work` keeps checkpoints and logs."""
+def train(config, home, record, work, *, network: str):
+    """Train a network on scenes drawn for it; `work` keeps checkpoints and logs."""
     import keras
 
-    from pipeline.models import NETWORKS, engine
+    from pipeline.models import NETWORKS
     from pipeline.nets import NETS, fit
 
     module, settings = NETWORKS[network], getattr(config.train, network)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    stamps, wanted, _ = _read(
-        module, scenes_folder / "train", others, module.target, settings.most_stamps
-    )
-    held_out, truth, table = _read(module, scenes_folder / "validation", others, module.target)
-    n, *shape = (stamps[0] if isinstance(stamps, tuple) else stamps).shape
-    start = time.monotonic()
-    model = fit.fit(
-        lambda: NETS[network].build(shape, settings, others),
-        (stamps, wanted),
-        (held_out, truth),
-        settings,
-        work,
-    )
-    card = fit.card(settings, config.scenes, n, time.monotonic() - start, model)
-    fit.export(model, NETS[network].graphs(model), home)
-    io.write_json(home / "card.json", card)
+    draw = partial(_drawn, module, config, others, settings.batch_size)
+    held_out = draw("validation", min(VALIDATED, settings.stamps))
+    validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
+    (n, *shape), *_ = (part.shape for part in fit.every(held_out[0]))
+    if hasattr(module, "see"):
+        batches = fit.Stream(_stream(module, config, settings), settings.steps)
+    else:
+        drawn = draw("train", settings.stamps)
+        batches = fit.Batches(*drawn, settings.batch_size, settings.seed)
+
+    def build():
+        return NETS[network].build(shape, settings, others)
+
+    model = fit.fit(build, batches, validation, settings, work)
+    fit.save(model, home / "model.keras")
+    io.write_json(record, fit.record(settings, config.scenes, model, work))
+
+
+def _stream(module, config, settings):
+    """What a network that needs no other learns from: the training batch of a number."""
+    import keras
+
+    from pipeline.scenes.sets import stream
+
+    def learn(drawn):
+        stamps = module.see(drawn["flux"], drawn["ivar"], drawn["truth"]["binning"])
+        return stamps, module.target(stamps, drawn["truth"], drawn.get("light"))
+
+    draw = stream(module.KIND, settings.batch_size, config.scenes, learn)
+    if keras.backend.backend() == "jax":
+        return draw
+    return lambda number: [part if part is None else np.asarray(part) for part in draw(number)]
+
+
+def _drawn(module, config, networks, at_once, split, n):
+    """Draw a set: what a network sees, and what it should say."""
+    from pipeline.scenes.sets import draw_set
+
+    seen, wanted = [], []
+    for shard, start in enumerate(range(0, n, config.scenes.shard)):
+        some = min(config.scenes.shard, n - start)
+        cutouts, light, truth = draw_set(module.KIND, some, config.scenes, split, shard, at_once)
+        seen.append(module.inputs(cutouts, networks))
+        wanted.append(module.target(seen[-1], truth, light))
+    return _join(seen), _join(wanted)
+
+
+def export(config, scenes_folder, record, curve, home, *, network: str):
+    """Export a trained network for inference, calibrate it on validation, draw its loss curve."""
+    from pipeline.models import NETWORKS, engine
+    from pipeline.nets import NETS, fit, read_model
+    from pipeline.report.loss_figure import loss_figure
+
+    module, others = NETWORKS[network], _networks(config, network, home.parent)
+    fit.export(NETS[network].graphs(read_model(home / "model.keras")), home)
+    card = io.read_json(record)
+    with io.whole(curve) as partial:
+        loss_figure(card["log"], network).savefig(partial, dpi=130, metadata={"Software": None})
+    stamps, _, truth = _read(module, scenes_folder / "validation", others, module.target)
     trained = engine.load(home.parent, network, config.apply)
-    io.write_json(home / "card.json", card | module.calibrate(trained, held_out, table))
+    io.write_json(home / "card.json", card | module.calibrate(trained, stamps, truth))
 
 
 def score(config, scenes_folder, home, scores, *, network: str):
@@ -99,7 +134,7 @@ def adapt(config, manifest, home, work, gain):
         (stamps[some], lens.target(stamps[some], truth[some]))
         for some in (learnt, rows["validation"])
     ]
-    _fine_tune(base, pairs, settings, home / "lens", work)
+    _fine_tune(base, pairs, settings, home, work)
     said = {"adapted": {"settings": settings.model_dump(), "stamps_trained_on": len(learnt)}}
     card = {key: value for key, value in base.card.items() if key != "scores"} | said
     io.write_json(home / "lens" / "card.json", card)
@@ -125,8 +160,10 @@ def _fine_tune(base, pairs, settings, home, work):
         return model
 
     keras.utils.set_random_seed(settings.seed)
-    model = fit.fit(build, *pairs, settings, work)
-    fit.export(model, NETS["lens"].graphs(model), home)
+    batches = [fit.Batches(*pair, settings.batch_size, settings.seed) for pair in pairs]
+    model = fit.fit(build, *batches, settings, work)
+    fit.save(model, home / "lens" / "model.keras")
+    fit.export(NETS["lens"].graphs(model), home / "lens")
 
 
 def _injections(config, manifest):
@@ -167,11 +204,8 @@ def _networks(config, name, folder):
     return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
-def _read(module, folder, networks, wanted, most=None):
-    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table.
-
-    Shards are read until there are `most` stamps.
-    """
+def _read(module, folder, networks, wanted):
+    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
     from astropy.table import vstack
 
     stamps, others, tables = [], [], []
@@ -179,8 +213,6 @@ def _read(module, folder, networks, wanted, most=None):
         stamps.append(module.inputs(cutouts, networks))
         others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
-        if most and sum(map(len, tables)) >= most:
-            break
     return _join(stamps), _join(others), vstack(tables, metadata_conflicts="silent")
 
 

@@ -138,11 +138,18 @@ def scenes_folder(wildcards):
     return f"results/{settings.name}/training/{scenes_kind(wildcards)}"
 
 
+def training_settings(wildcards):
+    """Settings that a training depends on: how scenes are drawn, not how many are held out."""
+    return section("apply", scenes={"shard", "size", "seed"}, train={wildcards.network})
+
+
 def training_memory(wildcards, attempt):
-    """Memory [MB] of a training: four planes of all its stamps; twice that on a retry."""
-    drawn = settings.scenes
-    stamps = getattr(drawn, scenes_kind(wildcards)) * (1 + drawn.held_out)
-    return int((4000 + stamps * 16 * drawn.size**2 / 1e6) * 2 ** (attempt - 1))
+    """Memory [MB] of a training; twice that on a retry.
+
+    Only photometry keeps all its stamps: nine planes of each, those of the networks' maps included.
+    """
+    kept = settings.train.photometry.stamps if wildcards.network == "photometry" else 0
+    return int((6000 + kept * 36 * settings.scenes.size**2 / 1e6) * 2 ** (attempt - 1))
 
 
 def training_code(command):
@@ -154,10 +161,7 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
-    config, code = section("scenes", train={wildcards.network}), training_code("train")(
-        wildcards
-    )
-    made_with = digest.text(config, code)
+    made_with = digest.text(training_settings(wildcards), training_code("train")(wildcards))
     return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 
 

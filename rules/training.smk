@@ -1,6 +1,6 @@
 wildcard_constraints:
     kind="blends|lenses",
-    split="train|validation|test",
+    split="validation|test",
     shard="[0-9]+",
     network="|".join(NETWORKS),
 
@@ -34,7 +34,7 @@ rule scenes:
         runtime=growing(120),
     params:
         config=lambda wildcards: section(
-            scenes={wildcards.kind, "held_out", "shard", "size", "seed"}
+            scenes={wildcards.kind, "shard", "size", "seed"}
         ),
         code=made_with("scenes"),
         folder=subpath(output[0], parent=True),
@@ -45,10 +45,10 @@ rule scenes:
 
 rule train_network:
     input:
-        scenes("train", "validation"),
         networks_below,
     output:
-        "<results>/networks/{network}/card.json",
+        "<results>/networks/{network}/model.keras",
+        record="<results>/training/{network}.json",
     log:
         "<logs>/train/{network}.log",
     benchmark:
@@ -58,14 +58,37 @@ rule train_network:
         mem_mb=training_memory,
         runtime=growing(720),
     params:
-        config=lambda wildcards: section("scenes", train={wildcards.network}),
+        config=training_settings,
         code=training_code("train"),
-        scenes=scenes_folder,
         folder=subpath(output[0], parent=True),
         work=training_folder,
     shell:
         "arclet train --config {params.config:q} --network {wildcards.network} "
-        "{params.scenes} {params.folder} {params.work} &> {log}"
+        "{params.folder} {output.record} {params.work} &> {log}"
+
+
+rule export_network:
+    input:
+        "<results>/networks/{network}/model.keras",
+        scenes("validation"),
+        networks_below,
+        record="<results>/training/{network}.json",
+    output:
+        "<results>/networks/{network}/card.json",
+        curve="<results>/training/{network}.png",
+    log:
+        "<logs>/export/{network}.log",
+    threads: 8
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(60),
+    params:
+        code=training_code("export"),
+        scenes=scenes_folder,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "arclet export --network {wildcards.network} "
+        "{params.scenes} {input.record} {output.curve} {params.folder} &> {log}"
 
 
 rule score_network:

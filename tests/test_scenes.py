@@ -1,64 +1,131 @@
+import galsim
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.config import Config
-from pipeline.simulate.blends import draw_blends
-from pipeline.simulate.conditions import draw_conditions, observe
-from pipeline.simulate.lenses import draw_lenses
+from pipeline.config import Config, Scenes
+from pipeline.scenes import blends, light, sets
+from pipeline.scenes.conditions import Conditions, draw_conditions, observe
+from pipeline.scenes.dice import Dice
+from pipeline.scenes.galaxies import draw_galaxy
+from pipeline.scenes.optics import MOFFAT_BETAS, Canvas, Psf, response
 from pipeline.training import scenes
+
+SETTINGS = Scenes(size=32, seed=5)
 
 
 @pytest.fixture(scope="module")
-def blends():
-    return draw_blends(40, 32, np.random.default_rng(5))
+def drawn():
+    return sets.draw_set("blends", 64, SETTINGS, "test")
 
 
-def test_light_is_positive_and_the_stamp_is_light_and_noise(blends):
-    cutouts, light, truth = blends
-    assert light.min() > -1e-3 * light.max()
+def _image(canvas, psf, *parts):
+    every = light.join(*(light.Parts(*part) for part in parts))
+    return np.asarray(canvas.image(light.of_parts(canvas, every), response(canvas, psf)))
+
+
+@pytest.mark.parametrize(("index", "fwhm"), [(1.0, 1.5), (4.0, 2.4), (0.6, 4.0)])
+def test_a_galaxy_looks_as_galsim_draws_it(index, fwhm):
+    canvas, row = Canvas(128), int(light.row_of(index))
+    exact = np.geomspace(*light.INDICES)[row]
+    psf = Psf(fwhm=fwhm, beta=2, axis_ratio=0.9, angle=0.5)
+    ours = _image(canvas, psf, (100.0, 3.0, index, 0.5, 0.3, 64.3, 60.7))
+    theirs = galsim.Convolve(
+        galsim.Sersic(exact, half_light_radius=3, flux=100).shear(q=0.5, beta=0.3 * galsim.radians),
+        galsim.Moffat(beta=MOFFAT_BETAS[2], fwhm=fwhm).shear(q=0.9, beta=0.5 * galsim.radians),
+    ).drawImage(nx=128, ny=128, scale=1, offset=(0.8, -2.8))
+    assert_allclose(ours, theirs.array, atol=2e-3 * theirs.array.max())
+    assert_allclose(ours.sum(), 100, rtol=1e-4)
+
+
+def test_points_are_stars_and_folding_is_sampling():
+    star = (5.0, 0.0, 1.0, 1.0, 0.0, 30.25, 33.5)
+    psf = Psf(fwhm=3.0, beta=3, axis_ratio=1.0, angle=0.0)
+    coarse, fine = (_image(Canvas(64, n), psf, star) for n in (1, 2))
+    assert_allclose(coarse, fine, atol=1e-3 * fine.max())
+    point = light.of_points(Canvas(64), light.Points(*(jnp.array([v]) for v in (5, 30.25, 33.5))))
+    assert_allclose(Canvas(64).image(point, response(Canvas(64), psf)), fine, atol=1e-5)
+
+
+def test_light_adds_up_and_galaxies_keep_their_flux():
+    draw = jax.jit(jax.vmap(lambda key: draw_galaxy(4.0, Dice(key))))
+    galaxy = draw(jax.random.split(jax.random.key(3), 40))
+    total = np.asarray(galaxy.parts.flux).sum(1) + np.asarray(galaxy.points.flux).sum(1)
+    assert_allclose(total, 1, atol=1e-5)
+    assert (np.asarray(galaxy.parts.flux) >= 0).all()
+
+
+def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):
+    cutouts, light, truth = drawn
+    unit = np.asarray(truth["sky_rms"])[:, None, None]
+    assert (light / unit[..., None]).min() > -0.05
     usable = cutouts.ivar[..., 0] > 0
-    residual = (cutouts.flux[..., 0] - light.sum(-1)) / np.asarray(truth["sky_rms"])[:, None, None]
-    faint = usable & (light.sum(-1) < 0.1 * np.asarray(truth["sky_rms"])[:, None, None])
-    assert_allclose(residual[faint].std(), 1, atol=0.25)
-    assert abs(residual[faint].mean()) < 0.2
+    faint = usable & (light.sum(-1) < 0.1 * unit)
+    residual = ((cutouts.flux[..., 0] - light.sum(-1)) / unit)[faint]
+    assert_allclose(residual.std(), 1, atol=0.25)
+    assert abs(residual.mean()) < 0.2
 
 
-def test_the_target_is_at_the_stamps_centre(blends):
-    _, light, truth = blends
+def test_the_target_is_at_the_stamps_centre(drawn):
+    _, light, truth = drawn
     assert np.median(np.hypot(truth["x"] - 16, truth["y"] - 16)) < 1.5
     y, x = np.mgrid[:32, :32]
-    own = light[..., 0]
-    small = np.asarray(truth["re"]) < 2
+    own, small = light[..., 0], np.asarray(truth["re"]) < 2
     at = [(own * axis).sum((1, 2)) / own.sum((1, 2)) for axis in (x, y)]
     assert_allclose(at[0][small], truth["x"][small], atol=0.7)
     assert_allclose(at[1][small], truth["y"][small], atol=0.7)
 
 
-def test_the_targets_light_does_not_exceed_its_flux(blends):
-    _, light, truth = blends
-    assert (light[..., 0].sum((1, 2)) < 1.05 * np.asarray(truth["flux"])).all()
+def test_the_targets_light_does_not_exceed_its_flux(drawn):
+    _, light, truth = drawn
+    assert (light[..., 0].sum((1, 2)) < 1.02 * np.asarray(truth["flux"])).all()
 
 
-@pytest.mark.parametrize("draw", [draw_blends, draw_lenses])
-def test_a_seed_says_it_all(draw):
-    one, other, different = (draw(6, 32, np.random.default_rng(s)) for s in (3, 3, 4))
-    assert_array_equal(one[0].flux, other[0].flux)
-    assert not np.array_equal(one[0].flux, different[0].flux)
+def test_only_what_a_detection_could_find_is_a_target(drawn):
+    _, light, truth = drawn
+    assert (np.asarray(truth["snr"]) >= blends.MIN_SNR * (1 - 1e-5)).all()
+    row = np.arange(len(truth)), *(np.rint(truth[k]).astype(int) for k in "yx")
+    own, total = light[..., 0][row], light.sum(-1)[row]
+    assert (own >= 0.99 * blends.MIN_CENTRAL_SHARE * total).all()
 
 
-def test_the_splits_and_shards_share_no_scene(tmp_path):
-    config = Config.model_validate({"scenes": {"blends": 4, "held_out": 1, "shard": 2, "size": 32}})
-    seen = []
-    for split in ("train", "validation", "test"):
-        for shard in (0, 1):
-            scenes(config, tmp_path / split / str(shard), kind="blends", split=split, shard=shard)
-            seen.append((tmp_path / split / str(shard) / "light.fits").read_bytes())
-    assert len(set(seen)) == len(seen)
+@pytest.mark.parametrize("kind", sets.DRAW)
+def test_a_seed_and_a_number_say_it_all(kind):
+    several = [(5, "test", 0), (5, "test", 0), (6, "test", 0), (5, "test", 1), (5, "validation", 0)]
+    flux = [
+        sets.draw_set(kind, 4, Scenes(size=32, seed=seed), split, shard)[0].flux
+        for seed, split, shard in several
+    ]
+    assert_array_equal(flux[0], flux[1])
+    assert len({f.tobytes() for f in flux}) == 4
 
 
-def test_lost_pixels_hold_nothing(rng):
-    for _ in range(30):
-        flux, ivar = observe(np.zeros((32, 32)), draw_conditions(rng), rng)
-        assert (flux[ivar == 0] == 0).all()
-        assert np.isfinite(flux).all()
+def test_a_set_of_some_size_is_drawn_into_files(tmp_path):
+    config = Config.model_validate({"scenes": {"blends": 6, "shard": 3, "size": 32}})
+    for shard in (0, 1):
+        scenes(config, tmp_path / str(shard), kind="blends", split="test", shard=shard)
+    seen = {(tmp_path / str(shard) / "light.fits").read_bytes() for shard in (0, 1)}
+    assert len(seen) == 2
+
+
+def test_lost_pixels_hold_nothing():
+    def one(key):
+        dice = Dice(key)
+        return observe(jnp.zeros((32, 32)), draw_conditions(dice), dice)
+
+    flux, ivar = map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), 60)))
+    assert (flux[ivar == 0] == 0).all()
+    assert np.isfinite(flux).all()
+    assert 0.02 < (ivar == 0).any((1, 2)).mean() < 0.5
+
+
+@pytest.mark.parametrize("width", [0.0, 0.8])
+def test_noise_has_the_variance_that_its_weight_says(width):
+    psf = Psf(2.0, 2, 1.0, 0.0)
+    dark, conditions = jnp.zeros((64, 64)), Conditions(psf, 1e9, width)
+    look = jax.jit(lambda i: observe(dark, conditions, Dice(jax.random.key(i))))
+    seen = [map(np.asarray, look(i)) for i in range(30)]
+    pulls = [(f * np.sqrt(i))[i > 0] for f, i in seen]
+    assert_allclose(np.mean([p.std() for p in pulls]), 1, atol=0.05)

@@ -4,6 +4,9 @@ Every module here that `NETWORKS` names answers one question about a stamp, with
 
 ``inputs(cutouts, networks)``, ``target(stamps, truth, light)``
     what the network sees (``stamps``), and what it should say of it;
+``see(flux, ivar, binning)``
+    as ``inputs``, of bare arrays, NumPy's or another library's that lie on a GPU; networks that
+    learn from what others say have none;
 ``calibrate(network, stamps, truth)``
     what validation stamps add to the model card;
 ``apply(network, cutouts, ...)``

@@ -11,7 +11,7 @@ from astropy.table import Table
 from scipy.ndimage import gaussian_filter
 
 from pipeline.models import metrics
-from pipeline.models.stamps import one_band
+from pipeline.models.stamps import one_band, see  # noqa: F401
 
 KIND = "blends"
 VECTORS = "latent", "spectrum"

@@ -32,7 +32,7 @@ def load(folder, name, settings):
         If there is no such network.
     """
     home = Path(folder or SHIPPED) / name
-    if not (home / "card.json").exists():
+    if not (home / "model.keras").exists():
         raise FileNotFoundError(f"{home}: no network there; train one or correct `networks`")
     kind = OpenVINO if settings.engine == "openvino" else TensorFlow
     return kind(home, settings)
@@ -47,7 +47,11 @@ class Network:
 
     def __init__(self, home, settings):
         self.home, self.settings = Path(home), settings
-        self.card = json.loads((self.home / "card.json").read_text())
+
+    @cached_property
+    def card(self):
+        """The model card."""
+        return json.loads((self.home / "card.json").read_text())
 
     @cached_property
     def model(self):

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.models import lens_scores
-from pipeline.models.stamps import one_band, turned
+from pipeline.models.stamps import one_band, see, turned  # noqa: F401
 
 KIND = "lenses"
 FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
@@ -14,7 +14,7 @@ FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
 
 def target(stamps, truth, light=None):
     """1 for a lens, 0 for anything else; (n, 1)."""
-    return np.asarray(truth["is_lens"], "f4")[:, None]
+    return stamps.__array_namespace__().asarray(truth["is_lens"], dtype="f4")[:, None]
 
 
 def inputs(cutouts, networks=None):

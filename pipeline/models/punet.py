@@ -10,7 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.models import metrics, unet
-from pipeline.models.unet import KIND, calibrate, inputs, target  # noqa: F401
+from pipeline.models.unet import KIND, calibrate, inputs, see, target  # noqa: F401
 
 MAPS = "TARGET", "SHARE"
 LATENT = 8

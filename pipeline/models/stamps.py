@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def see(flux, ivar, binning):
+    """Flux and ivar (n, y, x) as a network sees them that is not told the binning; (n, y, x, 2)."""
+    return flux.__array_namespace__().stack([flux, ivar], axis=-1)
+
+
 def one_band(cutouts, band):
     """Flux and ivar of the band numbered `band`; (n, y, x, 2), float32."""
     return np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=-1)

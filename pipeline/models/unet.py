@@ -3,7 +3,6 @@
 import numpy as np
 
 from pipeline.models import binned, metrics
-from pipeline.models.stamps import one_band
 
 KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
@@ -19,14 +18,13 @@ def target(stamps, truth, light):
     The masks are those of `above`; they may overlap.  The share is the target's fraction of the
     light, defined in every pixel.  Last comes all the light, as arcsinh of the sky's noise.
     """
-    unit = np.asarray(truth["sky_rms"], "f4")[:, None, None]
+    xp = light.__array_namespace__()
+    unit = xp.asarray(truth["sky_rms"], dtype="f4")[:, None, None]
     own, other = light[..., 0] / unit, light[..., 1] / unit
-    total = np.maximum(own + other, 1e-2)
-    maps = np.empty((*own.shape, 4), "f2")
-    maps[..., :2] = above(truth, light)
-    maps[..., 2] = np.clip(own / total, 0, 1)
-    maps[..., 3] = np.arcsinh(total)
-    return maps
+    total = xp.maximum(own + other, 1e-2)
+    masks = xp.moveaxis(above(truth, light), -1, 0)
+    planes = [*masks, xp.clip(own / total, 0, 1), xp.arcsinh(total)]
+    return xp.stack([plane.astype("f2") for plane in planes], axis=-1)
 
 
 def above(truth, light):
@@ -36,23 +34,35 @@ def above(truth, light):
     sum of ``b * b`` pixels has ``b`` times the noise of one, so it is ``b`` times as many of its
     own.
     """
-    least = THRESHOLD * np.asarray(truth["sky_rms"], "f4") * np.asarray(truth["binning"], "f4")
+    xp = light.__array_namespace__()
+    unit, binning = (xp.asarray(truth[name], dtype="f4") for name in ("sky_rms", "binning"))
+    least = THRESHOLD * unit * binning
     return light > least[:, None, None, None]
 
 
-def inputs(cutouts, networks=None):
-    """What the network sees of the stamps: flux and ivar of the detection band, and the binning.
+def see(flux, ivar, binning):
+    """What the network sees: flux, ivar, and how stamps are binned.
 
     The last plane is the logarithm (base 2) of the binning, on which the masks' depth depends.
 
+    Parameters
+    ----------
+    flux, ivar : array, (n, y, x)
+    binning : array, (n,)
+
     Returns
     -------
-    ndarray, (n, y, x, N_PLANES), float32
+    array, (n, y, x, N_PLANES), float32
     """
-    stamps = np.empty((*cutouts.flux.shape[:3], N_PLANES), "f4")
-    stamps[..., :2] = one_band(cutouts, cutouts.reference)
-    stamps[..., 2] = np.log2(cutouts.binning)[:, None, None]
-    return stamps
+    xp = flux.__array_namespace__()
+    depth = xp.broadcast_to(xp.log2(binning).astype("f4")[:, None, None], flux.shape)
+    return xp.stack([flux.astype("f4"), ivar.astype("f4"), depth], axis=-1)
+
+
+def inputs(cutouts, networks=None):
+    """What the network sees of the stamps: the detection band; as `see`."""
+    planes = (v[..., cutouts.reference] for v in (cutouts.flux, cutouts.ivar))
+    return see(*planes, cutouts.binning)
 
 
 def calibrate(network, stamps, truth):

@@ -1,8 +1,11 @@
 """Train a network: batches, schedule, checkpoints; and put the result into a folder that ships."""
 
+import csv
+import os
 import platform
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +15,34 @@ import numpy as np
 from pipeline.models.stamps import turned
 
 WARM_UP = 200  # steps, at most a fifth of all
-PACKAGES = "keras", "tensorflow", "openvino", "galsim", "lenstronomy", "numpy"
+PACKAGES = "keras", "tensorflow", "jax", "galsim", "numpy"
+
+
+class Stream(keras.utils.PyDataset):
+    """Batches that are drawn as they are asked for, and never again.
+
+    Parameters
+    ----------
+    draw : callable
+        Gives what the network sees and what it should say of the batch of a number.
+    steps : int
+        Batches of an epoch.
+    """
+
+    def __init__(self, draw, steps):
+        super().__init__()
+        self.draw, self.steps, self.epoch = draw, steps, 0
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, i):
+        drawn = self.draw(self.epoch * self.steps + i)
+        return tuple(part for part in drawn if part is not None)
+
+    def on_epoch_end(self):
+        """Go on to batches that no epoch has seen."""
+        self.epoch += 1
 
 
 class Batches(keras.utils.PyDataset):
@@ -24,34 +54,40 @@ class Batches(keras.utils.PyDataset):
         What the network sees, and what it should say; None where a stamp is its own target.
         Maps (n, y, x, channel) are turned, other arrays are left as they are.
     batch_size, seed : int
-    first_epoch : int
-        Epoch to begin with, where a killed training goes on.
     """
 
-    def __init__(self, stamps, wanted, batch_size, seed, first_epoch=0):
+    def __init__(self, stamps, wanted, batch_size, seed):
         super().__init__()
         self.pair = (stamps, wanted)
-        self.n = len(stamps[0] if isinstance(stamps, tuple) else stamps)
-        self.batch_size, self.seed, self.epoch = batch_size, seed, first_epoch
-        self._shuffle()
+        self.n = len(every(stamps)[0])
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
 
     def __len__(self):
         return self.n // self.batch_size
 
     def __getitem__(self, i):
-        rows = np.sort(self.order[i * self.batch_size : (i + 1) * self.batch_size])
-        turn = int(self.turns[i])
-        return tuple(_chosen(part, rows, turn) for part in self.pair if part is not None)
+        order, turns = self._order()
+        rows = np.sort(order[i * self.batch_size : (i + 1) * self.batch_size])
+        return tuple(_chosen(part, rows, int(turns[i])) for part in self.pair if part is not None)
 
     def on_epoch_end(self):
-        """Draw the next epoch's order."""
+        """Go on to the next epoch's order."""
         self.epoch += 1
-        self._shuffle()
 
-    def _shuffle(self):
-        rng = np.random.default_rng((self.seed, self.epoch))
-        self.order = rng.permutation(self.n)
-        self.turns = rng.integers(8, size=len(self) + 1)
+    def _order(self):
+        return _shuffled((self.seed, self.epoch), self.n, len(self) + 1)
+
+
+@lru_cache(2)
+def _shuffled(seed, n, n_batches):
+    """Order of the stamps, and each batch's turn."""
+    rng = np.random.default_rng(seed)
+    return rng.permutation(n), rng.integers(8, size=n_batches)
+
+
+def every(arrays):
+    """An array as a tuple of one, a tuple as it is."""
+    return arrays if isinstance(arrays, tuple) else (arrays,)
 
 
 def _chosen(arrays, rows, turn):
@@ -62,17 +98,19 @@ def _chosen(arrays, rows, turn):
     return np.ascontiguousarray(turned([chosen], turn)[0]) if chosen.ndim == 4 else chosen
 
 
-def fit(build, train, validation, settings, folder):
+def fit(build, batches, validation, settings, folder):
     """Train a network; the best epoch's weights are kept, and a killed training resumes.
 
-    Convolutions compute in bfloat16 (a third faster), weights and losses are kept in float32.
+    Convolutions compute in bfloat16 (a third faster on CPUs), weights and losses are kept in
+    float32.
 
     Parameters
     ----------
     build : callable
         Gives the compiled, untrained model.
-    train, validation : tuple of ndarray
-        Stamps and what is wanted of them.
+    batches : Stream or Batches
+        To learn from.
+    validation : Batches
     settings : pipeline.config.Fit
     folder : Path
         For checkpoints, the log (``log.csv``) and TensorBoard's events.
@@ -84,23 +122,31 @@ def fit(build, train, validation, settings, folder):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "log.csv"
-    done = max(len(log.read_text().splitlines()) - 1, 0) if log.exists() else 0
-    batches = Batches(*train, settings.batch_size, settings.seed, done)
+    batches.epoch = len(log_of(folder))
     with _policy("mixed_bfloat16"):
         model = build()
         _compile(model, settings, len(batches))
         model.fit(
             batches,
-            validation_data=Batches(*validation, settings.batch_size, settings.seed),
+            validation_data=validation,
             epochs=settings.epochs,
             callbacks=_callbacks(folder, settings),
+            shuffle=False,
             verbose=2,
         )
     model.load_weights(folder / "best.weights.h5")
     final = build()
     final.set_weights(model.get_weights())
     return final
+
+
+def log_of(folder):
+    """What a training logged: a dict of numbers for each epoch."""
+    path = Path(folder) / "log.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="") as log:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(log)]
 
 
 @contextmanager
@@ -121,48 +167,82 @@ def _compile(model, settings, steps):
         0.0, total, warmup_target=settings.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
-    model.compile(optimizer, loss=model.loss, jit_compile=False)
+    compiled = "auto" if keras.backend.backend() != "tensorflow" else False
+    model.compile(optimizer, loss=model.loss, jit_compile=compiled)
+
+
+class Clock(keras.callbacks.Callback):
+    """Logs how long each epoch took, validation included [s]."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start."""
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stop."""
+        logs["seconds"] = time.monotonic() - self.start
 
 
 def _callbacks(folder, settings):
     best = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
+    watched = keras.backend.backend() == "tensorflow"  # the others do not bring TensorBoard
     return [
+        Clock(),
         keras.callbacks.BackupAndRestore(folder / "resume", delete_checkpoint=False),
         keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best),
         keras.callbacks.EarlyStopping(patience=settings.patience),
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        keras.callbacks.TensorBoard(folder / "events"),
+        *([keras.callbacks.TensorBoard(folder / "events")] if watched else []),
     ]
 
 
-def export(model, graphs, folder):
-    """Write ``model.keras`` and every graph for OpenVINO.
+def save(model, path):
+    """Write ``model.keras``, without the state of its optimizer, which does not ship."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.compiled, model.optimizer = False, None
+    model.save(path)
+
+
+def export(graphs, folder):
+    """Write every graph for OpenVINO.
 
     Parameters
     ----------
-    model : keras.Model
     graphs : dict
         Models by name, as of the network's ``graphs``.
     folder : Path
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.compiled, model.optimizer = False, None  # an optimizer's state does not ship
-    model.save(folder / "model.keras")
     for name, graph in graphs.items():
         graph.export(str(folder / f"{name}.xml"), format="openvino", verbose=False)
 
 
-def card(settings, scenes, n_train, seconds, model):
-    """Model card: how the network came to be; its calibration and scores are added when known."""
+def record(settings, scenes, model, folder):
+    """What a model card says of a training: how the network came to be."""
+    log = log_of(folder)
     return {
         "settings": settings.model_dump(),
         "scenes": scenes.model_dump(),
-        "stamps_trained_on": n_train,
         "parameters": int(model.count_params()),
-        "training_seconds": round(seconds),
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "epochs_trained": len(log),
+        "training_seconds": round(sum(row["seconds"] for row in log)),
+        "machine": f"{platform.machine()}, {platform.system()}, {_accelerator()}",
+        "versions": dict(_versions()),
         "trained": time.strftime("%Y-%m-%d", time.gmtime()),
+        "log": log,
     }
+
+
+def _accelerator():
+    """What Keras computes on."""
+    if keras.backend.backend() != "jax":
+        return f"{os.cpu_count()} cores"
+    import jax
+
+    return jax.devices()[0].device_kind
+
+
+def _versions():
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            yield name, metadata.version(name)

@@ -6,7 +6,7 @@ from keras import ops
 from pipeline.models.unet import MAPS
 from pipeline.nets.layers import contract_and_expand, fold, sky_units, unfold
 
-WIDTH = 24  # channels of what is kept of every 2x2 pixels
+WIDTH = 32  # channels of what is kept of every 2x2 pixels
 SHARE_WEIGHT, FLUX_WEIGHT = 0.3, 0.3  # in the loss, a mask's pixel being 1
 FLUX_FLOOR = 10.0  # below which the error of a flux is not relative [sky noise of a pixel]
 

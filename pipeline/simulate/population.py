@@ -44,14 +44,14 @@ def draw_deflector(rng):
     catalogue we do not use.  Half of the draws are weighted anew so that the logarithm of the
     Einstein radius is uniform, for wide lenses are few: that is our choice.
     """
-    table, natural, broad = _candidates()
+    table, natural, broad = candidates()
     chosen = np.searchsorted(broad if rng.random() < BROAD else natural, rng.random())
     einstein_radius, re, *rest = table[min(chosen, len(table) - 1)]
     return Deflector(einstein_radius, re * 10 ** rng.normal(0, SIZE_SCATTER), *rest)
 
 
 @functools.cache
-def _candidates():
+def candidates():
     """Candidates (n, 5), and the cumulative weights of the natural and the broad population."""
     rng = np.random.default_rng(2015)
     sigma = rng.uniform(100, 420, CANDIDATES)

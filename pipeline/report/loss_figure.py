@@ -1,0 +1,31 @@
+"""Figure of a training's loss curves."""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.report.figures import COLOURS
+
+
+def loss_figure(log, name):
+    """Draw the loss of training and validation against the epoch.
+
+    Parameters
+    ----------
+    log : list of dict
+        ``epoch``, ``loss`` and ``val_loss`` of each epoch.
+    name : str
+        Of the network.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    ax = figure.subplots()
+    epoch = [row["epoch"] + 1 for row in log]
+    for key, label, colour in (("loss", "training", 0), ("val_loss", "validation", 1)):
+        ax.plot(epoch, [row[key] for row in log], ".-", color=COLOURS[colour], label=label)
+    ax.set(xlabel="epoch", ylabel="loss", title=name)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(frameon=False)
+    return figure

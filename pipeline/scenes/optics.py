@@ -1,0 +1,131 @@
+"""From the transform of light to an image: the canvas's frequencies, the PSF, the pixel."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import gamma, kv
+
+MOFFAT_BETAS = 2.3, 2.6, 3.0, 3.5, 4.2, 5.5, 9.0
+TABLE = -9.0, 8.0, 768  # logarithms of the first and last frequency of a table, and its length
+
+
+class Canvas(NamedTuple):
+    """A square image whose light is drawn by its transform.
+
+    The image is periodic: light that leaves on one side comes back on the other.
+
+    Attributes
+    ----------
+    side : int
+        In pixels; even.
+    oversampling : int
+        Frequencies kept, in units of the Nyquist frequency; those above it are folded back, as a
+        detector does.
+    """
+
+    side: int
+    oversampling: int = 2
+
+    @property
+    def fine(self):
+        """Samples along a side."""
+        return self.side * self.oversampling
+
+    @property
+    def frequencies(self):
+        """``ky`` (fine,) and ``kx`` (fine // 2 + 1,) [rad / pixel]."""
+        scale = 2 * np.pi * self.oversampling
+        ky, kx = scale * np.fft.fftfreq(self.fine), scale * np.fft.rfftfreq(self.fine)
+        return ky.astype("f4"), kx.astype("f4")
+
+    def grid(self, side=None):
+        """Positions x, y [pixel] of the samples of `transform`, of the middle `side` pixels."""
+        n = (side or self.side) * self.oversampling
+        first = (self.fine - n) // 2
+        at = ((first + np.arange(n)) / self.oversampling).astype("f4")
+        return np.meshgrid(at, at)
+
+    def transform(self, samples):
+        """Transform light (flux of each sample) on `grid`, of the middle or of all."""
+        edge = (self.fine - samples.shape[-1]) // 2
+        return jnp.fft.rfft2(jnp.pad(samples, edge))
+
+    def image(self, transform, response):
+        """See light through optics, in pixels; (side, side)."""
+        return jnp.fft.irfft2(self._folded(transform * response), s=(self.side, self.side))
+
+    def _folded(self, transform):
+        """Fold frequencies above the Nyquist frequency of the pixels back below it."""
+        if self.oversampling == 1:
+            return transform
+        if self.oversampling != 2:
+            raise ValueError(f"oversampling must be 1 or 2, not {self.oversampling}")
+        half = self.side // 2
+        opposite = jnp.roll(jnp.flip(transform, 0), 1, axis=0)  # of -ky
+        folded = transform[:, : half + 1] + jnp.conj(opposite[:, half:][:, ::-1])
+        return folded[: self.side] + folded[self.side :]
+
+
+class Psf(NamedTuple):
+    """A Moffat law: full width at half maximum [pixel], number in `MOFFAT_BETAS`, and shape."""
+
+    fwhm: jax.Array
+    beta: jax.Array
+    axis_ratio: jax.Array
+    angle: jax.Array
+
+
+def response(canvas, psf):
+    """Transform of PSF and pixel; (ky, kx)."""
+    ky, kx = canvas.frequencies
+    a, b, c = flattening(psf.axis_ratio, psf.angle, psf.fwhm)
+    squared = a * kx**2 + (b * kx + c * ky[:, None]) * ky[:, None]
+    pixel = np.outer(np.sinc(ky / (2 * np.pi)), np.sinc(kx / (2 * np.pi)))
+    return look_up(moffat_table(), psf.beta, squared) * pixel
+
+
+def flattening(axis_ratio, angle, size):
+    """Quadratic form (a, b, c) of a profile of this size, flattened to an ellipse of its area.
+
+    Its transform at (kx, ky) is the round one's, of size 1, where the frequency squared is
+    ``a kx**2 + b kx ky + c ky**2``.
+    """
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    wide, narrow = size**2 / axis_ratio, size**2 * axis_ratio
+    return (
+        wide * cos**2 + narrow * sin**2,
+        2 * (wide - narrow) * cos * sin,
+        wide * sin**2 + narrow * cos**2,
+    )
+
+
+def look_up(table, row, squared):
+    """Interpolate a row of a table of transforms at frequencies, given their squares."""
+    first, last, n = TABLE
+    place = (jnp.log(squared + 1e-30) / 2 - first) * ((n - 1) / (last - first))
+    place = jnp.clip(place, 0.0, n - 1.001)
+    start = place.astype("int32")
+    values = jnp.asarray(table)[row]
+    return values[start] + (place - start) * (values[start + 1] - values[start])
+
+
+def table_frequencies():
+    """Frequencies at which transforms are tabulated."""
+    return np.exp(np.linspace(*TABLE))
+
+
+@functools.cache
+def moffat_table():
+    """Transforms of Moffat laws of unit FWHM, of each of `MOFFAT_BETAS`; (beta, k), float32.
+
+    Trujillo et al. (2001, MNRAS 328, 977) have the law; its Hankel transform is a Bessel function.
+    """
+    rows = []
+    for beta in MOFFAT_BETAS:
+        x = table_frequencies() / (2 * np.sqrt(2 ** (1 / beta) - 1))
+        order = beta - 1
+        rows.append(2 * (x / 2) ** order * kv(order, x) / gamma(order))
+    return np.array(rows, "f4")
