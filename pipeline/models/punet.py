@@ -16,7 +16,7 @@ MAPS = "TARGET", "SHARE"
 LATENT = 8
 DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
 MIGHT_BE = 0.1  # a pixel more likely the target's than this counts for calibration
-BATCH = 8  # stamps whose draws are in memory at once
+SHARE_OF_BATCH = 4  # stamps whose draws are in memory at once: one in so many of a batch
 
 
 def apply(network, cutouts, maps, settings):
@@ -44,8 +44,9 @@ def apply(network, cutouts, maps, settings):
     mean, spread = np.zeros((2, n, size, size), "f4")
     flux = np.empty((n, settings.n_draws, len(cutouts.bands)))
     shift = draw_shifts(network, maps["CONTEXT"], cutouts.id, settings.n_draws, settings.seed)
-    for start in range(0, n, BATCH):
-        rows = slice(start, start + BATCH)
+    step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
         footprint = maps["TARGET"][rows] > unet.COLLECT_ABOVE
         light = _folded(cutouts.flux[rows] * footprint[..., None])
         *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
@@ -88,15 +89,16 @@ def draw(network, stamps, n_draws, seed=0):
     """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, plane), each hypothesis by itself."""
     size = stamps.shape[1]
     drawn = np.empty((len(stamps), n_draws, size, size), "f2")
-    for start in range(0, len(stamps), BATCH):
-        features, context = network("trunk", stamps[start : start + BATCH])
+    step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
+    for start in range(0, len(stamps), step):
+        features, context = network("trunk", stamps[start : start + step])
         ids = np.arange(start, start + len(context))
         shift = draw_shifts(network, context, ids, n_draws, seed)
         n, width = len(shift) * n_draws, shift.shape[-1]
         features = np.repeat(features, n_draws, axis=0)
         dark = np.zeros((n, 4, features[0, ..., 0].size, 1), "f4")
         maps, _, _ = network("draws", features, shift.reshape(n, 1, width), dark)
-        drawn[start : start + BATCH] = _unfolded(maps, size).reshape(-1, *drawn.shape[1:])
+        drawn[start : start + step] = _unfolded(maps, size).reshape(-1, *drawn.shape[1:])
     return drawn
 
 

@@ -6,13 +6,14 @@ from keras import ops
 
 from pipeline.nets.layers import over_sky_noise
 
-N_RADII, N_ANGLES = 24, 64
-RADIUS, STRETCH = 6.0, 10.3  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 29, finer inside
-SPARSE = 9.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
+N_RADII, N_ANGLES = 32, 96
+RADIUS, STRETCH = 6.0, 13.8  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 29, finer inside
+SPARSE = 12.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
 HALF = 16  # half a side of the square in which the ellipse is measured, at most [pixel]
 ITERATIONS = 5
 START, LEAST, MOST = 9.0, 2.0, 80.0  # mean second moment [pixel**2]
 FLATTEST = 0.75  # largest difference of the axes' second moments over their sum
+BISECTIONS = 20  # of a median
 FARTHEST = 3.0  # of the centre from the stamp's [pixel]
 
 
@@ -38,7 +39,7 @@ class Polar(keras.layers.Layer):
         centre, moments = ellipse(signal)
         x, y = _ellipses(centre, moments, stamps.shape[1:3])
         inside = _inside(x, y, stamps.shape[1:3])
-        light, noise = (_sampled(image, x, y) * inside for image in (signal, relative))
+        light, noise = _sampled(signal, x, y) * inside, _nearest(relative, x, y) * inside
         rest = light - _median(light)
         scaled = [ops.arcsinh(part) for part in (light, light / 20, rest, rest / 10)]
         return ops.stop_gradient(ops.stack([*scaled, noise], axis=-1))
@@ -115,9 +116,13 @@ def _radii():
 
 
 def _median(light):
-    """Median of each ellipse; (n, N_RADII, 1)."""
-    upper, _ = ops.top_k(light, N_ANGLES // 2 + 1)
-    return ops.mean(upper[..., -2:], axis=-1, keepdims=True)
+    """Median of each ellipse, by bisection, which is ten times faster than sorting; (n, r, 1)."""
+    low, high = (f(light, axis=-1, keepdims=True) for f in (ops.min, ops.max))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = ops.mean(ops.cast(light < middle, light.dtype), axis=-1, keepdims=True) < 0.5
+        low, high = ops.where(below, middle, low), ops.where(below, high, middle)
+    return (low + high) / 2
 
 
 def _sampled(image, x, y):
@@ -146,6 +151,13 @@ def _interpolated(image, x, y):
     values = [_taken(image, first + step) for step in (0, 1, width, width + 1)]
     below, above = ((1 - x) * values[k] + x * values[k + 1] for k in (0, 2))
     return (1 - y) * below + y * above
+
+
+def _nearest(image, x, y):
+    """Nearest pixels of images (n, y, x)."""
+    height, width = image.shape[1:]
+    x, y = (ops.clip(ops.round(v), 0, n - 1) for v, n in ((x, width), (y, height)))
+    return _taken(image, ops.cast(y * width + x, "int32"))
 
 
 def _inside(x, y, shape):

@@ -15,7 +15,8 @@ from pipeline.scenes.galaxies import (
 from pipeline.scenes.light import Parts, Points, join
 
 OWN = 8  # Sersic laws of a body, at most
-# Bare ellipticals, of the lenses' own population, are what a lens is most often told from.
+# In training.  Bare ellipticals, of the lenses' own population, are what a lens is most often told
+# from, and what looks most like a lens is drawn far oftener than it is found.
 KINDS = {
     "elliptical": 0.26,
     "disc": 0.08,
@@ -31,6 +32,32 @@ KINDS = {
     "ordinary": 0.11,
 }
 DISCS = 0.1  # of the deflectors
+# As a survey has them, about, for calibration and scores.  One early type in eight shows shells or
+# tails (Atkinson, Abraham & Ferguson 2013, ApJ 765, 28), rings and arcs of other origin are a few
+# in a hundred; the exact shares are our choice.
+SKY = {
+    "elliptical": 0.22,
+    "disc": 0.13,
+    "spiral": 0.21,
+    "ring": 0.015,
+    "shells": 0.015,
+    "tail": 0.02,
+    "pair": 0.06,
+    "tangential": 0.05,
+    "lone arc": 0.01,
+    "group": 0.02,
+    "star": 0.05,
+    "ordinary": 0.2,
+}
+
+
+def typical_share(kinds):
+    """Share of the scenes of each of `kinds` to keep, for those left to be in the shares of `SKY`.
+
+    Lenses are kept as often as non-lenses are on the whole.
+    """
+    ratio = {kind: SKY[kind] / KINDS[kind] for kind in KINDS}
+    return np.array([ratio.get(kind, 1.0) for kind in kinds], "f4") / max(ratio.values())
 
 
 def draw_own(kind, body, share, dice):

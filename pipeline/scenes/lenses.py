@@ -12,7 +12,7 @@ from pipeline.scenes.artefacts import draw_artefact, no_damage, saturate
 from pipeline.scenes.company import darken, draw_company
 from pipeline.scenes.conditions import observe
 from pipeline.scenes.dice import Dice, accepted_first
-from pipeline.scenes.impostors import KINDS, draw_own, ordinary
+from pipeline.scenes.impostors import KINDS, draw_own, ordinary, typical_share
 from pipeline.scenes.lensing import paint_arcs
 from pipeline.scenes.optics import Canvas, response
 from pipeline.scenes.setting import draw_setting
@@ -51,7 +51,9 @@ def draw_batch(key, n, size):
         dict: ``is_lens``, ``kind`` (number in `EVERY`), ``theta_e`` [arcsec], ``arc_snr`` (of the
         arcs alone, over the noise of the sky and of the deflector), ``contrast`` (the arcs' share
         of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale`` [arcsec],
-        ``binning``; and ``accepted``, false of few lenses, if any, whose arcs are too faint.
+        ``binning``; ``accepted``, false of few lenses, if any, whose arcs are too faint; and
+        ``typical``, true of scenes that, without the others, have the kinds in the shares of
+        `pipeline.scenes.impostors.SKY`.
     """
     n_lenses = n // 2
     counts = [int(np.ceil(SURPLUS * n_lenses)), *_counts(n - n_lenses)]
@@ -176,7 +178,8 @@ def _look(scene, size, dice):
         "binning": 1,
     }
     planes = {"flux": unit * flux[window], "ivar": ivar[window] / unit**2}
-    return planes | {"truth": truth, "accepted": accepted | ~is_lens}
+    typical = dice.chance(jnp.asarray(typical_share(EVERY))[scene.kind])
+    return planes | {"truth": truth, "accepted": accepted | ~is_lens, "typical": typical}
 
 
 def _contrast(own, around, arcs, scene):

@@ -45,7 +45,7 @@ def stream(kind, n, settings, learn):
 
 
 def draw_set(kind, n, settings, split, shard=0, at_once=None):
-    """Draw `n` stamps of a split, `at_once` in a batch.
+    """Draw `n` stamps of a split, `at_once` in a batch: only such as are accepted and typical.
 
     Returns
     -------
@@ -60,11 +60,14 @@ def draw_set(kind, n, settings, split, shard=0, at_once=None):
     key, parts, found = key_of(settings.seed, kind, split, shard), [], 0
     while found < n:
         scenes = jax.device_get(draw(jax.random.fold_in(key, len(parts))))
-        good = np.flatnonzero(scenes.pop("accepted"))[: n - found]
+        suits = scenes.pop("accepted") & scenes.pop("typical", True)
+        good = np.flatnonzero(suits)[: n - found]
         parts.append(jax.tree.map(lambda values, good=good: values[good], scenes))
         found += len(good)
     truth = vstack([Table(part.pop("truth")) for part in parts])
     truth.add_column(np.arange(n), name="id", index=0)
+    if "kind" in truth.colnames:
+        truth["kind"] = np.array(lenses.EVERY)[truth["kind"]]
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     binning = np.asarray(truth["binning"]) if "binning" in truth.colnames else 1
     planes = whole["flux"][..., None], whole["ivar"][..., None]
