@@ -23,6 +23,15 @@ _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over 
 _NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
 
 
+def effective_pixels(re, fwhm):
+    """Pixels whose noise counts in an optimal measurement: ``4 pi sigma^2`` of a Gaussian.
+
+    King (1983, PASP 95, 163); `re` and `fwhm` in pixels, the source taken as a Gaussian of its
+    half-light radius convolved with the PSF.
+    """
+    return 4 * np.pi * ((fwhm / 2.355) ** 2 + (re / 1.177) ** 2)
+
+
 class Moffat(NamedTuple):
     """A round PSF, before the detector's pixels smear it.
 

@@ -34,10 +34,10 @@ def train(config, home, record, work, *, network: str):
     module, settings = NETWORKS[network], getattr(config.train, network)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    draw = partial(_drawn, module, config, others, settings.batch_size)
+    draw = partial(_drawn, module, config, others)
     held_out = draw("validation", min(VALIDATED, settings.stamps))
     validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
-    (n, *shape), *_ = (part.shape for part in fit.every(held_out[0]))
+    shape = fit.every(held_out[0])[0].shape[1:]
     if hasattr(module, "see"):
         batches = fit.Stream(_stream(module, config, settings), settings.steps)
     else:
@@ -68,21 +68,24 @@ def _stream(module, config, settings):
     return lambda number: [part if part is None else np.asarray(part) for part in draw(number)]
 
 
-def _drawn(module, config, networks, at_once, split, n):
+def _drawn(module, config, networks, split, n):
     """Draw a set: what a network sees, and what it should say."""
     from pipeline.scenes.sets import draw_set
 
     seen, wanted = [], []
     for shard, start in enumerate(range(0, n, config.scenes.shard)):
         some = min(config.scenes.shard, n - start)
-        cutouts, light, truth = draw_set(module.KIND, some, config.scenes, split, shard, at_once)
+        cutouts, light, truth = draw_set(module.KIND, some, config.scenes, split, shard)
         seen.append(module.inputs(cutouts, networks))
         wanted.append(module.target(seen[-1], truth, light))
     return _join(seen), _join(wanted)
 
 
-def export(config, scenes_folder, record, curve, home, *, network: str):
-    """Export a trained network for inference, calibrate it on validation, draw its loss curve."""
+def export(config, scenes_folder, record, home, *, network: str):
+    """Export a trained network for inference, calibrate it on validation, draw its loss curve.
+
+    The curve is beside the `record` of the training, as a PNG.
+    """
     from pipeline.models import NETWORKS, engine
     from pipeline.nets import NETS, fit, read_model
     from pipeline.report.loss_figure import loss_figure
@@ -90,8 +93,8 @@ def export(config, scenes_folder, record, curve, home, *, network: str):
     module, others = NETWORKS[network], _networks(config, network, home.parent)
     fit.export(NETS[network].graphs(read_model(home / "model.keras")), home)
     card = io.read_json(record)
-    with io.whole(curve) as partial:
-        loss_figure(card["log"], network).savefig(partial, dpi=130, metadata={"Software": None})
+    with io.whole(record.with_suffix(".png")) as part:
+        loss_figure(card["log"], network).savefig(part, dpi=130, metadata={"Software": None})
     stamps, _, truth = _read(module, scenes_folder / "validation", others, module.target)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(home / "card.json", card | module.calibrate(trained, stamps, truth))

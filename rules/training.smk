@@ -88,7 +88,7 @@ rule export_network:
         folder=subpath(output[0], parent=True),
     shell:
         "arclet export --network {wildcards.network} "
-        "{params.scenes} {input.record} {output.curve} {params.folder} &> {log}"
+        "{params.scenes} {input.record} {params.folder} &> {log}"
 
 
 rule score_network:

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 from lenstronomy.LensModel.lens_model import LensModel
 from numpy.testing import assert_allclose
-from sklearn.metrics import roc_auc_score
 
-from pipeline.simulate import artefacts, company, impostors
+from pipeline.simulate import company
 from pipeline.simulate.arcs import (
     Blob,
     Body,
@@ -19,45 +18,8 @@ from pipeline.simulate.arcs import (
 )
 from pipeline.simulate.challenge import draw_challenge
 from pipeline.simulate.galaxies import draw_galaxy
-from pipeline.simulate.lenses import KINDS, MIN_ARC_SNR, draw_lenses
 from pipeline.simulate.population import EINSTEIN_RANGE, draw_deflector
 from pipeline.simulate.render import Renderer
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return draw_lenses(500, 64, np.random.default_rng(2))
-
-
-def test_lenses_and_others_are_equally_bright_and_large(drawn):
-    _, truth = drawn
-    is_lens = np.asarray(truth["is_lens"])
-    assert 0.4 < is_lens.mean() < 0.6
-    for column in ("snr", "re", "fwhm", "pixel_scale"):
-        assert abs(roc_auc_score(is_lens, truth[column]) - 0.5) < 0.14
-
-
-def test_only_lenses_have_arcs_and_they_can_be_seen(drawn):
-    _, truth = drawn
-    is_lens = np.asarray(truth["is_lens"])
-    assert (np.asarray(truth["arc_snr"])[is_lens] >= MIN_ARC_SNR).all()
-    assert (np.asarray(truth["contrast"])[is_lens] > 0).all()
-    assert (np.asarray(truth["arc_snr"])[~is_lens] == 0).all()
-    assert np.isnan(np.asarray(truth["theta_e"])[~is_lens]).all()
-    assert set(truth["kind"][~is_lens]) <= set(KINDS)
-
-
-def test_stamps_cover_six_arcseconds_and_resolve_the_radius(drawn):
-    _, truth = drawn
-    scale, is_lens = np.asarray(truth["pixel_scale"]), np.asarray(truth["is_lens"])
-    assert (64 * scale > 6.39).all()
-    seeing = np.asarray(truth["fwhm"]) * scale
-    assert (np.asarray(truth["theta_e"])[is_lens] > 0.74 * seeing[is_lens]).all()
-
-
-def test_no_lenses_no_rows_of_them():
-    _, truth = draw_lenses(5, 32, np.random.default_rng(2), lens_share=0)
-    assert not np.asarray(truth["is_lens"]).any()
 
 
 def test_radii_of_the_population(rng):
@@ -113,26 +75,12 @@ def test_painted_arcs_hold_their_flux(seed):
     assert 4 < (light * radius).sum() / light.sum() < 16
 
 
-@pytest.mark.parametrize("shape", ["spiral", "ring", "shells", "tail", "lone_arc"])
-def test_impostors_are_light_of_unit_flux(shape, rng):
-    y, x = np.mgrid[-40:40, -40:40].astype(float)
-    for _ in range(20):
-        light = getattr(impostors, f"draw_{shape}")(5.0, x, y, rng)
-        assert light.min() >= 0
-        assert_allclose(light.sum(), 1, rtol=1e-6)
-
-
 def test_parts_joined_are_the_sum_of_the_parts(rng):
     renderer = Renderer(galsim.Gaussian(fwhm=2.5), 48)
     parts = [company.Part(draw_galaxy(3.0, rng), f, 20 + 2 * f, 24.3) for f in (1.0, 3.0)]
     apart = sum(part.flux * renderer.draw(part.galaxy, part.x, part.y) for part in parts)
     joined = renderer.draw(company.join(parts), 0, 0)
     assert_allclose(joined, apart, atol=2e-3 * apart.max())
-
-
-def test_artefacts_are_finite(rng):
-    for _ in range(40):
-        assert np.isfinite(artefacts.draw_artefact((32, 32), rng)).all()
 
 
 def test_the_challenge_is_half_lenses_of_one_telescope():

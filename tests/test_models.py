@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipeline.config import Apply, Fit, Lens, Punet
+from pipeline.config import Apply, Fit, Lens, Punet, Scenes
 from pipeline.data import Cutouts
 from pipeline.masks import enlarge
 from pipeline.models import (
@@ -21,7 +21,7 @@ from pipeline.models import (
 )
 from pipeline.models.stamps import turned
 from pipeline.nets import NETS, fit, read_model
-from pipeline.simulate.blends import draw_blends
+from pipeline.scenes.sets import draw_set
 
 SMALL = Fit(filters=(4, 8), members=2, epochs=2, batch_size=8)
 SIZE = 32
@@ -30,7 +30,7 @@ BUILD_ORDER = "unet", "punet", "photometry", "lens", "anomaly"
 
 @pytest.fixture(scope="module")
 def blends():
-    return draw_blends(24, SIZE, np.random.default_rng(11))
+    return draw_set("blends", 24, Scenes(size=SIZE, seed=11), "test")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def homes(tmp_path_factory, blends):
             layer.moving_mean.assign(
                 np.random.default_rng(2).normal(0, 0.3, layer.moving_mean.shape)
             )
-        fit.export(model, NETS[name].graphs(model), folder / name)
+        fit.save(model, folder / name / "model.keras")
+        fit.export(NETS[name].graphs(model), folder / name)
         (folder / name / "card.json").write_text("{}")
         calibration = module.calibrate(engine.load(folder, name, Apply()), stamps, truth)
         (folder / name / "card.json").write_text(json.dumps(calibration))
@@ -77,7 +78,7 @@ def test_openvino_and_tensorflow_agree(name, homes, networks, blends):
 
 
 def test_shipped_networks_agree_between_the_engines():
-    cutouts, *_ = draw_blends(8, 64, np.random.default_rng(4))
+    cutouts, *_ = draw_set("blends", 8, Scenes(seed=4), "test")
     networks = {name: engine.load(None, name, Apply()) for name in NETWORKS}
     for name, module in NETWORKS.items():
         _compare_engines(None, name, module.inputs(cutouts, networks))
@@ -198,9 +199,9 @@ def test_draws_repeat_and_differ(networks, blends):
 
 
 def test_drawing_all_at_once_is_drawing_one_by_one(networks, blends):
-    maps = unet.apply(networks["unet"], blends[0][: punet.BATCH])
-    found, _ = punet.apply(networks["punet"], blends[0][: punet.BATCH], maps, Punet(n_draws=3))
-    drawn = punet.draw(networks["punet"], unet.inputs(blends[0][: punet.BATCH]), 3)
+    maps = unet.apply(networks["unet"], blends[0][:8])
+    found, _ = punet.apply(networks["punet"], blends[0][:8], maps, Punet(n_draws=3))
+    drawn = punet.draw(networks["punet"], unet.inputs(blends[0][:8]), 3)
     assert_allclose(found["TARGET"], drawn.mean(1, dtype="f4"), atol=5e-3)
     assert_allclose(found["TARGET_STD"], drawn.std(1, dtype="f4"), atol=5e-3)
 

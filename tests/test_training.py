@@ -1,4 +1,3 @@
-import csv
 import json
 import weakref
 
@@ -9,53 +8,77 @@ from numpy.testing import assert_array_equal
 from pipeline import training
 from pipeline.config import Config
 from pipeline.nets import fit
-from pipeline.training import scenes, score, ship, train
+from pipeline.training import export, scenes, score, ship, train
 
+ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
 SETTINGS = {
-    "scenes": {"blends": 48, "lenses": 48, "held_out": 0.5, "size": 32},
-    "train": {"unet": {"filters": [4, 8], "epochs": 2, "batch_size": 16}},
+    "scenes": {"blends": 24, "lenses": 24, "size": 32},
+    "train": {name: ONE for name in ("unet", "punet", "photometry")},
 }
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def config():
+    return Config.model_validate(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def drawn(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    for split in ("train", "validation", "test"):
-        scenes(
-            Config.model_validate(SETTINGS),
-            folder / split / "0",
-            kind="blends",
-            split=split,
-            shard=0,
-        )
+    for split in ("validation", "test"):
+        scenes(config, folder / split / "0", kind="blends", split=split, shard=0)
     return folder
 
 
-def test_a_network_is_trained_scored_and_shipped_with_its_card(drawn, tmp_path):
-    config, home = Config.model_validate(SETTINGS), tmp_path / "networks" / "unet"
-    train(config, drawn, home, tmp_path / "work", network="unet")
-    score(config, drawn, home, tmp_path / "scores" / "unet.json", network="unet")
-    ship(config, tmp_path / "networks", tmp_path / "scores", tmp_path / "weights")
+@pytest.fixture(scope="module")
+def networks(config, drawn, tmp_path_factory):
+    """Folder of a run in which a network, and those that build on it, are trained."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in ("unet", "punet", "photometry"):
+        home, said = folder / "networks" / name, folder / name
+        train(config, home, said.with_suffix(".json"), folder / "work" / name, network=name)
+        export(config, drawn, said.with_suffix(".json"), home, network=name)
+    return folder
+
+
+def test_a_network_is_trained_scored_and_shipped_with_its_card(config, drawn, networks, tmp_path):
+    score(
+        config, drawn, networks / "networks" / "unet", tmp_path / "s" / "unet.json", network="unet"
+    )
+    lonely = tmp_path / "networks" / "unet"
+    lonely.parent.mkdir()
+    lonely.symlink_to(networks / "networks" / "unet")
+    ship(config, lonely.parent, tmp_path / "s", tmp_path / "weights")
     card = json.loads((tmp_path / "weights" / "unet" / "card.json").read_text())
     assert card["settings"]["filters"] == [4, 8]
     assert card["scenes"]["seed"] == 1
-    assert card["stamps_trained_on"] == 48
+    assert [row["epoch"] for row in card["log"]] == [0, 1]
+    assert card["training_seconds"] == round(sum(row["seconds"] for row in card["log"]))
     assert 0 <= card["scores"]["iou_target"] <= 1
     assert (tmp_path / "weights" / "unet" / "main.xml").exists()
+    assert (networks / "unet.png").stat().st_size > 5000
 
 
-def test_a_killed_training_resumes(drawn, tmp_path):
-    short = {**SETTINGS, "train": {"unet": {**SETTINGS["train"]["unet"], "epochs": 1}}}
-    for settings in (short, SETTINGS):
-        train(
-            Config.model_validate(settings),
-            drawn,
-            tmp_path / "unet",
-            tmp_path / "work",
-            network="unet",
-        )
-    with open(tmp_path / "work" / "log.csv", newline="") as log:
-        assert [row["epoch"] for row in csv.DictReader(log)] == ["0", "1"]
+def test_networks_that_need_others_learn_from_a_set(networks):
+    card = json.loads((networks / "networks" / "photometry" / "card.json").read_text())
+    assert card["epochs_trained"] == 2
+    assert len(card["calibration"]["widen"]) > 1
+
+
+def test_a_killed_training_resumes(config, tmp_path):
+    short = {**SETTINGS, "train": {"unet": {**ONE, "epochs": 1}}}
+    for settings in (Config.model_validate(short), config):
+        train(settings, tmp_path / "unet", tmp_path / "r.json", tmp_path / "work", network="unet")
+    assert [row["epoch"] for row in fit.log_of(tmp_path / "work")] == [0, 1]
+
+
+def test_a_stream_never_repeats_itself():
+    stream = fit.Stream(lambda number: (np.full(2, number), None), 3)
+    first = [stream[i][0][0] for i in range(len(stream))]
+    stream.on_epoch_end()
+    second = [stream[i][0][0] for i in range(len(stream))]
+    assert first + second == list(range(6))
+    assert len(stream[0]) == 1
 
 
 def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
@@ -66,9 +89,8 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
         sorted(np.concatenate([s.sum((1, 2, 3)) for s, _ in seen])), sorted(stamps.sum((1, 2, 3)))
     )
     assert all((s == w).all() for s, w in seen)
-    first = batches.order.copy()
     batches.on_epoch_end()
-    assert (batches.order != first).any()
+    assert any((batches[i][0] != seen[i][0]).any() for i in range(len(batches)))
 
 
 def test_joined_parts_are_let_go_of():

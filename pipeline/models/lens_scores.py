@@ -100,7 +100,7 @@ def score(logit, p_lens, stamps, truth):
     stamps : ndarray, (n, y, x, 2)
         Flux and ivar.
     truth : Table
-        Of `pipeline.simulate.lenses.draw_lenses`.
+        As `pipeline.scenes.lenses.draw_batch` has it.
 
     Returns
     -------

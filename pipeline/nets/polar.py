@@ -8,7 +8,9 @@ from pipeline.nets.layers import over_sky_noise
 
 N_RADII, N_ANGLES = 32, 96
 RADIUS, STRETCH = 6.0, 13.8  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 29, finer inside
-SPARSE = 12.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
+SPARSE = (
+    12.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
+)
 HALF = 16  # half a side of the square in which the ellipse is measured, at most [pixel]
 ITERATIONS = 5
 START, LEAST, MOST = 9.0, 2.0, 80.0  # mean second moment [pixel**2]

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pipeline.psf import effective_pixels
 from pipeline.scenes import light
-from pipeline.scenes.conditions import draw_conditions, effective_pixels, observe
+from pipeline.scenes.conditions import draw_conditions, observe
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.galaxies import draw_galaxy, placed
 from pipeline.scenes.optics import Canvas, response
@@ -132,21 +133,23 @@ def _draw_source(dice, conditions, sharpness, other=None):
     re = jnp.where(dice.chance(STARS), 0.0, re)
     re = jnp.where(is_large, jnp.maximum(re, MIN_BINNED[1]), re)
     flux = snr * jnp.sqrt(effective_pixels(re, fwhm))
-    x, y = _place(dice, snr, re, fwhm, grouped, other)
+    x, y = _place_near(other, re, fwhm, grouped, dice) if other else _place_target(snr, dice)
     return {"re": re, "snr": snr, "flux": flux, "x": x, "y": y}
 
 
-def _place(dice, snr, re, fwhm, grouped, other):
-    """Place on the canvas: of the target, where a detection is a little wrong, or of another."""
-    middle = CANVAS.side / 2
-    if other is None:
-        sigma = dice.choice(list(ERRORS), list(ERRORS.values())) + 2 / snr
-        error = jnp.clip(dice.normal(0, sigma, (2,)), -FARTHEST, FARTHEST)
-        return tuple(middle + error + dice.uniform(-0.5, 0.5, (2,)))
+def _place_target(snr, dice):
+    """Place of the target on the canvas, where its detection is a little wrong."""
+    sigma = dice.choice(list(ERRORS), list(ERRORS.values())) + 2 / snr
+    error = jnp.clip(dice.normal(0, sigma, (2,)), -FARTHEST, FARTHEST)
+    return tuple(CANVAS.side / 2 + error + dice.uniform(-0.5, 0.5, (2,)))
+
+
+def _place_near(other, re, fwhm, grouped, dice):
+    """Place of a neighbour: a few radii from `other` if they are grouped, or anywhere."""
     reach = jnp.hypot(jnp.maximum(re, other["re"]), fwhm / 2)
     r, phi = reach * dice.log_uniform(*SEPARATIONS), dice.angle()
     near = other["x"] + r * jnp.cos(phi), other["y"] + r * jnp.sin(phi)
-    far = middle + dice.uniform(-FIELD, FIELD, (2,))
+    far = CANVAS.side / 2 + dice.uniform(-FIELD, FIELD, (2,))
     return tuple(jnp.where(grouped, a, b) for a, b in zip(near, far, strict=True))
 
 

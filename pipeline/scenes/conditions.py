@@ -52,15 +52,6 @@ def draw_conditions(dice, fwhm=None, binning=1):
     return Conditions(psf, 10 ** dice.uniform(0, 3), correlation, binning)
 
 
-def effective_pixels(re, fwhm):
-    """Pixels whose noise counts in an optimal measurement: ``4 pi sigma^2`` of a Gaussian.
-
-    King (1983, PASP 95, 163); `re` and `fwhm` in pixels, the source taken as a Gaussian of its
-    half-light radius convolved with the PSF.
-    """
-    return 4 * np.pi * ((fwhm / 2.355) ** 2 + (re / 1.177) ** 2)
-
-
 def observe(light, conditions, dice):
     """Observe noiseless `light` (y, x): noise, sky residuals and pixels without information.
 

@@ -6,7 +6,6 @@ import numpy as np
 from jax import random
 from jax.scipy.special import ndtri
 
-
 POOL = 128  # numbers drawn at once; a draw of its own for every number takes long to compile
 
 

@@ -1,9 +1,9 @@
-"""The galaxy in the middle of a lens scene: a deflector, or one of the kinds that pass for a lens."""
+"""The galaxy in the middle of a lens scene: a deflector, or what passes for one with arcs."""
 
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.scenes.conditions import effective_pixels
+from pipeline.psf import effective_pixels
 from pipeline.scenes.galaxies import (
     KNOTS,
     draw_disc,

@@ -1,4 +1,4 @@
-"""Training scenes in batches, and in sets of the pipeline's nouns; a number says which are drawn."""
+"""Training scenes in batches, and in sets of the pipeline's nouns; numbers say which."""
 
 import functools
 
@@ -10,7 +10,7 @@ from pipeline.data import Cutouts
 from pipeline.scenes import blends, lenses
 
 BAND = ("sim",)
-AT_ONCE = 64, 256  # scenes drawn at once of a small and of a large set
+AT_ONCE = 64, 512  # scenes drawn at once of a small and of a large set
 DRAW = {"blends": blends.draw_batch, "lenses": lenses.draw_batch}
 SPLITS = "train", "validation", "test"
 
@@ -44,8 +44,8 @@ def stream(kind, n, settings, learn):
     return lambda number: learn(draw(key_of(settings.seed, kind, "train", number)))
 
 
-def draw_set(kind, n, settings, split, shard=0, at_once=None):
-    """Draw `n` stamps of a split, `at_once` in a batch: only such as are accepted and typical.
+def draw_set(kind, n, settings, split, shard=0):
+    """Draw `n` stamps of a split: only such as are accepted and typical.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def draw_set(kind, n, settings, split, shard=0, at_once=None):
     truth : Table
         One row a stamp: ``id``, and what ``draw_scene`` says is true.
     """
-    draw = _drawer(kind, at_once or AT_ONCE[n > AT_ONCE[0]], settings.size)
+    draw = _drawer(kind, AT_ONCE[n > AT_ONCE[0]], settings.size)
     key, parts, found = key_of(settings.seed, kind, split, shard), [], 0
     while found < n:
         scenes = jax.device_get(draw(jax.random.fold_in(key, len(parts))))

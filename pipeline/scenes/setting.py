@@ -1,4 +1,4 @@
-"""Where a lens scene plays: a massive galaxy, the telescope that looks at it, and its brightness."""
+"""Where a lens scene plays: a massive galaxy, its brightness, the telescope that looks at it."""
 
 import functools
 from typing import NamedTuple
@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.scenes.conditions import Conditions, draw_conditions, effective_pixels
+from pipeline.psf import effective_pixels
+from pipeline.scenes.conditions import Conditions, draw_conditions
 from pipeline.scenes.lensing import Body
 from pipeline.simulate.population import BROAD, SIZE_SCATTER, candidates
 
@@ -70,7 +71,7 @@ def draw_setting(middle, dice):
 
 
 def _resolved(dice):
-    """Einstein radius, size, pixel scale and seeing [arcsec] of the first of many tries that suits."""
+    """Einstein radius, size, pixel scale and seeing [arcsec] of the first try that suits."""
     table, natural, broad = _population()
     place = dice.uniform(shape=(TRIES,))
     row = jnp.where(

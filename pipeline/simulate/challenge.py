@@ -2,14 +2,14 @@
 
 import galsim
 import numpy as np
+from astropy.table import Table
 
+from pipeline.data import Cutouts
+from pipeline.psf import effective_pixels
 from pipeline.simulate import company
 from pipeline.simulate.arcs import Body, paint_arcs
-from pipeline.simulate.blends import effective_pixels
 from pipeline.simulate.company import Part
-from pipeline.simulate.conditions import Conditions
 from pipeline.simulate.galaxies import draw_disc, draw_galaxy
-from pipeline.simulate.lenses import gather
 from pipeline.simulate.population import draw_deflector
 from pipeline.simulate.render import Renderer
 
@@ -40,13 +40,19 @@ def draw_challenge(n, size, rng):
     -------
     cutouts : Cutouts
     truth : Table
-        As `pipeline.simulate.lenses.draw_lenses` gives them.
+        One row a stamp: ``id``, ``is_lens``, ``kind``, ``theta_e`` [arcsec], ``arc_snr`` (of the
+        arcs alone, over the noise of the sky and of the galaxies), ``contrast`` (the arcs' share
+        of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale`` [arcsec].
     """
     side, fwhm = 2 * (size * 5 // 8), SEEING / PIXEL_SCALE
-    conditions = Conditions(galsim.Gaussian(fwhm=fwhm), fwhm, GAIN, 0.0)
-    renderer = Renderer(conditions.psf, side)
-    scenes = [_draw_stamp(renderer, size, bool(rng.random() < 0.5), rng) for _ in range(n)]
-    return gather(scenes, size)
+    renderer = Renderer(galsim.Gaussian(fwhm=fwhm), side)
+    stamps = [_draw_stamp(renderer, size, bool(rng.random() < 0.5), rng) for _ in range(n)]
+    flux, ivar, rows = zip(*stamps, strict=True)
+    ids = np.arange(n)
+    truth = Table(list(rows))
+    truth.add_column(ids, name="id", index=0)
+    planes = (np.array(part, "f4")[..., None] for part in (flux, ivar))
+    return Cutouts(*planes, ids, np.zeros((n, 2), int), ("sim",), "ct"), truth
 
 
 def _draw_stamp(renderer, size, is_lens, rng):

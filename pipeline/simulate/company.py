@@ -5,7 +5,7 @@ from typing import NamedTuple
 import galsim
 import numpy as np
 
-from pipeline.simulate.blends import effective_pixels
+from pipeline.psf import effective_pixels
 from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy, draw_early_type, draw_galaxy
 
 
@@ -56,30 +56,6 @@ def draw_satellites(body, flux, rng, mean=0.7):
         at = body.x + out * np.cos(around), body.y + out * np.sin(around)
         light = flux * 10 ** rng.uniform(-2.3, -0.4)
         parts.append(Part(draw_galaxy(_smaller(body, rng), rng), light, *at))
-    return parts
-
-
-def draw_tangential(body, flux, rng):
-    """Draw one to three galaxies about the centre, the first stretched along the circle."""
-    n = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
-    parts = []
-    for i, share in enumerate(rng.dirichlet(np.ones(n))):
-        around, out = rng.uniform(0, 2 * np.pi), body.re * rng.uniform(0.8, 3)
-        along = around + np.pi / 2 + rng.normal(0, 0.2 if i == 0 else 2)
-        other = draw_early_type(_smaller(body, rng), rng.uniform(0.2, 0.7), along, rng)
-        at = body.x + out * np.cos(around), body.y + out * np.sin(around)
-        parts.append(Part(other, flux * share, *at))
-    return parts
-
-
-def draw_group(body, flux, rng):
-    """Draw two to six galaxies of like brightness close together, the first at the centre."""
-    parts = []
-    for i, share in enumerate(rng.dirichlet(np.full(rng.integers(2, 7), 2.0))):
-        out, around = (i > 0) * body.re * rng.uniform(0.7, 4), rng.uniform(0, 2 * np.pi)
-        at = body.x + out * np.cos(around), body.y + out * np.sin(around)
-        size = body.re * rng.uniform(0.4, 1.2)
-        parts.append(Part(draw_galaxy(size, rng), flux * share, *at))
     return parts
 
 
