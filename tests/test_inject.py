@@ -161,6 +161,15 @@ def test_recall_counts_false_positives():
     assert lens_scores.recall_before(p, is_lens, 1) == 0
 
 
+def test_false_positives_are_counted_by_kind():
+    kind = np.repeat(["disc", "ring"], 500)
+    logit = np.linspace(0, 1, 1000)
+    rows = lens_scores.false_positives(logit, kind)
+    assert rows["disc"]["share"] == 0
+    assert_allclose(rows["ring"]["share"], 10 / 500)
+    assert rows["ring"]["n"] == 500
+
+
 def test_a_threshold_is_given_or_the_networks_own():
     class Network:
         home, card = "here", {"calibration": {"threshold": 0.5}}

@@ -131,7 +131,28 @@ def score(logit, p_lens, stamps, truth):
     said["log_loss"] = log_loss(p_lens, is_lens)
     said["log_loss_of_a_constant"] = log_loss(np.full(len(is_lens), is_lens.mean()), is_lens)
     said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, snr)
+    if "kind" in truth.colnames:
+        kind = np.asarray(truth["kind"])[~is_lens]
+        said["false_positives_at_fpr_0.01"] = false_positives(logit[~is_lens], kind)
     return said
+
+
+def false_positives(logit, kind, rate=1e-2):
+    """What passes for a lens: of each kind of non-lenses, the share above a false-positive rate.
+
+    Returns
+    -------
+    dict
+        Of each kind ``share``, ``error`` and ``n``; a share above `rate` is of a kind that is
+        harder than the others.
+    """
+    if not len(logit):
+        return {}
+    is_found, rows = logit > _highest_but(logit, int(rate * len(logit))), {}
+    for name in sorted(set(kind)):
+        share, error = _share(is_found[kind == name])
+        rows[str(name)] = {"share": share, "error": error, "n": int((kind == name).sum())}
+    return rows
 
 
 def log_loss(p, truth):

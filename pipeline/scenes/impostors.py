@@ -1,9 +1,11 @@
 """The galaxy in the middle of a lens scene: a deflector, or what passes for one with arcs."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pipeline.psf import effective_pixels
+from pipeline.scenes.dice import Dice
 from pipeline.scenes.galaxies import (
     KNOTS,
     draw_disc,
@@ -15,6 +17,7 @@ from pipeline.scenes.galaxies import (
 from pipeline.scenes.light import Parts, Points, join
 
 OWN = 8  # Sersic laws of a body, at most
+MEMBERS = 4  # of a group, at most
 # In training.  Bare ellipticals, of the lenses' own population, are what a lens is most often told
 # from, and what looks most like a lens is drawn far oftener than it is found.
 KINDS = {
@@ -182,13 +185,16 @@ def _tangential(body, share, dice):
 
 def _group(body, share, dice):
     """Two to four galaxies of like brightness close together, the first at the centre."""
-    members, n = [], dice.integers(2, 5)
-    light = dice.shares(4, jnp.arange(4) < n)
-    for i in range(4):
-        at = _about(body, dice.uniform(0.7, 4.0), dice) if i else (body.x, body.y)
-        galaxy = draw_galaxy(body.re * dice.uniform(0.4, 1.2), dice)
-        members.append(placed_parts(galaxy.parts, light[i], *at))
-    return join(*members), _no_points()
+    n, most = dice.integers(2, MEMBERS + 1), jnp.arange(MEMBERS)
+    light, apart = dice.shares(MEMBERS, most < n), dice.uniform(0.7, 4.0, (MEMBERS,)) * (most > 0)
+
+    def member(key, flux, radii):
+        own = Dice(key)
+        galaxy = draw_galaxy(body.re * own.uniform(0.4, 1.2), own)
+        return placed_parts(galaxy.parts, flux, *_about(body, radii, own))
+
+    members = jax.vmap(member)(dice.keys(MEMBERS), light, apart)
+    return Parts(*(v.ravel() for v in members)), _no_points()
 
 
 def _about(body, radii, dice):
