@@ -161,7 +161,9 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
-    made_with = digest.text(training_settings(wildcards), training_code("train")(wildcards))
+    made_with = digest.text(
+        training_settings(wildcards), training_code("train")(wildcards)
+    )
     return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 
 

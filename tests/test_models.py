@@ -95,9 +95,9 @@ def _compare_engines(folder, name, stamps):
 
 def _given(network, graph, stamps):
     """What a graph takes: the stamps, or what the graphs before it make of them."""
-    if graph in ("main", "trunk"):
+    if graph == "main":
         return _arrays(stamps)
-    features, context = network("trunk", stamps)
+    features, context = punet._trunk(network, stamps)
     if graph == "prior":
         return (context,)
     if graph == "shift":

@@ -91,7 +91,7 @@ def draw(network, stamps, n_draws, seed=0):
     drawn = np.empty((len(stamps), n_draws, size, size), "f2")
     step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
     for start in range(0, len(stamps), step):
-        features, context = network("trunk", stamps[start : start + step])
+        features, context = _trunk(network, stamps[start : start + step])
         ids = np.arange(start, start + len(context))
         shift = draw_shifts(network, context, ids, n_draws, seed)
         n, width = len(shift) * n_draws, shift.shape[-1]
@@ -100,6 +100,11 @@ def draw(network, stamps, n_draws, seed=0):
         maps, _, _ = network("draws", features, shift.reshape(n, 1, width), dark)
         drawn[start : start + step] = _unfolded(maps, size).reshape(-1, *drawn.shape[1:])
     return drawn
+
+
+def _trunk(network, stamps):
+    """Features and context of stamps by Keras; in the chain the U-Net's graph gives them."""
+    return [np.asarray(part, "f4") for part in network.model.trunk(stamps, training=False)]
 
 
 def score(network, stamps, truth, light):

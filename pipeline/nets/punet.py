@@ -123,13 +123,12 @@ def build(shape, settings, networks):
 def graphs(model):
     """Build the parts that inference runs, on what the U-Net's graph gives.
 
-    ``trunk``, the U-Net's features and context of a stamp; ``prior`` of the context; ``shift``,
-    what z adds to the projected features; and ``draws``, see `_draws`.
+    ``prior`` of the context; ``shift``, what z adds to the projected features; and ``draws``, see
+    `_draws`.
     """
     features, context = model.trunk.output
     given, z = keras.Input(context.shape[1:]), keras.Input((LATENT,))
     return {
-        "trunk": model.trunk,
         "prior": keras.Model(given, model.prior(given)),
         "shift": keras.Model(z, model.shift(z)),
         "draws": _draws(model, features.shape[1:]),
