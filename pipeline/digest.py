@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def code(command, *modules):
 
 @cache
 def weights(network, folder=None):
-    """Digest of the files of one network.
+    """Digest of the files of one network, but for the scores in its card, which decide nothing.
 
     Parameters
     ----------
@@ -73,9 +74,15 @@ def weights(network, folder=None):
             f"networks: there is no network in {home}; train it (`snakemake train`), "
             "or leave `networks` out to use the shipped ones"
         )
-    return _digest(
-        part for p in files for part in (str(p.relative_to(home)).encode(), p.read_bytes())
-    )
+    return _digest(part for p in files for part in (str(p.relative_to(home)).encode(), _content(p)))
+
+
+def _content(path):
+    """Bytes of a network's file; of a card without its scores."""
+    if path.name != "card.json":
+        return path.read_bytes()
+    card = json.loads(path.read_text())
+    return json.dumps({k: v for k, v in card.items() if k != "scores"}, sort_keys=True).encode()
 
 
 def text(*parts):
