@@ -10,7 +10,8 @@ from pipeline.scenes import lenses, patterns
 from pipeline.scenes.artefacts import draw_artefact
 from pipeline.scenes.dice import Dice
 from pipeline.scenes.impostors import KINDS, OWN, SKY, draw_own, typical_share
-from pipeline.scenes.lensing import Blobs, Body, Mass, brightness, draw_source, paint_arcs, trace
+from pipeline.scenes.lensing import Body, Mass, brightness, draw_source, paint_arcs, trace
+from pipeline.scenes.light import Parts
 from pipeline.simulate.population import EINSTEIN_RANGE
 
 GRID = tuple(jnp.asarray(v, "f4") for v in np.mgrid[-40:40:0.5, -40:40:0.5][::-1])
@@ -104,14 +105,14 @@ def test_deflections_are_those_of_lenstronomy(rng):
 def test_a_source_behind_the_centre_makes_a_ring():
     """An isothermal sphere images what is right behind it at the Einstein radius (any textbook)."""
     behind = trace(Mass(10.0, 0.9999, 0.0, 0.0, 0.0), *GRID)
-    light = brightness(Blobs(1.0, 0.7, 1.0, 1.0, 0.0, 0.0, 0.0), *behind)
+    light = brightness(Parts(1.0, 0.7, 1.0, 1.0, 0.0, 0.0, 0.0), *behind)
     radius = jnp.hypot(*GRID)
     assert_allclose((light * radius).sum() / light.sum(), 10, atol=0.2)
 
 
 def test_a_sources_brightness_adds_up_to_its_flux():
     for index in (0.5, 1.0, 1.5):
-        light = brightness(Blobs(3.0, 3.0, index, 0.6, 0.4, 2.25, -0.75), *GRID)
+        light = brightness(Parts(3.0, 3.0, index, 0.6, 0.4, 2.25, -0.75), *GRID)
         assert_allclose(light.sum() / 4, 3, rtol=0.03)
 
 

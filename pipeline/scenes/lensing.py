@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from pipeline.scenes.light import Parts
+
 TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
 SOURCE_SIZES = -0.8, 0.27  # decades of half-light over Einstein radius: mean, scatter
 SMALLEST, WIDEST = 0.03, 0.5  # half-light over Einstein radius of a source
@@ -46,18 +48,6 @@ class Mass(NamedTuple):
     shear: jax.Array
     shear_angle: jax.Array
     slope: jax.Array | float = 2.0
-
-
-class Blobs(NamedTuple):
-    """Sersic laws in the source plane, each an array (blob,); as `pipeline.scenes.light.Parts`."""
-
-    flux: jax.Array
-    re: jax.Array
-    index: jax.Array
-    axis_ratio: jax.Array
-    angle: jax.Array
-    x: jax.Array
-    y: jax.Array
 
 
 def paint_arcs(body, einstein_radius, x, y, dice):
@@ -121,8 +111,9 @@ def draw_source(einstein_radius, dice):
 
     Returns
     -------
-    Blobs
-        Of shares of light that add up to one before lensing; positions [pixel] about the lens.
+    Parts
+        In the source plane, their fluxes of sum one before lensing; positions [pixel] about the
+        lens.
     """
     size = jnp.clip(10 ** dice.normal(*SOURCE_SIZES), SMALLEST, WIDEST)
     re = einstein_radius * size
@@ -145,7 +136,7 @@ def draw_source(einstein_radius, dice):
         ]
         return jnp.concatenate(values)
 
-    return Blobs(
+    return Parts(
         jnp.append(of_all, quasar),
         column(re, re * dice.uniform(0.15, 0.5), re * scale, POINT * einstein_radius),
         column(dice.choice(INDICES), 2.5, 0.5, 0.5),
