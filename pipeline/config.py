@@ -85,7 +85,7 @@ class Cut(Settings):
 
     size: int = Field(64, gt=0, multiple_of=16, description="Side of a deblending stamp [pixel].")
     lens_size: int = Field(
-        64, gt=0, multiple_of=16, description="Side of a lens finder's stamp [binned pixel]."
+        96, gt=0, multiple_of=16, description="Side of a lens finder's stamp [binned pixel]."
     )
     lens_binning: int | None = Field(
         None, gt=0, description="Pixels binned into one for the lens finder; automatic if left out."
@@ -160,8 +160,15 @@ class Scenes(Settings):
         4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."
     )
     shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
-    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp [pixel].")
+    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp of blends [pixel].")
+    lens_size: int = Field(
+        96, gt=0, multiple_of=16, description="Side of a stamp for the lens finder [pixel]."
+    )
     seed: Seed = 1
+
+    def side(self, kind):
+        """Side of the stamps of a kind: ``blends`` or ``lenses``."""
+        return self.lens_size if kind == "lenses" else self.size
 
     def shards(self, kind):
         """Files into which each set of a kind is drawn: ``blends`` or ``lenses``."""

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.data import Cutouts
 from pipeline.flags import Flag
 
-LENS_STAMP = 6.4  # a lens finder's stamp covers this much [arcsec]: Einstein radii reach 3"
+LENS_STAMP = 9.6  # a lens finder's stamp covers this much [arcsec]: Einstein radii reach 3"
 NARROWEST_PSF = 1.2  # FWHM of the PSF after binning, at least [binned pixel]
 REACH = 0.45  # of a deblending stamp's side: what its source may reach from its middle
 LARGEST_BINNING = 16

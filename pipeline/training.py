@@ -38,11 +38,7 @@ def train(config, home, record, work, *, network: str):
     held_out = draw("validation", min(VALIDATED, settings.stamps))
     validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
     shape = fit.every(held_out[0])[0].shape[1:]
-    if hasattr(module, "see"):
-        batches = fit.Stream(_stream(module, config, settings), settings.steps)
-    else:
-        drawn = draw("train", settings.stamps)
-        batches = fit.Batches(*drawn, settings.batch_size, settings.seed)
+    batches = fit.Stream(_stream(module, config, settings, others), settings.steps)
 
     def build():
         return NETS[network].build(shape, settings, others)
@@ -52,20 +48,32 @@ def train(config, home, record, work, *, network: str):
     io.write_json(record, fit.record(settings, config.scenes, model, work))
 
 
-def _stream(module, config, settings):
-    """What a network that needs no other learns from: the training batch of a number."""
+def _stream(module, config, settings, others):
+    """What a network learns from: the training batch of a number.
+
+    Where Keras computes in JAX, a batch never leaves the device that it is drawn on.
+    """
+    import jax
     import keras
 
+    from pipeline.nets import traced
     from pipeline.scenes.sets import stream
 
-    def learn(drawn):
-        stamps = module.see(drawn["flux"], drawn["ivar"], drawn["truth"]["binning"])
+    on_device = keras.backend.backend() == "jax"
+    networks = {name: traced(one) for name, one in others.items()} if on_device else others
+
+    def learn(drawn, key):
+        if on_device:
+            normal = partial(jax.random.normal, key)
+        else:
+            drawn = jax.device_get(drawn)
+            normal = np.random.default_rng(jax.random.key_data(key)).standard_normal
+        seen = drawn["flux"], drawn["ivar"], drawn["truth"]["binning"]
+        stamps = module.see(*seen, networks, normal)
         return stamps, module.target(stamps, drawn["truth"], drawn.get("light"))
 
-    draw = stream(module.KIND, settings.batch_size, config.scenes, learn)
-    if keras.backend.backend() == "jax":
-        return draw
-    return lambda number: [part if part is None else np.asarray(part) for part in draw(number)]
+    learn = jax.jit(learn) if on_device else learn
+    return stream(module.KIND, settings.batch_size, config.scenes, learn)
 
 
 def _drawn(module, config, networks, split, n):

@@ -20,7 +20,7 @@ BODY = Body(*(jnp.float32(v) for v in (5.0, 0.8, 0.3, 0.0, 0.0)))
 
 @pytest.fixture(scope="module")
 def draw():
-    return jax.jit(lambda key: lenses.draw_batch(key, 128, 64))
+    return jax.jit(lambda key: lenses.draw_batch(key, 128, 96))
 
 
 @pytest.fixture(scope="module")

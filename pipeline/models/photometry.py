@@ -36,7 +36,36 @@ def _see(cutouts, band, maps, draws):
     stamps[..., :2] = one_band(cutouts, band)
     for i, name in enumerate(MAPS):
         stamps[..., 2 + i] = maps[name]
-    return stamps, _known(stamps, np.asarray(draws)[..., band])
+    known = np.empty((len(stamps), N_KNOWN), "f4")
+    for rows in _batches(len(stamps)):
+        known[rows] = _known(stamps[rows], np.asarray(draws)[rows, :, band])
+    return stamps, known
+
+
+def see(flux, ivar, binning, networks, normal):
+    """As `inputs`, of planes (n, y, x), in training.
+
+    Parameters
+    ----------
+    flux, ivar : array, (n, y, x)
+    binning : array, (n,)
+    networks : dict of callable
+        The trained networks, which are called as `pipeline.models.engine.Network` is.
+    normal : callable
+        Gives standard normal numbers of a shape.
+    """
+    xp = flux.__array_namespace__()
+    maps, *context = networks["unet"]("main", unet.see(flux, ivar, binning))
+    seen = maps[..., unet.MAPS.index("TARGET")], *context
+    draws = punet.drawn_flux(networks["punet"], seen, flux[..., None], normal)
+    planes = [maps[..., unet.MAPS.index(name)] for name in MAPS]
+    stamps = xp.stack([flux, ivar, *planes], axis=-1)
+    return stamps, _known(stamps, draws[..., 0])
+
+
+def _batches(n):
+    """Slices of `n` rows, as many at once as memory stays flat for."""
+    return [slice(start, start + unet.BATCH) for start in range(0, n, unet.BATCH)]
 
 
 def _known(stamps, draws):
@@ -45,16 +74,18 @@ def _known(stamps, draws):
     Logarithms of the collected flux's S/N, of the draws over it and of their scatter, and of the
     footprint's pixels.
     """
+    xp = stamps.__array_namespace__()
     flux, noise = _collect(stamps)
-    ratio = np.log(np.maximum(draws, noise[:, None]) / flux[:, None])
-    scatter = np.log(ratio.std(1) + 0.01)
-    size = np.log1p((stamps[..., 2] > 0.5).sum((1, 2)))
-    return np.stack([np.log(flux / noise), ratio.mean(1), scatter, size], axis=1).astype("f4")
+    ratio = xp.log(xp.maximum(draws, noise[:, None]) / flux[:, None])
+    scatter = xp.log(ratio.std(1) + 0.01)
+    size = xp.log1p((stamps[..., 2] > 0.5).sum((1, 2)))
+    return xp.stack([xp.log(flux / noise), ratio.mean(1), scatter, size], axis=1).astype("f4")
 
 
 def target(stamps, truth, light):
     """Logarithm of true over collected flux; (n, 1)."""
-    return np.log(np.asarray(truth["flux"]) / collect(stamps[0]))[:, None].astype("f4")
+    xp = stamps[0].__array_namespace__()
+    return xp.log(xp.asarray(truth["flux"]) / collect(stamps[0]))[:, None].astype("f4")
 
 
 def collect(stamps):
@@ -65,21 +96,19 @@ def collect(stamps):
     stamps : ndarray, (n, y, x, 5)
         Flux, ivar, and `MAPS`.
     """
-    return _collect(stamps)[0]
+    xp = stamps.__array_namespace__()
+    parts = [_collect(stamps[rows])[0] for rows in _batches(len(stamps))]
+    return xp.concatenate(parts) if parts else xp.zeros(0)
 
 
 def _collect(stamps):
     """The same, and its noise."""
-    n = len(stamps)
-    flux, noise = np.empty((2, n))
-    for start in range(0, n, unet.BATCH):
-        rows = slice(start, start + unet.BATCH)
-        light, ivar, mask, share, _ = np.moveaxis(stamps[rows], -1, 0)
-        weight = share * (mask > unet.COLLECT_ABOVE) * (ivar > 0)
-        variance = (weight**2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2))
-        noise[rows] = np.sqrt(np.maximum(variance, 1 / np.maximum(ivar.max((1, 2)), 1e-30)))
-        flux[rows] = np.maximum((weight * light).sum((1, 2)), LEAST_SNR * noise[rows])
-    return flux, noise
+    xp = stamps.__array_namespace__()
+    light, ivar, mask, share, _ = xp.moveaxis(stamps, -1, 0)
+    weight = share * (mask > unet.COLLECT_ABOVE) * (ivar > 0)
+    variance = (weight**2 / xp.where(ivar > 0, ivar, xp.inf)).sum((1, 2))
+    noise = xp.sqrt(xp.maximum(variance, 1 / xp.maximum(ivar.max((1, 2)), 1e-30)))
+    return xp.maximum((weight * light).sum((1, 2)), LEAST_SNR * noise), noise
 
 
 def calibrate(network, stamps, truth):

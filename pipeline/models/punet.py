@@ -14,6 +14,7 @@ from pipeline.models.unet import KIND, calibrate, inputs, see, target  # noqa: F
 
 MAPS = "TARGET", "SHARE"
 LATENT = 8
+N_DRAWS = 32  # of a flux, where no settings say
 DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
 MIGHT_BE = 0.1  # a pixel more likely the target's than this counts for calibration
 SHARE_OF_BATCH = 4  # stamps whose draws are in memory at once: one in so many of a batch
@@ -47,8 +48,7 @@ def apply(network, cutouts, maps, settings):
     step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        footprint = maps["TARGET"][rows] > unet.COLLECT_ABOVE
-        light = _folded(cutouts.flux[rows] * footprint[..., None])
+        light = _could_be_own(cutouts.flux[rows], maps["TARGET"][rows])
         *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
@@ -62,13 +62,40 @@ def draw_shifts(network, context, ids, n_draws, seed):
 
     A source's draws depend on its id and the seed, not on which sources come before it.
     """
-    centre, log_sigma = np.split(network("prior", context), 2, axis=1)
     shape = n_draws, LATENT
     noise = [np.random.default_rng((seed, i)).standard_normal(shape, "f4") for i in ids]
-    noise = np.array(noise, "f4").reshape(-1, *shape)
-    z = centre[:, None] + np.exp(log_sigma)[:, None] * noise
+    return _shifts(network, context, np.array(noise, "f4").reshape(-1, *shape))
+
+
+def _shifts(network, context, noise):
+    """What draws of the latent add to the features, of standard normal `noise` (n, draw, LATENT)."""
+    xp = noise.__array_namespace__()
+    centre, log_sigma = xp.split(network("prior", context), 2, axis=1)
+    z = centre[:, None] + xp.exp(log_sigma)[:, None] * noise
     shift = network("shift", z.reshape(-1, LATENT))
-    return shift.reshape(len(context), n_draws, shift.shape[-1])
+    return shift.reshape(*noise.shape[:2], shift.shape[-1])
+
+
+def drawn_flux(network, seen, light, normal):
+    """Light (n, y, x, band) that falls to the target in each of `N_DRAWS` draws; (n, draw, band).
+
+    Parameters
+    ----------
+    network : callable
+    seen : tuple of array
+        Probability that a pixel is the target's (n, y, x), features and context, of the U-Net.
+    light : array, (n, y, x, band)
+    normal : callable
+        Gives standard normal numbers of a shape.
+    """
+    target, features, context = seen
+    shift = _shifts(network, context, normal((len(context), N_DRAWS, LATENT)))
+    return network("draws", features, shift, _could_be_own(light, target))[2]
+
+
+def _could_be_own(light, target):
+    """Light of the pixels that could be the target's, `_folded`."""
+    return _folded(light * (target > unet.COLLECT_ABOVE)[..., None])
 
 
 def _folded(light):

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def see(flux, ivar, binning):
+def see(flux, ivar, binning, networks=None, normal=None):
     """Flux and ivar (n, y, x) as a network sees them that is not told the binning; (n, y, x, 2)."""
     return flux.__array_namespace__().stack([flux, ivar], axis=-1)
 

@@ -40,7 +40,7 @@ def above(truth, light):
     return light > least[:, None, None, None]
 
 
-def see(flux, ivar, binning):
+def see(flux, ivar, binning, networks=None, normal=None):
     """What the network sees: flux, ivar, and how stamps are binned.
 
     The last plane is the logarithm (base 2) of the binning, on which the masks' depth depends.

@@ -21,6 +21,14 @@ NETS = {
 }
 
 
+def traced(network):
+    """Make of a `pipeline.models.engine.Network` one that can be called while JAX traces."""
+    graphs = NETS[network.home.name].graphs(network.model)
+    return lambda graph, *arrays: graphs[graph](
+        list(arrays) if len(arrays) > 1 else arrays[0], training=False
+    )
+
+
 def read_model(path):
     """Load a ``.keras`` file; one that would run code of its own is refused."""
     return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -6,8 +6,8 @@ from keras import ops
 
 from pipeline.nets.layers import over_sky_noise
 
-N_RADII, N_ANGLES = 32, 96
-RADIUS, STRETCH = 6.0, 13.8  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 29, finer inside
+N_RADII, N_ANGLES = 40, 96
+RADIUS, STRETCH = 6.0, 14.4  # radii are RADIUS * sinh(i / STRETCH) [pixel]: to 46, finer inside
 SPARSE = (
     12.0  # radius from which samples lie so far apart that they are of a smoothed image [pixel]
 )

@@ -34,7 +34,7 @@ KINDS = {
     "star": 0.03,
     "ordinary": 0.11,
 }
-DISCS = 0.1  # of the deflectors
+DISCS = 0.2  # of the deflectors
 # As a survey has them, about, for calibration and scores.  One early type in eight shows shells or
 # tails (Atkinson, Abraham & Ferguson 2013, ApJ 765, 28), rings and arcs of other origin are a few
 # in a hundred; the exact shares are our choice.
@@ -131,7 +131,7 @@ def _elliptical(body, share, dice):
 
 
 def _deflector(body, share, dice):
-    """An early type, one time in ten a disc with a bulge."""
+    """An early type, one time in five a disc with a bulge."""
     is_disc = dice.chance(DISCS)
     galaxy = placed(draw_galaxy(body.re, dice), is_disc * 1.0, body.x, body.y)
     early = draw_elliptical(body, dice)

@@ -17,11 +17,11 @@ from pipeline.scenes.lensing import paint_arcs
 from pipeline.scenes.optics import Canvas, response
 from pipeline.scenes.setting import draw_setting
 
-CANVAS = Canvas(96)
-DRAWN = 80  # side of the middle in which arcs and patterns are drawn [pixel]
+CANVAS = Canvas(128)
+DRAWN = 112  # side of the middle in which arcs and patterns are drawn [pixel]
 SURPLUS = 1.4  # lenses drawn for one that is accepted
 MIN_ARC_SNR = 5.0
-CONTRASTS = 0.004, 0.6  # the arcs' share of the light
+CONTRASTS = 0.004, 0.85  # the arcs' share of the light
 ARTEFACTS = 0.06  # share of stamps with a defect that no mask has caught
 EVERY = ("lens", *KINDS)
 PATTERNS = {

@@ -34,14 +34,20 @@ def stream(kind, n, settings, learn):
     settings : pipeline.config.Scenes
         Size and seed.
     learn : callable
-        What of the scenes, as the kind's ``draw_batch`` gives them, a network learns from.
+        Makes of the scenes, as the kind's ``draw_batch`` gives them, and a key what a network
+        learns from.
 
     Returns
     -------
     callable
     """
-    draw, learn = _drawer(kind, n, settings.size), jax.jit(learn)
-    return lambda number: learn(draw(key_of(settings.seed, kind, "train", number)))
+    draw = _drawer(kind, n, settings.side(kind))
+
+    def batch(number):
+        key = key_of(settings.seed, kind, "train", number)
+        return learn(draw(key), jax.random.fold_in(key, 1))
+
+    return batch
 
 
 def draw_set(kind, n, settings, split, shard=0):
@@ -56,7 +62,7 @@ def draw_set(kind, n, settings, split, shard=0):
     truth : Table
         One row a stamp: ``id``, and what ``draw_scene`` says is true.
     """
-    draw = _drawer(kind, AT_ONCE[n > AT_ONCE[0]], settings.size)
+    draw = _drawer(kind, AT_ONCE[n > AT_ONCE[0]], settings.side(kind))
     key, parts, found = key_of(settings.seed, kind, split, shard), [], 0
     while found < n:
         scenes = jax.device_get(draw(jax.random.fold_in(key, len(parts))))
