@@ -75,7 +75,8 @@ def detect(config, tile):
     from pipeline.catalog import number
     from pipeline.detect import detect
 
-    found = detect(io.read_exposure(tile / "exposure.fits"), config.detect)
+    network = _network(config, "unet") if config.detect.hidden else None
+    found = detect(io.read_exposure(tile / "exposure.fits"), config.detect, network)
     io.write_table(tile / "sources.fits", number(found, tile.name))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline.config_inject import Adapt, Inject, Lens
+from pipeline.config_train import Scenes, Train
 from pipeline.settings import Fraction, Positive, Seed, Settings
 
 NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
@@ -71,12 +72,15 @@ class Detect(Settings):
     """What counts as a source."""
 
     band: str | None = Field(None, description="Band to detect in; the first one if left out.")
-    n_sigma: Positive = Field(4.5, description="Threshold of the matched-filter S/N.")
+    n_sigma: Positive = Field(5.0, description="Threshold of the matched-filter S/N.")
     min_pixels: int = Field(3, gt=0, description="Smallest detection [pixel].")
     deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
     deblend_contrast: Fraction = Field(0.0002, description="Least share of light of a peak.")
     psf_fwhm: Positive | None = Field(
         None, description="PSF full width at half maximum [pixel]; measured if left out."
+    )
+    hidden: bool = Field(
+        True, description="Look, with the U-Net, for sources that hide in the light of others."
     )
 
 
@@ -148,61 +152,6 @@ class Survey(Settings):
     lenses_per_tile: int = Field(6, ge=0, description="Strong lenses in a tile.")
     damage: bool = Field(True, description="Whether one tile's file is cut short.")
     seed: Seed = 26
-
-
-class Scenes(Settings):
-    """The simulated scenes that networks are trained, calibrated and scored on."""
-
-    blends: int = Field(
-        4000, gt=0, description="Stamps of blended sources of the validation and of the test set."
-    )
-    lenses: int = Field(
-        4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."
-    )
-    shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
-    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp of blends [pixel].")
-    lens_size: int = Field(
-        96, gt=0, multiple_of=16, description="Side of a stamp for the lens finder [pixel]."
-    )
-    seed: Seed = 1
-
-    def side(self, kind):
-        """Side of the stamps of a kind: ``blends`` or ``lenses``."""
-        return self.lens_size if kind == "lenses" else self.size
-
-    def shards(self, kind):
-        """Files into which each set of a kind is drawn: ``blends`` or ``lenses``."""
-        return -(-getattr(self, kind) // self.shard)
-
-
-class Fit(Settings):
-    """How one network is trained."""
-
-    stamps: int = Field(40_000, gt=0, description="Stamps of an epoch; each epoch draws new ones.")
-    epochs: int = Field(12, gt=0)
-    batch_size: int = Field(64, gt=0)
-    learning_rate: Positive = 2e-3
-    patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
-    filters: tuple[int, ...] = Field(
-        (16, 32, 64), min_length=2, description="Channels of each scale."
-    )
-    members: int = Field(1, gt=0, description="Networks of the ensemble.")
-    seed: Seed = 0
-
-    @property
-    def steps(self):
-        """Batches of an epoch."""
-        return max(self.stamps // self.batch_size, 1)
-
-
-class Train(Settings):
-    """How the networks are trained."""
-
-    lens: Fit = Fit(members=4)
-    unet: Fit = Fit()
-    punet: Fit = Fit()
-    photometry: Fit = Fit()
-    anomaly: Fit = Fit()
 
 
 def _plain_name(name):

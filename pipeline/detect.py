@@ -7,8 +7,9 @@ from astropy.table import QTable
 
 from pipeline import kron
 from pipeline.cutouts import LARGEST_BINNING
-from pipeline.extract import add_cores, drop_doubtful, extract, extract_cores
+from pipeline.extract import Sight, add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
+from pipeline.hidden import reveal
 from pipeline.matched import noise_correlation, snr_at
 from pipeline.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
 
@@ -18,13 +19,15 @@ _MOST_MISSING = 0.05  # of the aperture, before the source is flagged
 _FARTHEST_FROM_CORE, _FARTHEST_FROM_BARYCENTRE = 0.18, 1.5  # a windowed centroid [pixel]
 
 
-def detect(exposure, settings):
+def detect(exposure, settings, network=None):
     """Find the sources of the detection band, and measure them in every band.
 
     Parameters
     ----------
     exposure : Exposure
     settings : config.Detect
+    network : pipeline.models.engine.Network, optional
+        The U-Net, to look for what hides in the light of others, see `pipeline.hidden`.
 
     Returns
     -------
@@ -45,11 +48,23 @@ def detect(exposure, settings):
     psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
     psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    correlation = correlations[band]
-    threshold = settings.n_sigma * correlation
-    found = extract(flux, ivar, psf, settings, threshold)
-    cores = drop_doubtful(cores, flux, ivar, psf, threshold)
-    (objects, segments), centre = add_cores(found, cores)
+    sight = Sight(flux, ivar, psf, settings, correlations[band])
+    found = extract(flux, ivar, psf, settings, sight.threshold)
+    cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
+    found, centre = add_cores(found, cores)
+    table = _measured(exposure, sight, correlations, found, centre)
+    if network is None or not len(table):
+        return table
+    found, old = reveal(exposure, found, table, sight, network)
+    hid = found.objects[len(old) :]
+    centre = np.concatenate([centre[old], np.column_stack([hid["x"], hid["y"]])])
+    return _measured(exposure, sight, correlations, found, centre) if len(hid) else table
+
+
+def _measured(exposure, sight, correlations, found, centre):
+    """The table of what was found, as of `detect`."""
+    (objects, segments), (flux, ivar, psf, _, correlation) = found, sight
+    band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
     area = np.pi * shapes["a"] * shapes["b"] * columns["kron_radius"] ** 2

@@ -29,6 +29,39 @@ class Detections(NamedTuple):
     objects: np.ndarray
     segments: np.ndarray
 
+    def only(self, kept):
+        """Keep some of the sources; `kept` (n,) is true of those."""
+        number = np.zeros(len(kept) + 1, "i4")
+        number[1:][kept] = np.arange(1, kept.sum() + 1)
+        return Detections(
+            self.objects[kept], self.segments if kept.all() else number[self.segments]
+        )
+
+
+class Sight(NamedTuple):
+    """How the detection band is looked at.
+
+    Attributes
+    ----------
+    flux, ivar : ndarray, (y, x), float32
+        Pixels of ivar 0 are not looked at.
+    psf : pipeline.psf.Moffat
+    settings : config.Detect
+    correlation : float
+        By which the filtered noise exceeds that of independent pixels.
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    psf: object
+    settings: object
+    correlation: float
+
+    @property
+    def threshold(self):
+        """S/N in the filtered image, if the pixels' noise were independent."""
+        return self.settings.n_sigma * self.correlation
+
 
 def extract(flux, ivar, psf, settings, threshold):
     """Group the pixels above the threshold of the matched filter, and deblend the groups.
@@ -92,10 +125,7 @@ def drop_doubtful(found, flux, ivar, psf, threshold):
     """
     peaks = found.objects["xcpeak"], found.objects["ycpeak"]
     snr, seen = snr_at(flux, ivar, *peaks, psf)
-    kept = (seen >= _LEAST_SEEN) & (snr >= _LEAST_SNR * threshold)
-    number = np.zeros(len(kept) + 1, "i4")
-    number[1:][kept] = np.arange(1, kept.sum() + 1)
-    return Detections(found.objects[kept], found.segments if kept.all() else number[found.segments])
+    return found.only((seen >= _LEAST_SEEN) & (snr >= _LEAST_SNR * threshold))
 
 
 def extract_cores(flux, ivar):

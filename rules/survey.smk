@@ -39,12 +39,13 @@ rule detect:
         "<logs>/detect/{batch}.log",
     benchmark:
         "<benchmarks>/detect/{batch}.tsv"
+    threads: 4
     resources:
-        mem_mb=memory(1000, per_mb=8),
-        runtime=minutes(1, per_mb=0.02),
+        mem_mb=memory(2000, per_mb=12),
+        runtime=minutes(1, per_mb=0.06),
     params:
-        config=section("detect"),
-        code=made_with("detect"),
+        config=section("detect", "apply", "networks"),
+        code=made_with("detect", network="unet"),
         tiles=folders,
     shell:
         command("detect")

@@ -6,7 +6,7 @@ from benchmarks.external import chain
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, in_bins, share
 
-STAMPS = 64  # side of what the finder sees; the challenge gave 101 [pixel]
+STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
 AT_ONCE = 5000
 RATES = 1e-2, 1e-3, 1e-4
 THETA_E = 0.3, 0.5, 0.8, 1.2, 1.6, 2.0, 3.0  # Einstein radius [arcsec]

@@ -68,7 +68,7 @@ def draw_shifts(network, context, ids, n_draws, seed):
 
 
 def _shifts(network, context, noise):
-    """What draws of the latent add to the features, of standard normal `noise` (n, draw, LATENT)."""
+    """What draws of the latent add to the features; `noise` (n, draw, LATENT) is normal."""
     xp = noise.__array_namespace__()
     centre, log_sigma = xp.split(network("prior", context), 2, axis=1)
     z = centre[:, None] + xp.exp(log_sigma)[:, None] * noise
@@ -88,14 +88,14 @@ def drawn_flux(network, seen, light, normal):
     normal : callable
         Gives standard normal numbers of a shape.
     """
-    target, features, context = seen
+    own, features, context = seen
     shift = _shifts(network, context, normal((len(context), N_DRAWS, LATENT)))
-    return network("draws", features, shift, _could_be_own(light, target))[2]
+    return network("draws", features, shift, _could_be_own(light, own))[2]
 
 
-def _could_be_own(light, target):
+def _could_be_own(light, own):
     """Light of the pixels that could be the target's, `_folded`."""
-    return _folded(light * (target > unet.COLLECT_ABOVE)[..., None])
+    return _folded(light * (own > unet.COLLECT_ABOVE)[..., None])
 
 
 def _folded(light):

@@ -1,0 +1,60 @@
+"""Settings of what networks are trained on, and how."""
+
+from pydantic import Field
+
+from pipeline.settings import Positive, Seed, Settings
+
+
+class Scenes(Settings):
+    """The simulated scenes that networks are trained, calibrated and scored on."""
+
+    blends: int = Field(
+        4000, gt=0, description="Stamps of blended sources of the validation and of the test set."
+    )
+    lenses: int = Field(
+        4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."
+    )
+    shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
+    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp of blends [pixel].")
+    lens_size: int = Field(
+        96, gt=0, multiple_of=16, description="Side of a stamp for the lens finder [pixel]."
+    )
+    seed: Seed = 1
+
+    def side(self, kind):
+        """Side of the stamps of a kind: ``blends`` or ``lenses``."""
+        return self.lens_size if kind == "lenses" else self.size
+
+    def shards(self, kind):
+        """Files into which each set of a kind is drawn: ``blends`` or ``lenses``."""
+        return -(-getattr(self, kind) // self.shard)
+
+
+class Fit(Settings):
+    """How one network is trained."""
+
+    stamps: int = Field(40_000, gt=0, description="Stamps of an epoch; each epoch draws new ones.")
+    epochs: int = Field(12, gt=0)
+    batch_size: int = Field(64, gt=0)
+    learning_rate: Positive = 2e-3
+    patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
+    filters: tuple[int, ...] = Field(
+        (16, 32, 64), min_length=2, description="Channels of each scale."
+    )
+    members: int = Field(1, gt=0, description="Networks of the ensemble.")
+    seed: Seed = 0
+
+    @property
+    def steps(self):
+        """Batches of an epoch."""
+        return max(self.stamps // self.batch_size, 1)
+
+
+class Train(Settings):
+    """How the networks are trained."""
+
+    lens: Fit = Fit(members=4)
+    unet: Fit = Fit()
+    punet: Fit = Fit()
+    photometry: Fit = Fit()
+    anomaly: Fit = Fit()
