@@ -19,6 +19,7 @@ LEAST_SNR = 20.0  # of a source in whose light others may hide, and of what hide
 LEAST_SHARE = 0.5  # of the light at its peak that is nobody's
 APART = 2.0  # from the sources that are known, at least [pixel]
 REDUNDANT = 0.65  # of a source's light is its neighbours' too: then there is no such source
+MOST_BINNED = 2  # of a host's stamp: what is larger shows arms and knots of its own
 SIZE = Cut().size
 _AT_ONCE = 512
 
@@ -55,9 +56,10 @@ def reveal(exposure, found, sources, sight, network):
     old : ndarray, int
         Rows of the former.
     """
-    bright = np.asarray(sources["snr"]) > LEAST_SNR
-    hosts = np.flatnonzero(bright & ~_damaged(found.segments, sight))
-    places = _places(sources, deblend_binning(sources, SIZE))[hosts]
+    places = _places(sources, deblend_binning(sources, SIZE))
+    could = (np.asarray(sources["snr"]) > LEAST_SNR) & (places["binning"] <= MOST_BINNED)
+    hosts = np.flatnonzero(could & ~_damaged(found.segments, sight))
+    places = places[hosts]
     claimed, looked_at = np.zeros((2, *sight.flux.shape), "f4")
     for row, plane in zip(hosts, _planes(exposure, places, network), strict=True):
         claimed[plane.window] += plane.share
