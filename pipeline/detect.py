@@ -55,10 +55,10 @@ def detect(exposure, settings, network=None):
     table = _measured(exposure, sight, correlations, found, centre)
     if network is None or not len(table):
         return table
-    found, old = reveal(exposure, found, table, sight, network)
-    hid = found.objects[len(old) :]
-    centre = np.concatenate([centre[old], np.column_stack([hid["x"], hid["y"]])])
-    return _measured(exposure, sight, correlations, found, centre) if len(hid) else table
+    more = reveal(exposure, (found, centre), table, sight, network)
+    if more[0] is found:
+        return table
+    return _measured(exposure, sight, correlations, *more)
 
 
 def _measured(exposure, sight, correlations, found, centre):

@@ -6,6 +6,7 @@ import numpy as np
 import sep
 from astropy.table import Table
 from scipy.ndimage import maximum_filter
+from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from pipeline.config import Cut
@@ -31,7 +32,7 @@ class Plane(NamedTuple):
     share: np.ndarray
 
 
-def reveal(exposure, found, sources, sight, network):
+def reveal(exposure, detected, sources, sight, network):
     """Add what hides in the light of others, and drop what that leaves without light of its own.
 
     The U-Net says, of each source that is known, how much of each pixel's light is its own.  What
@@ -41,9 +42,10 @@ def reveal(exposure, found, sources, sight, network):
     Parameters
     ----------
     exposure : Exposure
-    found : Detections
+    detected : tuple
+        Detections, and the centre of each one's core, (n, 2), as of `pipeline.extract.add_cores`.
     sources : Table
-        Of `pipeline.detect.detect`, in the order of `found`.
+        Of `pipeline.detect.detect`, of the same sources.
     sight : Sight
         Of the detection band.
     network : pipeline.models.engine.Network
@@ -52,10 +54,11 @@ def reveal(exposure, found, sources, sight, network):
     Returns
     -------
     found : Detections
-        Those that are left, then those that hid.
-    old : ndarray, int
-        Rows of the former.
+        Those that are left, then those that hid; the same object if there is none.
+    centre : ndarray, (n, 2)
+        Of each one's core; of one in whose light another hid, that of what is left to it.
     """
+    found, centre = detected
     places = _places(sources, deblend_binning(sources, SIZE))
     could = (np.asarray(sources["snr"]) > LEAST_SNR) & (places["binning"] <= MOST_BINNED)
     hosts = np.flatnonzero(could & ~_damaged(found.segments, sight))
@@ -74,7 +77,34 @@ def reveal(exposure, found, sources, sight, network):
         claimed[plane.window] += plane.share
     light = np.maximum(sight.flux, 0)
     gone = _redundant(dict(zip(rows, known, strict=True)), new, host, claimed, light)
-    return _joined(found, hidden, host, *gone)
+    if not gone[1].any():
+        return detected
+    centre = centre.copy()
+    for row, image in _left(found, host, new, gone[1], light):
+        centre[row] = _core(image, _box(found.objects[row]), sight.psf)
+    joined, old = _joined(found, hidden, host, *gone)
+    hid = joined.objects[len(old) :]
+    return joined, np.concatenate([centre[old], np.column_stack([hid["x"], hid["y"]])])
+
+
+def _left(found, host, new, needed, light):
+    """Yield each host in whose light others hid: its row, and the light in its box left to it."""
+    taken = np.zeros_like(light)
+    for i in np.flatnonzero(needed):
+        taken[new[i].window] += new[i].share
+    for row in np.unique(host[needed]):
+        box = _box(found.objects[row])
+        own = found.segments[box] == row + 1
+        yield row, light[box] * np.clip(1 - taken[box], 0, 1) * own
+
+
+def _core(image, box, psf):
+    """Barycentre (x, y) of the pixels about the peak of a smoothed image of a window [pixel]."""
+    smooth = fftconvolve(image, psf.kernel(), mode="same")
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    top = np.unravel_index(np.argmax(smooth), smooth.shape)
+    weight = smooth * (np.hypot(y - top[0], x - top[1]) <= psf.fwhm)
+    return tuple((weight * v).sum() / weight.sum() + box[k].start for v, k in ((x, 1), (y, 0)))
 
 
 def _damaged(segments, sight):

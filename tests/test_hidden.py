@@ -38,17 +38,19 @@ def places(found):
     return np.column_stack([found["x"].value, found["y"].value])
 
 
-def test_two_galaxies_with_one_peak_are_told_apart(network, rng):
+def test_most_galaxies_without_a_peak_of_their_own_are_found(network, rng):
     galaxies = []
-    for i, ((large, small), apart) in enumerate(BLENDS):
-        x, y, angle = SIDE * (i + 0.5), SIDE / 2, rng.uniform(0, 2 * np.pi)
+    for i, ((large, small), apart) in enumerate(4 * BLENDS):
+        x, y, angle = SIDE * (i // 3 + 0.5), SIDE * (i % 3 + 0.5), rng.uniform(0, 2 * np.pi)
         away = apart * large * np.array([np.cos(angle), np.sin(angle)])
         galaxies += [(large, x, y, 2e4), (small, x + away[0], y + away[1], 1e4)]
-    exposure = sky_of(galaxies, (SIDE, SIDE * len(BLENDS)), rng)
+    exposure = sky_of(galaxies, (3 * SIDE, 4 * SIDE), rng)
     alone, both = detect(exposure, SETTINGS), detect(exposure, SETTINGS, network)
-    assert len(alone) < len(both) == len(galaxies)
-    distance, _ = cKDTree(places(both)).query([galaxy[1:3] for galaxy in galaxies])
-    assert distance.max() < 2.5
+    true = np.array([galaxy[1:3] for galaxy in galaxies])
+    found, found_alone = (cKDTree(places(t)).query(true)[0] < 2.5 for t in (both, alone))
+    assert found_alone.mean() < 0.6
+    assert found.mean() > 0.75
+    assert len(both) <= len(galaxies)
     assert_array_equal(both["label"], np.arange(1, len(both) + 1))
     assert (both["flags"][len(alone) :] & Flag.BLENDED > 0).all()
 
