@@ -1,20 +1,25 @@
 """Does the stamp look like anything in the training set?
 
-A convolutional autoencoder; a stamp is strange where its latent vector or the power spectrum of its
-light is far from those of the training set (Mahalanobis distance, with the shrunk covariance of
-Ledoit & Wolf 2004), or where it cannot be rebuilt: by the chi-square of the residual, or by the
+A convolutional autoencoder; a stamp is strange where its latent vector is far from those of the
+training set (Mahalanobis distance, with the shrunk covariance of Ledoit & Wolf 2004), where the
+power spectrum of its light, or that and its texture together, are improbable (a Gaussian, and a
+mixture of Gaussians), or where it cannot be rebuilt: by the chi-square of the residual, or by the
 root of the mean square of the pixels' own, which a few bad pixels raise.
 """
 
 import numpy as np
 from astropy.table import Table
 from scipy.ndimage import gaussian_filter
+from scipy.special import logsumexp
 
 from pipeline.models import metrics
 from pipeline.models.stamps import one_band, see  # noqa: F401
 
 KIND = "blends"
-VECTORS = "latent", "spectrum"
+VECTORS = "latent", "spectrum", "texture"
+COMPONENTS = {"spectrum": 1, "texture": 30}  # Gaussians
+LEAST_VARIANCE = 1e-3  # of a component, every quantity being scaled to 1
+RARER = {"spectrum": 0.7}  # a measure counts as if ordinary stamps were as strange so much rarer
 MISFITS = "log_chi2", "log_peaked"
 SHARES = np.linspace(0, 1, 1001)
 
@@ -29,18 +34,19 @@ def target(stamps, truth, light=None):
 
 
 def calibrate(network, stamps, truth):
-    """Centres and precisions of the vectors; percentiles of each measure, and of the largest."""
+    """Describe where the vectors lie, and the percentiles of each measure and of the largest.
+
+    The percentiles are of stamps that the description was not fitted to: every second one.
+    """
     from sklearn.covariance import LedoitWolf
 
-    *vectors, misfit = network("main", stamps)
-    found = {}
-    for name, vector in zip(VECTORS, vectors, strict=True):
-        fitted = LedoitWolf().fit(vector.astype("f8"))
-        found[name] = {
-            "centre": fitted.location_.tolist(),
-            "precision": fitted.precision_.tolist(),
-        }
-    measured = _measure([*vectors, misfit], found)
+    vectors, misfit = _vectors(network, stamps)
+    fitted = LedoitWolf().fit(vectors["latent"][::2])
+    found = {"latent": {"centre": fitted.location_, "precision": fitted.precision_}}
+    found |= {name: _mixture(vectors[name][::2], n) for name, n in COMPONENTS.items()}
+    found = {name: {k: np.asarray(v).tolist() for k, v in f.items()} for name, f in found.items()}
+    rest = {name: vector[1::2] for name, vector in vectors.items()}
+    measured = _measure(rest, misfit[1::2], found)
     found["percentiles"] = {name: _quantiles(value) for name, value in measured.items()}
     found["percentiles"]["largest"] = _quantiles(_largest(measured, found["percentiles"]))
     return {"calibration": found}
@@ -59,19 +65,53 @@ def apply(network, cutouts):
 def strangeness(network, stamps):
     """As `apply`, of the network's own `inputs`; (n,)."""
     found = network.card["calibration"]
-    measured = _measure(network("main", stamps), found)
+    measured = _measure(*_vectors(network, stamps), found)
     known = found["percentiles"]
     return _percentile(_largest(measured, known), known["largest"])
 
 
-def _measure(outputs, found):
-    """Distances of the vectors and logarithms of the misfits, by name; each (n,)."""
-    *vectors, misfit = outputs
-    measured = {
-        name: _distance(vector, **found[name])
-        for name, vector in zip(VECTORS, vectors, strict=True)
+def _vectors(network, stamps):
+    """The vectors of the stamps by name, the texture with the spectrum; and the misfits."""
+    *vectors, misfit = (part.astype("f8") for part in network("main", stamps))
+    named = dict(zip(VECTORS, vectors, strict=True))
+    named["texture"] = np.concatenate([named["spectrum"], named["texture"]], axis=1)
+    return named, misfit
+
+
+def _mixture(vector, n):
+    """Fit a mixture of `n` Gaussians to vectors, each quantity scaled to a variance of 1."""
+    from sklearn.mixture import GaussianMixture
+
+    centre, scale = vector.mean(0), vector.std(0) + 1e-9
+    model = GaussianMixture(n, reg_covar=LEAST_VARIANCE, random_state=0, max_iter=300)
+    model.fit((vector - centre) / scale)
+    whiten = np.swapaxes(model.precisions_cholesky_, 1, 2)  # triangular; |W x|**2 is Mahalanobis'
+    return {
+        "centre": centre,
+        "scale": scale,
+        "share": model.weights_,
+        "means": model.means_,
+        "whiten": whiten,
     }
-    return measured | dict(zip(MISFITS, np.log(misfit.T.astype("f8") + 1e-3), strict=True))
+
+
+def _measure(vectors, misfit, found):
+    """Distances and improbabilities of the vectors, logarithms of the misfits; each (n,)."""
+    measured = {"latent": _distance(vectors["latent"], **found["latent"])}
+    measured |= {name: _improbability(vectors[name], found[name]) for name in COMPONENTS}
+    return measured | dict(zip(MISFITS, np.log(misfit.T + 1e-3), strict=True))
+
+
+def _improbability(vector, mixture):
+    """Negative logarithm of a mixture's density, but for a constant; (n,)."""
+    mixture = {name: np.array(value) for name, value in mixture.items()}
+    x, logs = (vector - mixture["centre"]) / mixture["scale"], []
+    for weight, mean, matrix in zip(
+        *(mixture[k] for k in ("share", "means", "whiten")), strict=True
+    ):
+        square = (((x - mean) @ matrix.T) ** 2).sum(1)
+        logs.append(np.log(weight) + np.log(np.diag(matrix)).sum() - square / 2)
+    return -logsumexp(logs, axis=0)
 
 
 def _distance(vector, centre, precision):
@@ -81,7 +121,11 @@ def _distance(vector, centre, precision):
 
 def _largest(measured, known):
     """Largest percentile of the measures; (n,)."""
-    return np.max([_percentile(value, known[name]) for name, value in measured.items()], axis=0)
+    rarer = [
+        RARER.get(name, 1.0) * (1 - _percentile(value, known[name]))
+        for name, value in measured.items()
+    ]
+    return 1 - np.min(rarer, axis=0)
 
 
 def _quantiles(value):

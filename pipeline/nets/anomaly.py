@@ -28,7 +28,7 @@ class Autoencoder(keras.Model):
         self.built = True
 
     def call(self, stamps):
-        """Latent vector (n, LATENT), power spectrum (n, SCALES + 1) and misfit (n, 2).
+        """Latent vector, `power_spectrum`, `texture` and misfit (n, 2).
 
         The misfit is the reduced chi-square, and the root of the mean square of the pixels' own:
         the one knows a wrong noise, the other a few bad pixels.
@@ -43,7 +43,9 @@ class Autoencoder(keras.Model):
         n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
         chi2 = ops.sum(misfit, axis=(1, 2, 3)) / n_usable
         peaked = ops.sqrt(ops.sum(misfit**2, axis=(1, 2, 3)) / n_usable)
-        return [latent, power_spectrum(signal * usable), ops.stack([chi2, peaked], axis=-1)]
+        light = signal * usable
+        misfits = ops.stack([chi2, peaked], axis=-1)
+        return [latent, power_spectrum(light), texture(light, usable), misfits]
 
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean logarithm of chi-square, so that bright stamps do not outweigh the rest."""
@@ -69,15 +71,47 @@ def power_spectrum(signal):
     -------
     tensor, (n, SCALES + 1)
     """
+    power = ops.concatenate(_starlet(signal), axis=-1) ** 2
+    return ops.log(ops.sum(_window(signal.shape[1:3]) * power, axis=(1, 2)) + 1e-6)
+
+
+def texture(signal, usable):
+    """How the light of the whole stamp is spread over the pixels of each octave.
+
+    Of each plane of the starlet transform the logarithms of its kurtosis and of its mean square;
+    and how far its finest plane stands, at most, above what the coarser planes have there, which a
+    PSF limits and a cosmic ray does not (compare van Dokkum 2001, PASP 113, 1420).
+
+    Parameters
+    ----------
+    signal, usable : tensor, (n, y, x, 1)
+        In units of the sky's noise; 1 where a pixel has information.
+
+    Returns
+    -------
+    tensor, (n, 2 * SCALES + 2)
+    """
+    planes = [plane * usable for plane in _starlet(signal)[:SCALES]]
+    n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
+    found = []
+    for plane in planes:
+        second, fourth = (ops.sum(plane**k, axis=(1, 2, 3)) / n_usable for k in (2, 4))
+        found += [ops.log(fourth / (second**2 + 1e-9) + 1e-3), ops.log(second + 1e-6)]
+    for coarse in (planes[1], (planes[1] + planes[2]) / 2):
+        sharp = ops.abs(planes[0]) / ops.sqrt(1 + coarse**2)
+        found.append(ops.log(ops.max(sharp, axis=(1, 2, 3)) + 1e-3))
+    return ops.stack(found, axis=-1)
+
+
+def _starlet(signal):
+    """Planes of the starlet transform, the finest first, and what remains."""
     row = np.array([1, 4, 6, 4, 1], "f4") / 16
-    kernel = np.outer(row, row)[..., None, None]
-    planes = []
+    kernel, planes = np.outer(row, row)[..., None, None], []
     for scale in range(SCALES):
         smooth = ops.conv(signal, kernel, padding="same", dilation_rate=2**scale)
         planes.append(signal - smooth)
         signal = smooth
-    power = ops.concatenate([*planes, signal], axis=-1) ** 2
-    return ops.log(ops.sum(_window(signal.shape[1:3]) * power, axis=(1, 2)) + 1e-6)
+    return [*planes, signal]
 
 
 def _window(shape):
@@ -109,7 +143,7 @@ def _decoder(shape, filters):
 
 
 def build(shape, settings, networks=None):
-    """Build an autoencoder that answers with latent vector, power spectrum and misfit."""
+    """Build an autoencoder that answers with latent vector, spectrum, texture and misfit."""
     model = Autoencoder(shape, settings.filters)
     model.compile()
     return model
