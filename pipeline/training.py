@@ -67,7 +67,7 @@ def _stream(module, config, settings, others):
             normal = partial(jax.random.normal, key)
         else:
             drawn = jax.device_get(drawn)
-            normal = np.random.default_rng(jax.random.key_data(key)).standard_normal
+            normal = np.random.default_rng(np.asarray(jax.random.key_data(key))).standard_normal
         seen = drawn["flux"], drawn["ivar"], drawn["truth"]["binning"]
         stamps = module.see(*seen, networks, normal)
         return stamps, module.target(stamps, drawn["truth"], drawn.get("light"))

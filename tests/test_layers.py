@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose
 
 from pipeline.models import mixture, punet
 from pipeline.models.stamps import turned
-from pipeline.nets.anomaly import power_spectrum
+from pipeline.nets.anomaly import power_spectrum, texture
 from pipeline.nets.layers import SkyUnits, fold, unfold
 from pipeline.nets.lens import mean_member_loss
 from pipeline.nets.photometry import negative_log_likelihood
@@ -88,3 +88,17 @@ def test_the_power_spectrum_knows_brightness_from_width():
     once, twice, smooth = np.asarray(power_spectrum(light))
     assert_allclose(twice - once, np.log(4), rtol=1e-4)
     assert smooth[0] - smooth[-1] < once[0] - once[-1] - 2
+
+
+def test_a_cosmic_ray_is_sharper_than_any_star(rng):
+    y, x = np.mgrid[:32, :32] - 15.5
+    star = 1000 * np.exp(-0.5 * (x**2 + y**2) / 3**2)
+    struck = star.copy()
+    struck[5, 5:9] += 200
+    light = (np.stack([star, struck]) + rng.normal(size=(2, 32, 32)))[..., None].astype("f4")
+    usable = np.ones_like(light)
+    alone, hit = np.asarray(texture(light, usable))
+    assert (hit[-2:] > alone[-2:] + 0.7).all()
+    usable[1, 3:8, 3:11] = 0
+    masked = np.asarray(texture(light * usable, usable))[1]
+    assert masked[-2] < hit[-2] - 1

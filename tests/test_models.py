@@ -5,8 +5,10 @@ import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import multivariate_normal
 
-from pipeline.config import Apply, Fit, Lens, Punet, Scenes
+from pipeline.config import Apply, Lens, Punet
+from pipeline.config_train import Fit, Scenes
 from pipeline.data import Cutouts
 from pipeline.masks import enlarge
 from pipeline.models import (
@@ -78,10 +80,13 @@ def test_openvino_and_tensorflow_agree(name, homes, networks, blends):
 
 
 def test_shipped_networks_agree_between_the_engines():
-    cutouts, *_ = draw_set("blends", 8, Scenes(seed=4), "test")
     networks = {name: engine.load(None, name, Apply()) for name in NETWORKS}
+    drawn = {}
     for name, module in NETWORKS.items():
-        _compare_engines(None, name, module.inputs(cutouts, networks))
+        size = Scenes().side(module.KIND)
+        if size not in drawn:
+            drawn[size], *_ = draw_set("blends", 8, Scenes(seed=4, size=size), "test")
+        _compare_engines(None, name, module.inputs(drawn[size], networks))
 
 
 def _compare_engines(folder, name, stamps):
@@ -264,7 +269,31 @@ def test_masks_of_many_bands_are_those_of_the_detection_band(networks, blends):
 def test_strangeness_is_a_percentile_of_what_is_known(networks, blends):
     stamps = anomaly.inputs(blends[0])
     known = anomaly.strangeness(networks["anomaly"], stamps)
-    assert_allclose(np.sort(known), np.linspace(0, 1, len(known)), atol=1.5 / len(known))
+    judged = known[1::2]  # what the description was not fitted to
+    assert_allclose(np.sort(judged), np.linspace(0, 1, len(judged)), atol=1.5 / len(judged))
+
+
+def test_improbability_is_that_of_the_fitted_mixture(rng):
+    vectors = np.concatenate([rng.normal(0, 1, (300, 3)), rng.normal(4, 0.3, (300, 3))])
+    found = anomaly._mixture(vectors, 2)
+    x = (rng.normal(2, 2, (50, 3)) - found["centre"]) / found["scale"]
+    expected = []
+    for share, mean, whiten in zip(*(found[k] for k in ("share", "means", "whiten")), strict=True):
+        covariance = np.linalg.inv(whiten.T @ whiten)
+        expected.append(share * multivariate_normal(mean, covariance).pdf(x))
+    improbable = anomaly._improbability(x * found["scale"] + found["centre"], found)
+    density = np.exp(-improbable) / (2 * np.pi) ** 1.5
+    assert_allclose(density, np.sum(expected, axis=0), rtol=1e-6)
+
+
+def test_the_flux_network_sees_in_training_what_it_sees_in_use(networks, blends):
+    cutouts, normal = blends[0], np.random.default_rng(0).standard_normal
+    used, known = photometry.inputs(cutouts, networks)
+    planes = (v[..., 0] for v in (cutouts.flux, cutouts.ivar))
+    trained, also_known = photometry.see(*planes, cutouts.binning, networks, normal)
+    assert_allclose(trained, used, rtol=1e-5, atol=1e-5)
+    assert_allclose(also_known[:, [0, 3]], known[:, [0, 3]], rtol=1e-5, atol=1e-5)
+    assert_allclose(also_known[:, 1], known[:, 1], atol=0.5)  # of other draws
 
 
 def test_draws_of_a_source_do_not_depend_on_the_others(networks, blends):

@@ -18,6 +18,7 @@ from pipeline.models.stamps import one_band, see  # noqa: F401
 KIND = "blends"
 VECTORS = "latent", "spectrum", "texture"
 COMPONENTS = {"spectrum": 1, "texture": 30}  # Gaussians
+LEAST_MEMBERS = 100  # vectors that each is fitted to, about
 LEAST_VARIANCE = 1e-3  # of a component, every quantity being scaled to 1
 RARER = {"spectrum": 0.7}  # a measure counts as if ordinary stamps were as strange so much rarer
 MISFITS = "log_chi2", "log_peaked"
@@ -79,9 +80,13 @@ def _vectors(network, stamps):
 
 
 def _mixture(vector, n):
-    """Fit a mixture of `n` Gaussians to vectors, each quantity scaled to a variance of 1."""
+    """Fit a mixture of `n` Gaussians to vectors, of fewer if those are few.
+
+    Each quantity is scaled to a variance of 1.
+    """
     from sklearn.mixture import GaussianMixture
 
+    n = min(n, max(1, len(vector) // LEAST_MEMBERS))
     centre, scale = vector.mean(0), vector.std(0) + 1e-9
     model = GaussianMixture(n, reg_covar=LEAST_VARIANCE, random_state=0, max_iter=300)
     model.fit((vector - centre) / scale)

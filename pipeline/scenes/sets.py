@@ -31,7 +31,7 @@ def stream(kind, n, settings, learn):
     kind : str
         ``blends`` or ``lenses``.
     n : int
-    settings : pipeline.config.Scenes
+    settings : pipeline.config_train.Scenes
         Size and seed.
     learn : callable
         Makes of the scenes, as the kind's ``draw_batch`` gives them, and a key what a network
