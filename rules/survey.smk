@@ -45,7 +45,7 @@ rule detect:
         runtime=minutes(1, per_mb=0.06),
     params:
         config=section("detect", "apply", "networks"),
-        code=made_with("detect", network="unet"),
+        code=made_with("detect", network="unet" if settings.detect.hidden else None),
         tiles=folders,
     shell:
         command("detect")

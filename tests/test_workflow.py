@@ -118,7 +118,7 @@ def test_what_is_done_is_not_done_again(run, batched):
         ({"ingest": {"sky_mesh": 64}}, {*STAGES, *LAST}),
         ({"detect": {"n_sigma": 7}}, {*STAGES, *LAST} - {"ingest"}),
         ({"cut": {"size": 96}}, {*NETWORK_STAGES, "cut", "catalog", *LAST}),
-        ({"apply": {"precision": "bf16"}}, {*NETWORK_STAGES, "catalog", *LAST}),
+        ({"apply": {"precision": "bf16"}}, {*STAGES, *LAST} - {"ingest"}),
         ({"lens": {"prevalence": 0.1}}, {"classify", "catalog", *LAST}),
         ({"punet": {"n_draws": 4}}, {"uncertainty", "photometry", "catalog", *LAST}),
         ({"merge": {"radius": 2}}, LAST),
@@ -147,7 +147,7 @@ def test_other_weights_rerun_their_network(run):
     card.write_text('{"trained": "anew"}')
     planned = run.planned()
     card.write_text("{}")
-    assert planned.keys() == {"segment", "uncertainty", "photometry", "catalog", *LAST}
+    assert planned.keys() == {*STAGES, *LAST} - {"ingest"}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_change_of_code_reruns_its_users(run, module, reruns):
         ({"detect": {"n_sigmaa": 3}}, "detect.n_sigmaa: there is no such setting; did you mean"),
         ({"tiles": {"$(rm)": TILES["t1"]}}, r"'\$\(rm\)' is no name"),
         ({"tiles": {}}, "names no tiles"),
-        ({"networks": "nowhere"}, "no network in nowhere/lens; train it"),
+        ({"networks": "nowhere"}, "no network in nowhere/unet; train it"),
     ],
 )
 def test_a_wrong_config_stops_before_the_first_job(run, wrong, message):
