@@ -181,16 +181,21 @@ def write_light(path, light):
 
 
 def write_images(path, wcs, **images):
-    """Write images (y, x) on a tile's grid, losslessly compressed, each an HDU with WCS."""
+    """Write images (y, x) on a tile's grid, compressed, each an HDU with WCS.
+
+    Integers are kept as they are; other numbers, which are between 0 and 1, as those of maps.
+    """
     header = fits.Header() if wcs is None else wcs.to_header(relax=True)
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for name, image in images.items():
-        kind = "RICE_1" if image.dtype.kind in "iu" else "GZIP_2"
-        hdus.append(
-            fits.CompImageHDU(image, header, name=name, compression_type=kind, quantize_level=0)
-            if image.size
-            else fits.ImageHDU(header=header, name=name)
-        )
+        if not image.size:
+            hdus.append(fits.ImageHDU(header=header, name=name))
+            continue
+        is_map = image.dtype.kind == "f"
+        data = _in_8_bit(image) if is_map else image
+        hdus.append(fits.CompImageHDU(data, header, name=name, compression_type="RICE_1"))
+        if is_map:
+            hdus[-1].header["BSCALE"], hdus[-1].header["BZERO"] = 1 / 255, 0.0
     with whole(path) as partial:
         hdus.writeto(partial)
 
