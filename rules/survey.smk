@@ -170,6 +170,7 @@ rule photometry:
 
 rule anomaly:
     input:
+        made_by("detect", "sources.fits"),
         made_by("cut", "cutouts.fits"),
     output:
         made_by("anomaly", "anomaly.fits"),

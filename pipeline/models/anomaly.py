@@ -2,8 +2,8 @@
 
 A convolutional autoencoder; a stamp is strange where its latent vector is far from those of the
 training set (Mahalanobis distance, with the shrunk covariance of Ledoit & Wolf 2004), where the
-power spectrum of its light, or that and its texture together, are improbable (a Gaussian, and a
-mixture of Gaussians), or where it cannot be rebuilt: by the chi-square of the residual, or by the
+power spectrum of its light is improbable (a Gaussian), or that, its texture and the width of the
+PSF together are (a mixture of Gaussians: nothing in the sky is sharper than the PSF), or where it cannot be rebuilt: by the chi-square of the residual, or by the
 root of the mean square of the pixels' own, which a few bad pixels raise.
 """
 
@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 
 from pipeline.models import metrics
 from pipeline.models.stamps import one_band, see  # noqa: F401
+from pipeline.psf import SHARPEST
 
 KIND = "blends"
 VECTORS = "latent", "spectrum", "texture"
@@ -23,6 +24,7 @@ LEAST_VARIANCE = 1e-3  # of a component, every quantity being scaled to 1
 RARER = {"spectrum": 0.7}  # a measure counts as if ordinary stamps were as strange so much rarer
 MISFITS = "log_chi2", "log_peaked"
 SHARES = np.linspace(0, 1, 1001)
+PSF_ERROR = 0.05  # of the measured width of a PSF, as a share of it
 
 
 def inputs(cutouts, networks=None):
@@ -41,7 +43,7 @@ def calibrate(network, stamps, truth):
     """
     from sklearn.covariance import LedoitWolf
 
-    vectors, misfit = _vectors(network, stamps)
+    vectors, misfit = _vectors(network, stamps, _as_measured(truth["fwhm"], seed=0))
     fitted = LedoitWolf().fit(vectors["latent"][::2])
     found = {"latent": {"centre": fitted.location_, "precision": fitted.precision_}}
     found |= {name: _mixture(vectors[name][::2], n) for name, n in COMPONENTS.items()}
@@ -53,29 +55,47 @@ def calibrate(network, stamps, truth):
     return {"calibration": found}
 
 
-def apply(network, cutouts):
-    """Score the stamps: ``id`` and ``anomaly``.
+def apply(network, cutouts, fwhm):
+    """Score the stamps.
 
-    ``anomaly`` is a percentile of the training set: 0.99 says that 1 in 100 known stamps is as
-    strange, in the distance of its latent vector or of its power spectrum or in a misfit,
-    whichever is the strangest.
+    Parameters
+    ----------
+    network : Network
+    cutouts : Cutouts
+    fwhm : float
+        Full width at half maximum of the PSF [pixel of the tile].
+
+    Returns
+    -------
+    Table
+        ``id`` and ``anomaly``, a percentile of the training set: 0.99 says that 1 in 100 known
+        stamps is as strange, in the distance of its latent vector, the improbability of its
+        spectrum or texture, or a misfit, whichever is the strangest.
     """
-    return Table({"id": cutouts.id, "anomaly": strangeness(network, inputs(cutouts))})
+    blocks = np.maximum(fwhm / cutouts.binning, SHARPEST)
+    return Table({"id": cutouts.id, "anomaly": strangeness(network, inputs(cutouts), blocks)})
 
 
-def strangeness(network, stamps):
-    """As `apply`, of the network's own `inputs`; (n,)."""
+def strangeness(network, stamps, fwhm):
+    """As `apply`, of the network's own `inputs` and the PSF's width in their pixels; (n,)."""
     found = network.card["calibration"]
-    measured = _measure(*_vectors(network, stamps), found)
+    measured = _measure(*_vectors(network, stamps, fwhm), found)
     known = found["percentiles"]
     return _percentile(_largest(measured, known), known["largest"])
 
 
-def _vectors(network, stamps):
-    """The vectors of the stamps by name, the texture with the spectrum; and the misfits."""
+def _as_measured(fwhm, seed):
+    """Widths of PSFs as an image would give them."""
+    rng = np.random.default_rng(seed)
+    return np.asarray(fwhm) * np.exp(PSF_ERROR * rng.standard_normal(len(fwhm)))
+
+
+def _vectors(network, stamps, fwhm):
+    """The vectors of the stamps by name, the texture with spectrum and PSF; and the misfits."""
     *vectors, misfit = (part.astype("f8") for part in network("main", stamps))
     named = dict(zip(VECTORS, vectors, strict=True))
-    named["texture"] = np.concatenate([named["spectrum"], named["texture"]], axis=1)
+    known = named["spectrum"], named["texture"], np.log(fwhm)[:, None]
+    named["texture"] = np.concatenate(known, axis=1)
     return named, misfit
 
 
@@ -143,11 +163,12 @@ def _percentile(value, quantiles):
 
 def score(network, stamps, truth, light=None):
     """Area under the ROC curve of spoilt stamps against ordinary ones, for each way to spoil."""
-    rng = np.random.default_rng(0)
-    ordinary = strangeness(network, stamps)
+    rng, fwhm = np.random.default_rng(0), _as_measured(truth["fwhm"], seed=1)
+    ordinary = strangeness(network, stamps, fwhm)
     found = {"share_of_ordinary_above_0.99": float(np.mean(ordinary > 0.99))}
     for name, spoil in SPOILT.items():
-        scores = np.concatenate([ordinary, strangeness(network, spoil(stamps.copy(), rng))])
+        spoilt = strangeness(network, spoil(stamps.copy(), rng), fwhm)
+        scores = np.concatenate([ordinary, spoilt])
         found[f"auroc_{name}"] = metrics.roc_auc(scores, np.arange(len(scores)) >= len(ordinary))
     return found
 

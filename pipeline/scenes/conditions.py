@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.psf import TRAINED_FWHM
+from pipeline.psf import SHARPEST, TRAINED_FWHM
 from pipeline.scenes.optics import MOFFAT_BETAS, Psf
 
-SHARPEST = 0.5  # FWHM of a PSF in blocks of pixels [block]
 LOST = {"none": 0.78, "edge": 0.06, "column": 0.05, "trail": 0.03, "pixels": 0.05, "star": 0.03}
 
 
