@@ -7,7 +7,7 @@ from pipeline.models import binned, metrics
 KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
 COLLECT_ABOVE = 0.05  # of TARGET: light of these pixels is collected
-BATCH = 256
+BATCH = 64  # stamps of which outputs are in memory at once, in memory that is used again
 N_PLANES = 3  # of a stamp as the network sees it
 THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (2020), sect. 3.2
 
@@ -56,7 +56,7 @@ def see(flux, ivar, binning, networks=None, normal=None):
     """
     xp = flux.__array_namespace__()
     depth = xp.broadcast_to(xp.log2(binning).astype("f4")[:, None, None], flux.shape)
-    return xp.stack([flux.astype("f4"), ivar.astype("f4"), depth], axis=-1)
+    return xp.stack([flux, ivar, depth], axis=-1, dtype="f4")
 
 
 def inputs(cutouts, networks=None):
@@ -92,16 +92,15 @@ def apply(network, cutouts):
 def maps_of(network, stamps):
     """As `apply`, of the network's own `inputs`."""
     n, size = stamps.shape[:2]
-    found = {name: np.zeros((n, size, size), "f4") for name in MAPS}
-    rest = {"FEATURES": [], "CONTEXT": []}
+    found = {name: np.empty((n, size, size), "f4") for name in MAPS}
     for start in range(0, max(n, 1), BATCH):
         rows = slice(start, start + BATCH)
         maps, *parts = network("main", stamps[rows])
         for i, name in enumerate(MAPS):
             found[name][rows] = maps[..., i]
-        for name, part in zip(rest, parts, strict=True):
-            rest[name].append(part.astype("f2"))
-    return found | {name: np.concatenate(parts) for name, parts in rest.items()}
+        for name, part in zip(("FEATURES", "CONTEXT"), parts, strict=True):
+            found.setdefault(name, np.empty((n, *part.shape[1:]), "f2"))[rows] = part
+    return found
 
 
 def score(network, stamps, truth, light):
