@@ -1,6 +1,6 @@
 # make run    simulate a small survey and run the whole chain on it (SIDE=512: smaller tiles)
 # make test   check the code and run the tests
-# make bench  time and weigh each stage on a 4096 x 4096 tile
+# make bench  time and weigh each stage on a 4096 x 4096 tile, and time the networks
 # make external  measure the networks on real images (ARCLET_REAL_DATA names their folder)
 # make slow   run the tests that `make test` leaves out
 # make lock   renew requirements.lock from pyproject.toml
@@ -43,6 +43,8 @@ slow: setup
 bench: setup
 	@echo "== Timing the chain on a tile of 4096 x 4096 pixels"
 	@python benchmarks/chain.py --cores $(CORES)
+	@echo "== Timing the networks"
+	@python benchmarks/networks.py
 
 external: setup
 	@echo "== Measuring the networks on images that no training saw (ten minutes)"

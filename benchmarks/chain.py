@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline import io
 from pipeline.__main__ import STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -59,13 +60,18 @@ def table(home):
     rows = {stage: path for stage, path in rows.items() if path.exists()}  # those that ran
     rows |= {step: home / RUN / "benchmarks" / f"{step}.tsv" for step in ("merge", "report")}
     lines, total = [f"{'stage':12}{'s':>8}{'CPU s':>8}{'MB':>8}"], [0.0, 0.0, 0.0]
+    seconds = {}
     for stage, path in rows.items():
         with path.open(newline="") as file:
             (row,) = csv.DictReader(file, delimiter="\t")
         took = [float(row[name]) for name in ("s", "cpu_time", "max_rss")]
+        seconds[stage] = took[0]
         total = [total[0] + took[0], total[1] + took[1], max(total[2], took[2])]
         lines.append(_line(stage, took))
-    return "\n".join([*lines, _line("all", total), ""])
+    n = len(io.read_table(home / RUN / "catalog.fits"))
+    rate = n / (seconds["segment"] + seconds["uncertainty"])
+    last = f"{n} sources; segment and uncertainty together: {rate:.0f} a second"
+    return "\n".join([*lines, _line("all", total), last, ""])
 
 
 def _line(name, took):

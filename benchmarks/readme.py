@@ -18,7 +18,8 @@ from pipeline.config import Report
 from pipeline.flags import MEANING
 
 ROOT = Path(__file__).parent.parent
-DEMO, BENCH = ROOT / "results" / "demo", ROOT / "build" / "bench" / "4096" / "table.txt"
+DEMO, BENCH = ROOT / "results" / "demo", ROOT / "build" / "bench"
+TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
 # What is scored, its entry in the model card, and what is published (of other data; see text).
 SCORES = (
     ("lens", "auroc", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
@@ -55,8 +56,7 @@ def main():
     parts = {"columns": columns(), "flags": flags(), "scores": scores()}
     if (DEMO / "catalog.fits").exists():
         parts["demo"] = demo()
-    if BENCH.exists():
-        parts["bench"] = f"```\n{BENCH.read_text()}```"
+    parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}
     if tables.MEASURED.exists():
         parts["deblending"] = tables.table(tables.DEBLENDING)
         parts["finding"] = tables.table(tables.FINDING)
