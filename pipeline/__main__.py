@@ -75,7 +75,8 @@ def detect(config, tile):
     from pipeline.catalog import number
     from pipeline.detect import detect
 
-    network = _network(config, "unet") if config.detect.hidden else None
+    exact = config.apply.model_copy(update={"precision": "f32"})  # the same on every processor
+    network = _opened(config.networks, "unet", exact) if config.detect.hidden else None
     found = detect(io.read_exposure(tile / "exposure.fits"), config.detect, network)
     io.write_table(tile / "sources.fits", number(found, tile.name))
 
@@ -150,12 +151,13 @@ def photometry(config, tile):
     io.write_table(tile / "photometry.fits", said)
 
 
-@per_tile("cutouts.fits", "anomaly.fits")
+@per_tile("cutouts.fits sources.fits", "anomaly.fits")
 def anomaly(config, tile):
     """Say how unlike the training set every source is."""
     from pipeline.models import anomaly
 
-    said = anomaly.apply(_network(config, "anomaly"), *_read(tile, "cutouts"))
+    cutouts, sources = _read(tile, "cutouts", "sources")
+    said = anomaly.apply(_network(config, "anomaly"), cutouts, sources.meta["PSFFWHM"])
     io.write_table(tile / "anomaly.fits", said)
 
 

@@ -102,7 +102,9 @@ class Apply(Settings):
     engine: Literal["openvino", "tensorflow"] = Field(
         "openvino", description="Engine of the inference: openvino on CPUs, tensorflow on GPUs."
     )
-    precision: Literal["f32", "bf16"] = Field("f32", description="Arithmetic of the engine.")
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        "auto", description="Arithmetic of openvino; auto is bf16 where the processor has it."
+    )
     batch_size: int = Field(32, gt=0, description="Stamps computed at once.")
 
 

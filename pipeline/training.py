@@ -151,7 +151,7 @@ def adapt(config, manifest, home, work, gain):
     io.write_json(home / "lens" / "card.json", card)
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
     found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
-    logits = [network("main", stamps[test]).mean(1) for network in (base, after)]
+    logits = [lens.logits(network, stamps[test]).mean(1) for network in (base, after)]
     is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
     said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
     _copy_others(base.home.parent, home)

@@ -17,7 +17,7 @@ BLENDS = [((6.0, 3.0), 1.3), ((8.0, 4.0), 1.35), ((9.0, 3.0), 1.2)]  # half-ligh
 
 @pytest.fixture(scope="module")
 def network():
-    return load(None, "unet", config.Apply())
+    return load(None, "unet", config.Apply(precision="f32"))
 
 
 def galaxy(re, q=0.8):

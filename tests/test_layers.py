@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from pipeline.models import mixture, punet
 from pipeline.models.stamps import turned
 from pipeline.nets.anomaly import power_spectrum, texture
-from pipeline.nets.layers import SkyUnits, fold, unfold
+from pipeline.nets.layers import SkyUnits, arcsinh, fold, unfold
 from pipeline.nets.lens import mean_member_loss
 from pipeline.nets.photometry import negative_log_likelihood
 from pipeline.nets.punet import kl_divergence
@@ -19,6 +19,11 @@ def test_sky_units_do_not_depend_on_the_unit_of_flux(rng):
     one = scale(np.concatenate([flux, ivar], -1).astype("f4"))
     other = scale(np.concatenate([1e3 * flux, ivar / 1e6], -1).astype("f4"))
     assert_allclose(one, other, atol=1e-4)
+
+
+def test_arcsinh_is_numpys():
+    x = np.array([-1e6, -3.0, -1e-3, 0.0, 1e-5, 0.5, 20.0, 1e8], "f4")
+    assert_allclose(arcsinh(x), np.arcsinh(x), rtol=1e-5, atol=1e-7)
 
 
 def test_a_lost_pixel_tells_sky_units_nothing(rng):

@@ -10,6 +10,7 @@ from pipeline.models.stamps import one_band, see, turned  # noqa: F401
 
 KIND = "lenses"
 FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
+BATCH = 256  # stamps of which the polar samples are in memory at once
 
 
 def target(stamps, truth, light=None):
@@ -20,6 +21,15 @@ def target(stamps, truth, light=None):
 def inputs(cutouts, networks=None):
     """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
     return one_band(cutouts, cutouts.reference)
+
+
+def logits(network, stamps):
+    """Ask every member of the ensemble; (n, member)."""
+    parts = [
+        network("main", network("polar", stamps[start : start + BATCH]))
+        for start in range(0, max(len(stamps), 1), BATCH)
+    ]
+    return np.concatenate(parts)
 
 
 def calibrate(network, stamps, truth):
@@ -36,7 +46,7 @@ def calibrate(network, stamps, truth):
         ``calibration``: ``scale``, ``shift`` (at the ``prevalence`` of the set), ``threshold``,
         and of how many ``non_lenses`` that is; None where there are none.
     """
-    mean = network("main", stamps).mean(1)
+    mean = logits(network, stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
 
     def loss(parameters):
@@ -96,16 +106,16 @@ def apply(network, cutouts, settings):
     found = network.card["calibration"]
     stamps = inputs(cutouts)
     views = [turned([stamps], k)[0] for k in range(8 if settings.turns else 1)]
-    logits = np.mean([network("main", np.ascontiguousarray(view)) for view in views], axis=0)
+    each = np.mean([logits(network, view) for view in views], axis=0)
     shift = found["shift"] + logit(settings.prevalence) - logit(found["prevalence"])
-    members = expit(found["scale"] * logits + shift)
-    p_lens = expit(found["scale"] * logits.mean(1) + shift)
+    members = expit(found["scale"] * each + shift)
+    p_lens = expit(found["scale"] * each.mean(1) + shift)
     return Table({"id": cutouts.id, "p_lens": p_lens, "p_lens_std": members.std(1)})
 
 
 def score(network, stamps, truth, light=None):
     """Everything of `pipeline.models.lens_scores.score`, at the prevalence of validation."""
     found = network.card["calibration"]
-    mean = network("main", stamps).mean(1)
+    mean = logits(network, stamps).mean(1)
     p_lens = expit(found["scale"] * mean + found["shift"])
     return lens_scores.score(mean, p_lens, stamps, truth)
