@@ -3,8 +3,9 @@
 A convolutional autoencoder; a stamp is strange where its latent vector is far from those of the
 training set (Mahalanobis distance, with the shrunk covariance of Ledoit & Wolf 2004), where the
 power spectrum of its light is improbable (a Gaussian), or that, its texture and the width of the
-PSF together are (a mixture of Gaussians: nothing in the sky is sharper than the PSF), or where it cannot be rebuilt: by the chi-square of the residual, or by the
-root of the mean square of the pixels' own, which a few bad pixels raise.
+PSF together are (a mixture of Gaussians: nothing in the sky is sharper than the PSF), or where it
+cannot be rebuilt: by the chi-square of the residual, or by the root of the mean square of the
+pixels' own, which a few bad pixels raise.
 """
 
 import numpy as np
