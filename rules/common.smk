@@ -140,7 +140,11 @@ def scenes_folder(wildcards):
 
 def training_settings(wildcards):
     """Settings that a training depends on: how scenes are drawn, not how many are held out."""
-    return section("apply", scenes={"shard", "size", "seed"}, train={wildcards.network})
+    return section(
+        "apply",
+        scenes={"shard", "size", "lens_size", "seed"},
+        train={wildcards.network},
+    )
 
 
 def training_memory(wildcards, attempt):

@@ -238,6 +238,28 @@ def test_lint_and_format_are_clean(run):
     subprocess.run(command, check=True, capture_output=True)
 
 
+@pytest.mark.parametrize("setting", ["size", "lens_size", "seed", "shard"])
+def test_training_knows_how_scenes_are_drawn(run, setting):
+    status, said = run.configured("-n", "-p", "--", "train", scenes={setting: 32})
+    assert status == 0, said
+    commands = [line for line in said.splitlines() if "arclet train" in line]
+    assert len(commands) == len(NETWORKS)
+    assert all(f'"{setting}":32' in line for line in commands)
+
+
+@pytest.mark.slow
+def test_networks_are_trained_and_scored_by_the_workflow(server, tmp_path):
+    small = {"filters": [4, 8], "epochs": 1, "batch_size": 16, "stamps": 48}
+    train = {name: small for name in NETWORKS} | {"lens": {**small, "members": 2}}
+    scenes = {"blends": 64, "lenses": 64, "size": 32, "lens_size": 32}
+    run = Run(server, tmp_path, scenes=scenes, train=train)
+    status, said = run.configured("--cores", "2", "--", "score")
+    assert status == 0, said
+    scores = run.home / "results" / "x" / "training" / "scores"
+    expected = {*(f"{name}.json" for name in (*NETWORKS, "peers")), "deblending.png"}
+    assert expected <= {path.name for path in scores.iterdir()}
+
+
 @pytest.mark.slow
 def test_ten_thousand_tiles_are_planned_in_a_minute(server, tmp_path):
     tiles = {f"tile_{i:05}": {"image": {"r": f"{i}.fits"}} for i in range(10_000)}
