@@ -8,6 +8,7 @@ nothing there is typed by hand.
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import tables
@@ -20,6 +21,8 @@ from pipeline.flags import MEANING
 ROOT = Path(__file__).parent.parent
 DEMO, BENCH = ROOT / "results" / "demo", ROOT / "build" / "bench"
 TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
+COMPARED = ROOT / "results" / "shipped" / "training" / "scores"  # of `snakemake score`
+FIGURE = Path(__file__).parent / "deblending.png"
 # What is scored, its entry in the model card, and what is published (of other data; see text).
 SCORES = (
     ("lens", "auroc", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
@@ -35,11 +38,15 @@ SCORES = (
     ("lens", "auroc_of_size_alone", "AUROC of size alone, which should be 0.5", ""),
     ("unet", "iou_target", "U-Net, IoU of the target's mask", ""),
     ("unet", "iou_neighbour", "U-Net, IoU of the neighbours' mask", ""),
+    ("unet", "iou_overlap", "U-Net, IoU of where the two overlap", ""),
     ("unet", "share_nmad_dm", "U-Net, NMAD of the shared-out light [mag]", ""),
     ("punet", "iou_target", "probabilistic U-Net, IoU of the mean mask", ""),
     ("punet", "calibration_error_on_union", "its calibration error on the masks' union", ""),
     ("punet", "auroc_of_spread_against_error", "AUROC of its spread against its errors", ""),
+    ("punet", "brier_on_union", "its Brier score there", ""),
     ("punet", "diversity", "diversity of its draws, 1 - IoU of pairs", ""),
+    ("punet", "iou_best_of_16", "IoU of the best of 16 draws", ""),
+    ("punet", "area_coverage_68", "how often 68 % of the draws' areas hold the true one's", ""),
     ("photometry", "median_dm", "photometry, median error [mag]", ""),
     ("photometry", "nmad_dm", "photometry, NMAD [mag]", "0.081 (Boucaud+20, pairs)"),
     ("photometry", "mape", "photometry, mean absolute error", "7.6 % (Boucaud+20, pairs)"),
@@ -51,9 +58,30 @@ SCORES = (
 )
 
 
+PEERS = {
+    "sep": "SEP, Kron flux",
+    "photutils": "photutils, Kron flux",
+    "oracle": "oracle hard partition",
+}
+SIMULATED = {  # numbers of the table of methods, and by what they are multiplied
+    "recall": 100,
+    "iou_target": 1,
+    "iou_neighbour": 1,
+    "iou_overlap": 1,
+    "median_dm": 1,
+    "nmad_dm": 1,
+    "outliers_0.75": 100,
+    "mape": 100,
+    "coverage_68": 100,
+}
+
+
 def main():
     """Write the parts for which there is something to say."""
     parts = {"columns": columns(), "flags": flags(), "scores": scores()}
+    if (COMPARED / "peers.json").exists():
+        parts["simulated"] = simulated()
+        shutil.copyfile(COMPARED / "deblending.png", FIGURE)
     if (DEMO / "catalog.fits").exists():
         parts["demo"] = demo()
     parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}
@@ -88,6 +116,30 @@ def scores():
         card = json.loads((ROOT / "pipeline" / "weights" / network / "card.json").read_text())
         rows.append(f"| {what} | {card['scores'][key]:.3g} | {published} |")
     return "\n".join(["| what | here | published |", "|---|---|---|", *rows])
+
+
+def simulated():
+    """Table of the networks and of others on the simulated test set."""
+    cards = [ROOT / "pipeline" / "weights" / n / "card.json" for n in ("unet", "photometry")]
+    ours = [json.loads(card.read_text())["scores"]["bins"] for card in cards]
+    methods = {"arclet, positions given": ours[0] | ours[1]}
+    others = json.loads((COMPARED / "peers.json").read_text())
+    methods |= {label: others[name] for name, label in PEERS.items()}
+    says = "found | IoU: target | neighbours | overlap | median Δm | NMAD | > 0.75 mag | MAPE"
+    lines = [f"| method | {says} | coverage of 68 % |", "|---|" + "---|" * 9]
+    for label, found in methods.items():
+        cells = [_cell(found.get(name, {}).get("all"), scale) for name, scale in SIMULATED.items()]
+        lines.append(" | ".join([f"| {label}", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _cell(number, scale):
+    """A number with its error, as it is or in per cent; nothing for none."""
+    if number is None:
+        return ""
+    digits, unit = (3, "") if scale == 1 else (1, " %")
+    value, error = (scale * number[name] for name in ("value", "error"))
+    return f"{value:.{digits}f} ± {error:.{digits}f}{unit}"
 
 
 def demo():

@@ -36,6 +36,8 @@ COMMANDS = (
     training.train,
     training.export,
     training.score,
+    training.compare,
+    training.score_figures,
     training.ship,
     training.adapt,
 )

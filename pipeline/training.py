@@ -8,6 +8,7 @@ import numpy as np
 from pipeline import io
 from pipeline.config import BUILDS_ON
 
+SCORED = "unet", "punet", "photometry", "peers"  # whose scores of blends are drawn
 VALIDATED = 4096  # stamps of which an epoch's loss is measured, at most
 
 
@@ -117,6 +118,32 @@ def score(config, scenes_folder, home, scores, *, network: str):
     stamps, light, truth = _read(module, scenes_folder / "test", others, lambda *test: test[2])
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(scores, module.score(trained, stamps, truth, light))
+
+
+def compare(config, scenes_folder, scores):
+    """Measure the test set's blends as others do, in the numbers that networks are scored in."""
+    from astropy.table import vstack
+
+    from pipeline.compare import compare
+
+    cutouts, truths, lights = zip(*_shards(scenes_folder / "test", "blends"), strict=True)
+    truth = vstack(truths, metadata_conflicts="silent")
+    io.write_json(scores, compare(cutouts, truth, np.concatenate(lights)))
+
+
+def score_figures(config, scores):
+    """Draw what networks and others score on blends: ``deblending.png``, ``reliability.png``."""
+    from pipeline.report.score_figures import deblending_figure, reliability_figure
+
+    said = {name: io.read_json(scores / f"{name}.json") for name in SCORED}
+    bins = said["peers"] | {"arclet": said["unet"]["bins"] | said["photometry"]["bins"]}
+    drawn = {
+        "deblending": deblending_figure(bins),
+        "reliability": reliability_figure(said["punet"]),
+    }
+    for name, figure in drawn.items():
+        with io.whole(scores / f"{name}.png") as part:
+            figure.savefig(part, dpi=110, metadata={"Software": None})
 
 
 def ship(config, networks, scores, weights):

@@ -19,6 +19,7 @@ rule train:
 rule score:
     input:
         expand("<results>/training/scores/{network}.json", network=NETWORKS),
+        "<results>/training/scores/deblending.png",
 
 
 rule scenes:
@@ -111,6 +112,44 @@ rule score_network:
     shell:
         "arclet score --network {wildcards.network} "
         "{params.scenes} {params.folder} {output} &> {log}"
+
+
+rule compare:
+    input:
+        expand(
+            "<results>/training/blends/test/{shard}/truth.fits",
+            shard=range(settings.scenes.shards("blends")),
+        ),
+    output:
+        "<results>/training/scores/peers.json",
+    log:
+        "<logs>/score/peers.log",
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=made_with("compare"),
+        scenes=subpath(input[0], ancestor=3),
+    shell:
+        "arclet compare {params.scenes} {output} &> {log}"
+
+
+rule score_figures:
+    input:
+        expand(
+            "<results>/training/scores/{scored}.json",
+            scored=("unet", "punet", "photometry", "peers"),
+        ),
+    output:
+        "<results>/training/scores/deblending.png",
+        "<results>/training/scores/reliability.png",
+    log:
+        "<logs>/score/figures.log",
+    params:
+        code=made_with("score_figures"),
+        scores=subpath(output[0], parent=True),
+    shell:
+        "arclet score-figures {params.scores} &> {log}"
 
 
 rule ship:

@@ -6,11 +6,12 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 
 from benchmarks import tables
-from benchmarks.external import chain, challenge, figures, hsc, lenses, mosaic, peers, scores
+from benchmarks.external import chain, challenge, figures, hsc, lenses, mosaic, scores
 from benchmarks.external.pairs import MASK_ABOVE, Look, Pairs, draw_pairs
-from benchmarks.external.peers import Thing
+from pipeline import peers
 from pipeline.data import Exposure
 from pipeline.detect import detect
+from pipeline.peers import Thing
 
 SIDE = 96
 

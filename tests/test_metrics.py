@@ -31,12 +31,6 @@ def test_brier_by_hand():
     assert_allclose(metrics.brier([0.0, 0.5, 1.0], [0, 1, 1]), 0.25 / 3)
 
 
-@pytest.mark.parametrize("level", metrics.LEVELS)
-def test_coverage_of_honest_intervals_is_the_level(rng, level):
-    low, high = (1 - level) / 2, (1 + level) / 2
-    assert_allclose(metrics.coverage(low, high, rng.random(20_000)), level, atol=0.01)
-
-
 def test_pull_is_in_units_of_the_side_on_which_the_value_lies():
     low, middle, high = np.array([[-1.0, -1.0], [0.0, 0.0], [4.0, 4.0]])
     assert_allclose(metrics.pull(low, middle, high, np.array([-2.0, 2.0])), [-2, 0.5])

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.external import chain, peers, scores
+from benchmarks.external import chain, scores
 from benchmarks.external.mosaic import mosaic, owner, paint
-from benchmarks.external.peers import Thing
+from pipeline import peers
 from pipeline.models import metrics, punet
 from pipeline.models.binned import bootstrap
+from pipeline.peers import Thing
 
 AT_ONCE = 100  # pairs in a mosaic
 MASKS = "unet", "punet"

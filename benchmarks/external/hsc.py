@@ -7,8 +7,9 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from benchmarks.external import chain, peers
+from benchmarks.external import chain
 from benchmarks.external.mosaic import mosaic, owner
+from pipeline import peers
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
 
@@ -129,10 +130,11 @@ def _sep(blends, flux):
     measured = np.full(len(flux), np.nan)
     for k, (image, ivar) in enumerate(zip(blends.image, blends.ivar, strict=True)):
         error = 1 / np.sqrt(np.where(ivar > 0, ivar, ivar.max()))
-        x, y, total = peers.sep_auto(image, error.astype("f8"), ivar > 0)
+        things = peers.sep_auto(image, error.astype("f8"), ivar > 0)
+        at = np.array([(thing.x, thing.y) for thing in things]).reshape(-1, 2)
         for i in np.flatnonzero(blends.blend == k):
-            row = _nearest(np.column_stack([x, y]), blends.position[i], np.arange(len(x)))
-            measured[i] = total[row] if row >= 0 else np.nan
+            row = _nearest(at, blends.position[i], np.arange(len(things)))
+            measured[i] = things[row].flux if row >= 0 else np.nan
     return _too_bright(measured, flux)
 
 

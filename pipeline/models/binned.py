@@ -124,7 +124,8 @@ def by_condition(statistics, truth):
     Parameters
     ----------
     statistics : dict
-        Of each number's name, the function and the arrays (n, ...) that it takes.
+        Of each number's name, the function and the array (n,) that it takes; what is NaN there
+        does not count.
     truth : Table
         As for `conditions`.
 
@@ -134,8 +135,10 @@ def by_condition(statistics, truth):
         Of each name ``all``, as `bootstrap` gives it, and of each condition the rows of `in_bins`.
     """
     known = conditions(truth)
-    return {
-        name: {"all": bootstrap(statistic, *values)}
-        | {k: in_bins(statistic, values, by, EDGES[k]) for k, by in known.items()}
-        for name, (statistic, *values) in statistics.items()
-    }
+    found = {}
+    for name, (statistic, values) in statistics.items():
+        good = np.isfinite(values)
+        found[name] = {"all": bootstrap(statistic, values[good])} | {
+            k: in_bins(statistic, [values[good]], by[good], EDGES[k]) for k, by in known.items()
+        }
+    return found

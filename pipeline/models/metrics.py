@@ -54,11 +54,6 @@ def brier(p, truth):
     return float(np.mean((np.asarray(p, "f8") - np.asarray(truth)) ** 2))
 
 
-def coverage(low, high, value):
-    """Share of values within their interval."""
-    return float(np.mean((low <= value) & (value <= high)))
-
-
 def pull(low, middle, high, value):
     """Distance of values from their medians, in units of the interval's half on that side; (n,).
 

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.config import Punet
-from pipeline.models import binned, metrics, punet, unet
+from pipeline.models import binned, deblending, metrics, punet, unet
 from pipeline.models.mixture import quantile
 from pipeline.models.stamps import one_band
 from pipeline.models.unet import KIND  # noqa: F401
@@ -179,26 +179,11 @@ def score(network, stamps, truth, light):
     deblending hard.
     """
     middle, intervals = _intervals(network, stamps)
-    low, high = intervals[0.68]
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
-    dm = -2.5 * np.log10(middle / flux)
-    inside = (low <= flux) & (flux <= high)
-    pull = metrics.pull(low, middle, high, flux)
-    numbers = {
-        "median_dm": (np.median, dm),
-        "nmad_dm": (metrics.nmad, dm),
-        "coverage_68": (np.mean, inside),
-    }
+    fluxes = deblending.of_fluxes(middle / flux)
+    unsure = deblending.of_intervals(flux, middle, intervals)
     return {
-        "median_dm": float(np.median(dm[bright])),
-        "nmad_dm": metrics.nmad(dm[bright]),
-        "outliers_0.75": float(np.mean(np.abs(dm[bright]) > 0.75)),
-        "mape": float(np.mean(np.abs(middle / flux - 1)[bright])),
-        "pull_median": float(np.median(pull)),
-        "pull_width": metrics.nmad(pull),
-        **{
-            f"coverage_{100 * level:.0f}": metrics.coverage(*interval, flux)
-            for level, interval in intervals.items()
-        },
-        "bins": binned.by_condition(numbers, truth),
+        **{name: float(number(values[bright])) for name, (number, values) in fluxes.items()},
+        **{name: float(number(values)) for name, (number, values) in unsure.items()},
+        "bins": binned.by_condition(fluxes | unsure, truth),
     }

@@ -134,6 +134,17 @@ def _trunk(network, stamps):
     return [np.asarray(part, "f4") for part in network.model.trunk(stamps, training=False)]
 
 
+def _areas(masks, wanted):
+    """How often the area of the true mask is within those of the draws, and how wide those are."""
+    areas, true = masks.sum((2, 3)), wanted.sum((1, 2))
+    said = {}
+    for level in (0.68, 0.95):
+        low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        said[f"area_coverage_{100 * level:.0f}"] = float(np.mean((low <= true) & (true <= high)))
+    low, middle, high = np.quantile(areas, [0.16, 0.5, 0.84], axis=0)
+    return said | {"area_spread": float(np.median((high - low) / 2 / np.maximum(middle, 1)))}
+
+
 def score(network, stamps, truth, light):
     """Intersection over union of the mean map, calibration and use of the spread, diversity.
 
@@ -149,11 +160,15 @@ def score(network, stamps, truth, light):
     union = above.any(-1) | (mean > MIGHT_BE)
     masks = np.moveaxis(draws > 0.5, 1, 0)
     best = np.max([metrics.iou(mask, wanted) for mask in masks], axis=0)
+    stated, found, count = metrics.reliability(mean[union], wanted[union])
     return {
         "iou_target": float(metrics.iou(mean > 0.5, wanted).mean()),
         "iou_best_of_16": float(best.mean()),
         "diversity": float(metrics.diversity(masks).mean()),
         "calibration_error_on_union": metrics.calibration_error(mean[union], wanted[union]),
+        "brier_on_union": metrics.brier(mean[union], wanted[union]),
+        "reliability": {"stated": stated.tolist(), "found": found.tolist(), "n": count.tolist()},
         "auroc_of_spread_against_error": metrics.roc_auc(spread[union], wrong[union]),
+        **_areas(masks, wanted),
         "squared_ged": {k: float(metrics.energy_distance(masks[:k], wanted).mean()) for k in DRAWN},
     }

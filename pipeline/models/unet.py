@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.models import binned, metrics
+from pipeline.models import binned, deblending, metrics
 
 KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
@@ -105,18 +105,17 @@ def maps_of(network, stamps):
 
 def score(network, stamps, truth, light):
     """Intersection over union of the masks; error of the shared-out light of stamps of S/N > 10."""
-    wanted = target(stamps, truth, light)
     found = maps_of(network, stamps)
+    masks = (found[name] > 0.5 for name in ("TARGET", "NEIGHBOUR"))
+    bins = binned.by_condition(deblending.of_masks(*masks, above(truth, light)), truth)
     total = light.sum(-1)
     ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
-    overlap = metrics.iou(found["TARGET"] > 0.5, wanted[..., 0] > 0)
     good = np.asarray(truth["snr"]) > 10
     dm = -2.5 * np.log10(np.maximum(ratio[good], 1e-3))
     return {
-        "iou_target": float(overlap.mean()),
-        "iou_neighbour": float(metrics.iou(found["NEIGHBOUR"] > 0.5, wanted[..., 1] > 0).mean()),
+        **{name: rows["all"]["value"] for name, rows in bins.items()},
         "share_median_dm": float(np.median(dm)),
         "share_nmad_dm": metrics.nmad(dm),
         "share_outliers_0.75": float(np.mean(np.abs(dm) > 0.75)),
-        "bins": binned.by_condition({"iou_target": (np.mean, overlap)}, truth),
+        "bins": bins,
     }

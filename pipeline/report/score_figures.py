@@ -1,0 +1,93 @@
+"""Figures of the scores on the test set: the networks and what others do, in the same axes."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.report.figures import COLOURS, FEW_DECADES, log_scale
+
+LABELS = {"arclet": "arclet", "sep": "SEP", "photutils": "photutils", "oracle": "hard partition"}
+CONDITIONS = {
+    "separation_fwhm": "distance of the neighbour [FWHM]",
+    "snr": "S/N of the target",
+    "delta_m": "neighbour fainter by [mag]",
+    "crowding": "sources in the stamp",
+}
+NUMBERS = {
+    "iou_target": ("IoU of the target's mask", 0.0, 1.0),
+    "median_dm": ("median Δm [mag]", -0.5, 0.5),
+    "nmad_dm": ("NMAD of Δm [mag]", 0.0, 1.0),
+    "coverage_68": ("coverage of 68 %", 0.4, 0.9),
+}
+LOGARITHMIC = "separation_fwhm", "snr"
+WIDEST = 2.0  # ratio, or difference, of the ends of a bin without end
+
+
+def deblending_figure(bins):
+    """Draw mask and flux errors against what makes deblending hard.
+
+    Parameters
+    ----------
+    bins : dict of dict
+        Of each method of `LABELS` the numbers of `pipeline.models.binned.by_condition`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(13, 11), layout="constrained")
+    axes = figure.subplots(len(NUMBERS), len(CONDITIONS), sharex="col", sharey="row")
+    for line, (number, (says, low, high)) in zip(axes, NUMBERS.items(), strict=True):
+        for ax, condition in zip(line, CONDITIONS, strict=True):
+            for colour, (method, label) in zip(COLOURS, LABELS.items(), strict=False):
+                rows = bins.get(method, {}).get(number, {}).get(condition, [])
+                _curve(ax, rows, condition, {"color": colour, "label": label})
+            ax.grid(alpha=0.3)
+        line[0].set(ylabel=says, ylim=(low, high))
+    for level, line in ((0.0, axes[1]), (0.68, axes[3])):
+        for ax in line:
+            ax.axhline(level, color="0.5", lw=0.8)
+    for ax, (condition, says) in zip(axes[-1], CONDITIONS.items(), strict=True):
+        ax.set_xlabel(says)
+        if condition in LOGARITHMIC and ax.lines:
+            log_scale(ax, "x", FEW_DECADES)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def _curve(ax, rows, condition, style):
+    """A point a bin, with its error."""
+    if rows:
+        middle = [_middle(row["low"], row["high"], condition) for row in rows]
+        value, error = ([row[name] for row in rows] for name in ("value", "error"))
+        ax.errorbar(middle, value, error, fmt="o-", ms=3, lw=1, capsize=2, **style)
+
+
+def _middle(low, high, condition):
+    """Where a bin is drawn: its middle, geometric on a logarithmic axis."""
+    if condition in LOGARITHMIC:
+        high = WIDEST * low if high is None else high
+        return np.sqrt(low * high) if low else high / 2
+    low = high - WIDEST if low is None else low
+    return (low + (low + WIDEST if high is None else high)) / 2
+
+
+def reliability_figure(said):
+    """Draw the stated against the found frequency of the pixels of the probabilistic U-Net.
+
+    Parameters
+    ----------
+    said : dict
+        Scores of `pipeline.models.punet.score`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+    ax, points = figure.subplots(), said["reliability"]
+    ax.plot([0, 1], [0, 1], color="0.6", lw=0.8)
+    label = f"calibration error {said['calibration_error_on_union']:.3f}"
+    ax.plot(points["stated"], points["found"], "o-", ms=3.5, color=COLOURS[0], label=label)
+    ax.set(xlabel="probability stated", ylabel="share of the pixels that are the source's")
+    ax.legend(frameon=False)
+    return figure

@@ -1,0 +1,85 @@
+"""The numbers of deblending, and what others score in them."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from pipeline.compare import PEERS, compare
+from pipeline.config_train import Scenes
+from pipeline.models import binned, deblending, metrics
+from pipeline.report.score_figures import deblending_figure, reliability_figure
+from pipeline.scenes.sets import draw_set
+
+
+@pytest.fixture(scope="module")
+def blends():
+    return draw_set("blends", 64, Scenes(seed=7), "test")
+
+
+@pytest.fixture(scope="module")
+def peers(blends):
+    cutouts, light, truth = blends
+    return compare([cutouts[:40], cutouts[40:]], truth, light)
+
+
+def _all(statistics):
+    return {name: float(number(v[np.isfinite(v)])) for name, (number, v) in statistics.items()}
+
+
+def test_the_truth_scores_perfectly(rng):
+    wanted = rng.random((20, 16, 16, 2)) > 0.7
+    wanted[0, ..., 1] = False  # no neighbour: counts for no number but the target's
+    found = deblending.of_masks(wanted[..., 0], wanted[..., 1], wanted)
+    assert list(_all(found).values()) == [1.0, 1.0, 1.0]
+    assert np.isnan(found["iou_neighbour"][1][0])
+    nothing = np.zeros((20, 16, 16), bool)
+    assert set(_all(deblending.of_masks(nothing, nothing, wanted)).values()) == {0.0}
+
+
+def test_fluxes_that_were_not_found_do_not_count():
+    ratio = np.array([1.0, 1.2, 0.4, np.nan])
+    found = _all(deblending.of_fluxes(ratio))
+    assert_allclose(found["mape"], (0 + 0.2 + 0.6) / 3)
+    assert_allclose(found["outliers_0.75"], 1 / 3)
+
+
+@pytest.mark.parametrize("level", metrics.LEVELS)
+def test_coverage_of_honest_intervals_is_the_level(rng, level):
+    flux, middle = rng.random(20_000), np.full(20_000, 0.5)
+    ends = {k: (np.full(20_000, (1 - k) / 2), np.full(20_000, (1 + k) / 2)) for k in metrics.LEVELS}
+    found = _all(deblending.of_intervals(flux, middle, ends))
+    assert_allclose(found[f"coverage_{100 * level:.0f}"], level, atol=0.01)
+
+
+def test_others_see_the_same_stamps_in_any_order(blends, peers):
+    cutouts, light, truth = blends
+    rows = np.arange(len(truth))[::-1]
+    turned = compare([cutouts[rows]], truth[rows], light[rows])
+    for name in PEERS:
+        one, other = (said[name]["iou_target"]["all"]["value"] for said in (peers, turned))
+        assert_allclose(one, other)
+
+
+def test_the_oracle_is_the_best_hard_partition(peers):
+    score = {name: said["iou_target"]["all"]["value"] for name, said in peers.items()}
+    assert score["oracle"] == max(score.values())
+    assert 0 < score["sep"] < 1
+    assert 0 < score["photutils"] < 1
+    assert all(said["recall"]["all"]["value"] > 0.5 for said in peers.values())
+
+
+def test_figures_show_every_method(peers):
+    figure = deblending_figure(peers | {"arclet": peers["sep"]})
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["arclet", "SEP", "photutils", "hard partition"]
+    points = {"stated": [0.1, 0.9], "found": [0.2, 0.8]}
+    figure = reliability_figure({"reliability": points, "calibration_error_on_union": 0.1})
+    assert len(figure.axes[0].lines) == 2
+
+
+def test_numbers_in_bins_leave_out_what_is_not_known(blends):
+    truth = blends[2]
+    values = np.where(np.arange(len(truth)) % 2, 1.0, np.nan)
+    found = binned.by_condition({"mean": (np.mean, values)}, truth)["mean"]
+    assert found["all"]["n"] == len(truth) // 2
+    assert sum(row["n"] for row in found["snr"]) <= len(truth) // 2
