@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 DEMO, BENCH = ROOT / "results" / "demo", ROOT / "build" / "bench"
 TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
 COMPARED = ROOT / "results" / "shipped" / "training" / "scores"  # of `snakemake score`
-FIGURE = Path(__file__).parent / "deblending.png"
+FIGURES = "deblending.png", "lens.png"  # of those, that the README shows
 # What is scored, its entry in the model card, and what is published (of other data; see text).
 SCORES = (
     ("lens", "auroc", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
@@ -81,7 +81,8 @@ def main():
     parts = {"columns": columns(), "flags": flags(), "scores": scores()}
     if (COMPARED / "peers.json").exists():
         parts["simulated"] = simulated()
-        shutil.copyfile(COMPARED / "deblending.png", FIGURE)
+        for name in FIGURES:
+            shutil.copyfile(COMPARED / name, Path(__file__).parent / name)
     if (DEMO / "catalog.fits").exists():
         parts["demo"] = demo()
     parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline import io
 from pipeline.config import BUILDS_ON
 
-SCORED = "unet", "punet", "photometry", "peers"  # whose scores of blends are drawn
+SCORED = "unet", "punet", "photometry", "lens", "peers"  # whose scores are drawn
 VALIDATED = 4096  # stamps of which an epoch's loss is measured, at most
 
 
@@ -132,15 +132,13 @@ def compare(config, scenes_folder, scores):
 
 
 def score_figures(config, scores):
-    """Draw what networks and others score on blends: ``deblending.png``, ``reliability.png``."""
-    from pipeline.report.score_figures import deblending_figure, reliability_figure
+    """Draw what was scored: ``deblending.png``, ``reliability.png`` and ``lens.png``."""
+    from pipeline.report.score_figures import deblending_figure, lens_figure, reliability_figure
 
     said = {name: io.read_json(scores / f"{name}.json") for name in SCORED}
     bins = said["peers"] | {"arclet": said["unet"]["bins"] | said["photometry"]["bins"]}
-    drawn = {
-        "deblending": deblending_figure(bins),
-        "reliability": reliability_figure(said["punet"]),
-    }
+    drawn = {"deblending": deblending_figure(bins)}
+    drawn |= {"reliability": reliability_figure(said["punet"]), "lens": lens_figure(said["lens"])}
     for name, figure in drawn.items():
         with io.whole(scores / f"{name}.png") as part:
             figure.savefig(part, dpi=110, metadata={"Software": None})

@@ -138,11 +138,12 @@ rule score_figures:
     input:
         expand(
             "<results>/training/scores/{scored}.json",
-            scored=("unet", "punet", "photometry", "peers"),
+            scored=("unet", "punet", "photometry", "lens", "peers"),
         ),
     output:
         "<results>/training/scores/deblending.png",
         "<results>/training/scores/reliability.png",
+        "<results>/training/scores/lens.png",
     log:
         "<logs>/score/figures.log",
     params:

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_allclose
+from scipy.special import expit
 
 from pipeline.compare import PEERS, compare
 from pipeline.config_train import Scenes
-from pipeline.models import binned, deblending, metrics
-from pipeline.report.score_figures import deblending_figure, reliability_figure
+from pipeline.models import binned, deblending, lens_scores, metrics
+from pipeline.report.score_figures import deblending_figure, lens_figure, reliability_figure
 from pipeline.scenes.sets import draw_set
 
 
@@ -75,6 +77,20 @@ def test_figures_show_every_method(peers):
     points = {"stated": [0.1, 0.9], "found": [0.2, 0.8]}
     figure = reliability_figure({"reliability": points, "calibration_error_on_union": 0.1})
     assert len(figure.axes[0].lines) == 2
+
+
+def test_the_lens_figure_shows_what_was_scored(rng):
+    n = 4000
+    is_lens = rng.random(n) < 0.5
+    logit = rng.normal(2.0 * is_lens, 1.0)
+    truth = {"is_lens": is_lens, "theta_e": rng.uniform(0.3, 3, n), "re": rng.random(n)}
+    truth |= {"arc_snr": 10 ** rng.uniform(0.7, 4, n), "snr": rng.random(n)}
+    truth["kind"] = np.where(is_lens, "lens", rng.choice(["ring", "disc"], n))
+    said = lens_scores.score(logit, expit(2 * logit - 2), np.ones((n, 8, 8, 2)), Table(truth))
+    figure = lens_figure(said)
+    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["disc", "ring"]
+    assert said["calibration_error"] < 0.03
+    assert all(len(ax.lines) > 1 for ax in figure.axes)
 
 
 def test_numbers_in_bins_leave_out_what_is_not_known(blends):

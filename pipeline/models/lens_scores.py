@@ -128,6 +128,7 @@ def score(logit, p_lens, stamps, truth):
         said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
     said["tpr0"], said["tpr10"] = (recall_before(logit, is_lens, n) for n in (1, 10))
     said["calibration_error"] = metrics.calibration_error(p_lens, is_lens)
+    said["reliability"] = metrics.diagram(p_lens, is_lens)
     said["log_loss"] = log_loss(p_lens, is_lens)
     said["log_loss_of_a_constant"] = log_loss(np.full(len(is_lens), is_lens.mean()), is_lens)
     said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, snr)

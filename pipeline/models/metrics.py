@@ -49,6 +49,12 @@ def reliability(p, truth, n_bins=15):
     return stated, found, np.array([len(k) for k in parts], int)
 
 
+def diagram(p, truth):
+    """As `reliability`, for JSON: lists ``stated``, ``found`` and ``n``."""
+    names = "stated", "found", "n"
+    return {k: v.tolist() for k, v in zip(names, reliability(p, truth), strict=True)}
+
+
 def brier(p, truth):
     """Mean square distance of probabilities from what came true (Brier 1950)."""
     return float(np.mean((np.asarray(p, "f8") - np.asarray(truth)) ** 2))

@@ -160,14 +160,13 @@ def score(network, stamps, truth, light):
     union = above.any(-1) | (mean > MIGHT_BE)
     masks = np.moveaxis(draws > 0.5, 1, 0)
     best = np.max([metrics.iou(mask, wanted) for mask in masks], axis=0)
-    stated, found, count = metrics.reliability(mean[union], wanted[union])
     return {
         "iou_target": float(metrics.iou(mean > 0.5, wanted).mean()),
         "iou_best_of_16": float(best.mean()),
         "diversity": float(metrics.diversity(masks).mean()),
         "calibration_error_on_union": metrics.calibration_error(mean[union], wanted[union]),
         "brier_on_union": metrics.brier(mean[union], wanted[union]),
-        "reliability": {"stated": stated.tolist(), "found": found.tolist(), "n": count.tolist()},
+        "reliability": metrics.diagram(mean[union], wanted[union]),
         "auroc_of_spread_against_error": metrics.roc_auc(spread[union], wrong[union]),
         **_areas(masks, wanted),
         "squared_ged": {k: float(metrics.energy_distance(masks[:k], wanted).mean()) for k in DRAWN},

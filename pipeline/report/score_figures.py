@@ -1,4 +1,4 @@
-"""Figures of the scores on the test set: the networks and what others do, in the same axes."""
+"""Figures of the scores on the test sets, with what others do in the same axes."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,7 +18,8 @@ NUMBERS = {
     "nmad_dm": ("NMAD of Δm [mag]", 0.0, 1.0),
     "coverage_68": ("coverage of 68 %", 0.4, 0.9),
 }
-LOGARITHMIC = "separation_fwhm", "snr"
+LENSES = {"einstein_radius_arcsec": "Einstein radius [arcsec]", "arc_snr": "S/N of the arcs"}
+LOGARITHMIC = "separation_fwhm", "snr", *LENSES
 WIDEST = 2.0  # ratio, or difference, of the ends of a bin without end
 
 
@@ -72,7 +73,7 @@ def _middle(low, high, condition):
 
 
 def reliability_figure(said):
-    """Draw the stated against the found frequency of the pixels of the probabilistic U-Net.
+    """Draw how often pixels are the source's against what the probabilistic U-Net states.
 
     Parameters
     ----------
@@ -84,10 +85,53 @@ def reliability_figure(said):
     Figure
     """
     figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-    ax, points = figure.subplots(), said["reliability"]
-    ax.plot([0, 1], [0, 1], color="0.6", lw=0.8)
-    label = f"calibration error {said['calibration_error_on_union']:.3f}"
-    ax.plot(points["stated"], points["found"], "o-", ms=3.5, color=COLOURS[0], label=label)
-    ax.set(xlabel="probability stated", ylabel="share of the pixels that are the source's")
-    ax.legend(frameon=False)
+    ax = figure.subplots()
+    _reliability(ax, said["reliability"], said["calibration_error_on_union"])
+    ax.set_ylabel("share of the pixels that are the source's")
     return figure
+
+
+def _reliability(ax, points, error):
+    ax.plot([0, 1], [0, 1], color="0.6", lw=0.8)
+    label = f"calibration error {error:.3f}"
+    ax.plot(points["stated"], points["found"], "o-", ms=3.5, color=COLOURS[0], label=label)
+    ax.set_xlabel("probability stated")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def lens_figure(said):
+    """Draw how many lenses are found, what passes for one, and how far p_lens holds.
+
+    Parameters
+    ----------
+    said : dict
+        Scores of `pipeline.models.lens_scores.score`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    axes = figure.subplots(2, 2)
+    found = said["completeness_at_fpr_0.01"]
+    for ax, (name, says) in zip(axes[0], LENSES.items(), strict=True):
+        rows = [_bin(row) for row in found.get(name, [])]
+        _curve(ax, rows, name, {"color": COLOURS[0]})
+        ax.set(xlabel=says, ylabel="share found at 1 % false positives", ylim=(0, 1))
+        ax.grid(alpha=0.3)
+        if rows:
+            log_scale(ax, "x", FEW_DECADES)
+    kinds = said.get("false_positives_at_fpr_0.01", {})
+    share, error = ([kind[key] for kind in kinds.values()] for key in ("share", "error"))
+    axes[1, 0].barh(list(kinds), share, xerr=error, color=COLOURS[1], capsize=2)
+    axes[1, 0].axvline(0.01, color="0.5", lw=0.8)
+    axes[1, 0].set(xlabel="share of each kind that passes for a lens", xlim=(0, None))
+    _reliability(axes[1, 1], said["reliability"], said["calibration_error"])
+    axes[1, 1].set_ylabel("share of the stamps that are lenses")
+    return figure
+
+
+def _bin(row):
+    """A row of completeness as `_curve` takes it; the last bin is wider than it is drawn."""
+    high = min(row["to"], WIDEST**2 * row["from"])
+    return {"low": row["from"], "high": high, "value": row["recall"], "error": row["error"]}
