@@ -53,15 +53,17 @@ def footprints(exposure, sources, cutouts, target):
     Footprints
     """
     _same_sources(sources, cutouts)
-    height, width = exposure.flux.shape[:2]
     claims = _in_tile(exposure, cutouts, target)
     idle = np.setdiff1d(np.arange(len(cutouts)), claims.source)
     nowhere = np.full(len(idle), -1)
-    y0, x0 = (np.rint(np.asarray(sources[k], "f8")[idle]).astype(int) for k in ("y", "x"))
-    granted = Footprints(
-        idle, nowhere, nowhere, np.clip(y0, 0, height - 1), np.clip(x0, 0, width - 1)
-    )
+    granted = Footprints(idle, nowhere, nowhere, *_middles(sources[idle], exposure.flux.shape))
     return Footprints(*map(np.concatenate, zip(claims, granted, strict=True)))
+
+
+def _middles(sources, shape):
+    """Central pixels ``y``, ``x`` of sources, within a tile of this shape; each (n,)."""
+    places = zip(("y", "x"), shape[:2], strict=True)
+    return [np.clip(np.rint(np.asarray(sources[k], "f8")), 0, n - 1).astype(int) for k, n in places]
 
 
 def _in_tile(exposure, cutouts, target):
@@ -98,8 +100,8 @@ def label_image(exposure, sources, cutouts, maps):
     -------
     label : ndarray, (y, x), int32
         Label of the claimant with the largest SHARE of the pixel's light (of several, the
-        largest label); 0 where there is none.  A source that claims nothing has its central
-        pixel, see `footprints`.
+        largest label); 0 where there is none.  A source that claims nothing, see `footprints`,
+        or that others outbid everywhere has its central pixel, so that every label is there.
     overlap : ndarray, (y, x), uint8
         How many sources claim the pixel, at most 255.
     """
@@ -110,10 +112,22 @@ def label_image(exposure, sources, cutouts, maps):
     order = np.lexsort((owner, share))
     label = np.zeros(exposure.flux.shape[:2], "i4")
     label[claims.y[order], claims.x[order]] = owner[order]  # the last one written stays
+    _grant_middles(label, sources)
     overlap = np.zeros(label.shape, "u1")
     pixel, count = np.unique(claims.y * label.shape[1] + claims.x, return_counts=True)
     overlap.reshape(-1)[pixel] = np.minimum(count, 255)
     return label, overlap
+
+
+def _grant_middles(label, sources):
+    """Give each source without a pixel its central one, unless that is the last of another."""
+    own = np.asarray(sources["label"], "i4")
+    lost = np.argsort(own)
+    lost = lost[~np.isin(own[lost], label)]
+    for number, y, x in zip(own[lost], *_middles(sources[lost], label.shape), strict=True):
+        taken = label[y, x]
+        if not taken or np.count_nonzero(label == taken) > 1:
+            label[y, x] = number
 
 
 def deblended_flux(exposure, sources, cutouts, maps, overlap):

@@ -171,6 +171,18 @@ def test_a_source_that_claims_nothing_has_its_central_pixel():
     assert table["blend_fraction"][0] == 0
 
 
+def test_a_source_that_is_outbid_everywhere_has_its_central_pixel():
+    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((20, 20), (21, 22))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 6)
+    maps["TARGET"][1] = maps["TARGET"][1] * (discs(sources, stamps, 2)["TARGET"][1] > 0)
+    maps["SHARE"][0], maps["SHARE"][1] = 0.9, 0.5
+    label, _ = deblend.label_image(exposure, sources, stamps, maps)
+    assert list(np.argwhere(label == sources["label"][1])[0]) == [22, 21]
+    assert (label == sources["label"][1]).sum() == 1
+    assert (label == sources["label"][0]).sum() > 100
+
+
 def test_a_tile_without_usable_pixels():
     exposure = exposure_of(np.zeros((40, 40)), np.zeros((40, 40)))
     label, _, table = measure(exposure, sources_at((10, 12)))
