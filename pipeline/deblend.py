@@ -12,7 +12,8 @@ from astropy.table import QTable
 from pipeline.apertures import ellipse_weights, weighted_flux
 from pipeline.cutouts import half_sides
 from pipeline.flags import Flag
-from pipeline.masks import enlarge
+from pipeline.masks import enlarge, on_tile
+from pipeline.shares import divide
 
 _ROWS_AT_ONCE = 256
 _PIXELS_AT_ONCE = 2**22
@@ -133,7 +134,8 @@ def _grant_middles(label, sources):
 def deblended_flux(exposure, sources, cutouts, maps, overlap):
     """Flux of each source without its neighbours, in the Kron aperture of ``flux_auto``.
 
-    A pixel counts by its area inside the aperture times the source's share of its light.
+    A pixel counts by its area inside the aperture times the source's share of its light, of which
+    all sources' sum to one, see `pipeline.shares`.
     Pixels without information are not counted, nor is what lies beyond the stamp; where a stamp
     is binned, a block is the sum of its pixels, see `pipeline.cutouts.bin_blocks`.
 
@@ -159,9 +161,10 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     claims = footprints(exposure, sources, cutouts, maps["TARGET"])
     shape = (len(cutouts), len(exposure.bands))
     flux, error = np.zeros(shape), np.zeros(shape)
+    divided = divide(maps["SHARE"], cutouts, exposure.flux.shape)
     for start in range(0, len(cutouts), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        weights = aperture_weights(sources[rows], cutouts[rows]) * maps["SHARE"][rows]
+        weights = aperture_weights(sources[rows], cutouts[rows]) * divided[rows]
         stamps = cutouts.flux[rows], cutouts.ivar[rows]
         flux[rows], error[rows] = weighted_flux(*stamps, weights, exposure.gain)
     return QTable(
@@ -210,23 +213,9 @@ def uncertainty_image(exposure, cutouts, spread):
         0 where no stamp is.
     """
     image = np.zeros(exposure.flux.shape[:2], "f4")
-    for (x, y), binning, stamp in zip(
-        cutouts.corner.tolist(), cutouts.binning.tolist(), spread, strict=True
-    ):
-        plane = enlarge(stamp[None], binning)[0]
-        (rows, stamp_y), (columns, stamp_x) = (
-            _overlap(first, len(plane), side)
-            for first, side in zip((y, x), image.shape, strict=True)
-        )
-        part = image[rows, columns]
-        np.maximum(part, plane[stamp_y, stamp_x], out=part)
+    for window, plane in on_tile(spread, cutouts, image.shape):
+        np.maximum(image[window], plane, out=image[window])
     return image
-
-
-def _overlap(first, size, side):
-    """Slice of a tile's axis that a stamp from `first` on covers, and that of the stamp."""
-    start, stop = (min(max(end, 0), side) for end in (first, first + size))
-    return slice(start, stop), slice(start - first, stop - first)
 
 
 def _same_sources(sources, cutouts):

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from pipeline.config import Cut
 from pipeline.cutouts import LARGEST_BINNING, REACH, cut, deblend_binning
 from pipeline.extract import Detections, extract
-from pipeline.masks import enlarge
+from pipeline.masks import on_tile
 from pipeline.matched import snr_at
 from pipeline.models import unet
 
@@ -129,17 +129,7 @@ def _planes(exposure, places, network):
         stamps = cut(exposure, some, SIZE, np.asarray(some["binning"]))
         maps = unet.apply(network, stamps)
         share = maps["SHARE"] * (maps["TARGET"] > unet.COLLECT_ABOVE)
-        for one, corner, binning in zip(share, stamps.corner, stamps.binning, strict=True):
-            yield _on_tile(enlarge(one[None], int(binning))[0], corner, exposure.flux.shape)
-
-
-def _on_tile(share, corner, shape):
-    """Cut a plane to the part of it that lies on the tile."""
-    first = np.maximum(corner[::-1], 0)
-    last = np.maximum(np.minimum(corner[::-1] + share.shape, shape[:2]), first)
-    window = tuple(slice(*ends) for ends in zip(first, last, strict=True))
-    (top, left), (bottom, right) = first - corner[::-1], last - corner[::-1]
-    return Plane(window, share[top:bottom, left:right])
+        yield from (Plane(*placed) for placed in on_tile(share, stamps, exposure.flux.shape))
 
 
 def _hidden(rest, sources, sight):

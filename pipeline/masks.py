@@ -1,4 +1,4 @@
-"""Bring maps of stamps, binned or not, to squares of the tile's pixels that have one side."""
+"""Bring maps of stamps, binned or not, to the pixels of the tile."""
 
 import numpy as np
 
@@ -57,6 +57,38 @@ def expand(maps, binning, side):
         inside = slice(first - margin, last - margin)
         squares[rows, first:last, first:last] = enlarge(maps[rows], block)[:, inside, inside]
     return squares
+
+
+def on_tile(maps, cutouts, shape):
+    """Lay maps of stamps over the tile, one after the other.
+
+    Parameters
+    ----------
+    maps : ndarray, (n, y, x)
+    cutouts : Cutouts
+        What the maps are of.
+    shape : tuple of int
+        Of the tile (y, x, ...).
+
+    Yields
+    ------
+    window : tuple of slice
+        Of the tile's pixels that the stamp covers, which may be none.
+    part : ndarray, float32
+        The map there, as of `enlarge`.
+    """
+    corners, blocks = cutouts.corner[:, ::-1].tolist(), cutouts.binning.tolist()
+    for one, corner, block in zip(maps, corners, blocks, strict=True):
+        plane = enlarge(one[None], block)[0]
+        ends = [
+            (min(max(start, 0), side), min(max(start + len(plane), 0), side))
+            for start, side in zip(corner, shape[:2], strict=True)
+        ]
+        inside = (
+            slice(first - start, last - start)
+            for (first, last), start in zip(ends, corner, strict=True)
+        )
+        yield tuple(slice(*one) for one in ends), plane[tuple(inside)]
 
 
 def enlarge(maps, binning):

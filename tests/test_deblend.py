@@ -11,6 +11,7 @@ from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
 from pipeline.masks import enlarge
+from pipeline.shares import divide
 
 
 def exposure_of(flux, ivar=None, gain=(0.0,)):
@@ -68,18 +69,32 @@ def test_weighted_flux_by_hand():
     assert_allclose(error**2, [[1 * (1 + 4 / 2) + 0.25 * (4 + 2 / 2)]])
 
 
-def test_shares_that_sum_to_one_conserve_flux(rng):
-    exposure = exposure_of(rng.normal(5, 1, (64, 64)))
-    sources = sources_at((30.2, 31.7), (30.2, 31.7))
+@pytest.mark.parametrize("binning", [1, 3])
+def test_light_is_neither_lost_nor_counted_twice(rng, binning):
+    exposure = exposure_of(rng.normal(5, 1, (120, 120)))
+    sources = sources_at((60.2, 61.7), (60.2, 61.7), a=3.0 * binning)
+    stamps = cut(exposure, sources, 32, binning)
+    maps = discs(sources, stamps, 4 * binning)
+    maps["SHARE"][:] = rng.random((2, 32, 32))
+    parts = deblend.deblended_flux(exposure, sources, stamps, maps, overlap=np.zeros((120, 120)))
+    alone = measure(exposure, sources[:1], 4 * binning, binning=binning)[2]
+    assert_allclose(parts["flux"].value.sum(), alone["flux"].value.sum(), rtol=1e-5)
+
+
+def test_a_lone_source_has_all_of_its_light_however_little_it_claims(rng):
+    exposure, sources = exposure_of(rng.normal(5, 1, (64, 64))), sources_at((30.2, 31.7))
+    one, other = (measure(exposure, sources, share=share)[2]["flux"] for share in (1.0, 0.1))
+    assert_allclose(one.value, other.value)
+
+
+def test_light_is_divided_as_the_shares_say(rng):
+    exposure = exposure_of(np.ones((64, 64)))
+    sources = sources_at((30, 31), (31, 31))
     stamps = cut(exposure, sources, 32)
-    maps = discs(sources, stamps, 4)
-    maps["SHARE"][0] = rng.random((32, 32))
-    maps["SHARE"][1] = 1 - maps["SHARE"][0]
-    _, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    halves = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)["flux"].value
-    maps["SHARE"][:] = 1
-    whole = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)["flux"].value
-    assert_allclose(halves.sum(), whole[0, 0], rtol=1e-5)
+    share = np.stack([np.full((32, 32), v, "f4") for v in (0.6, 0.2)])
+    divided = divide(share, stamps, exposure.flux.shape)
+    assert_allclose(divided[:, 16, 16], [0.75, 0.25], rtol=1e-6)
+    assert_allclose(divided[:, :, [0, -1]][[0, 1], :, [0, -1]], 1)  # where the other's ends
 
 
 def test_an_isolated_source_that_owns_its_light_has_its_kron_flux(rng):
@@ -248,12 +263,10 @@ def test_an_aperture_that_holds_the_stamp_collects_all_of_it(rng):
     exposure = exposure_of(rng.normal(size=(200, 200)))
     sources = sources_at((100, 100), (90, 105), (100, 100), a=200)
     stamps = cut(exposure, sources, 32, np.array([1, 4, 5]))
-    maps = discs(sources, stamps, 4)
-    _, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    found = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)["flux"].value[:, 0]
-    for flux, (x, y), block in zip(found, stamps.corner, stamps.binning, strict=True):
+    for i, ((x, y), block) in enumerate(zip(stamps.corner, stamps.binning, strict=True)):
+        found = measure(exposure, sources[i : i + 1], binning=block)[2]["flux"].value
         part = np.s_[y : y + 32 * block, x : x + 32 * block]
-        assert_allclose(flux, exposure.flux[part].sum(), rtol=1e-4, atol=1e-3)
+        assert_allclose(found, exposure.flux[part].sum(), rtol=1e-4, atol=1e-3)
 
 
 def test_a_binned_claim_is_where_the_interpolated_map_is_above_one_half(rng):

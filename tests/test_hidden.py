@@ -117,12 +117,3 @@ def test_a_detection_between_two_galaxies_gives_way_to_both():
     assert unneeded == [3]
     assert needed.all()
     assert_allclose(total, claims(*ends), atol=1e-6)
-
-
-def test_a_plane_that_leaves_the_tile_is_cut():
-    share = np.arange(16.0).reshape(4, 4)
-    one = hidden._on_tile(share, np.array([-1, -2]), (5, 5, 1))
-    assert one.window == np.s_[0:2, 0:3]
-    assert_array_equal(one.share, share[2:, 1:])
-    outside = hidden._on_tile(share, np.array([9, 9]), (5, 5, 1))
-    assert outside.share.size == 0

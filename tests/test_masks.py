@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
 from pipeline.data import Cutouts
-from pipeline.masks import corner_in_tile, enlarge, expand, side_in_tile
+from pipeline.masks import corner_in_tile, enlarge, expand, on_tile, side_in_tile
 
 
 def stamps_of(binning, size=8):
@@ -113,3 +115,17 @@ def test_maps_say_how_their_stamps_are_binned(tmp_path, rng):
     _, corner, found = io.read_maps(tmp_path / "shares.fits", "SHARE")
     assert_array_equal(corner, stamps.corner)
     assert_allclose(found, share, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("corner", [(-1, -2), (3, 2), (90, 195), (-60, 4), (400, 400)])
+@pytest.mark.parametrize("binning", [1, 3])
+def test_a_stamp_lies_on_the_tile_where_it_was_cut_and_ends_with_it(rng, corner, binning):
+    stamps = replace(stamps_of([binning]), corner=np.array([corner]))
+    maps = rng.random((1, 8, 8)).astype("f4")
+    tile, whole = np.zeros((100, 200), "f4"), np.zeros((1000, 1000), "f4")
+    for window, part in on_tile(maps, stamps, tile.shape):
+        tile[window] = part
+    x, y = np.add(corner, 400)
+    side = 8 * binning
+    whole[y : y + side, x : x + side] = enlarge(maps, binning)[0]
+    assert_array_equal(tile, whole[400:500, 400:600])
