@@ -46,11 +46,10 @@ def main():
 
 
 def settings(side):
-    """Config of a survey of one whole tile with the pixels of Euclid and some 3000 sources."""
+    """Config of a survey of one whole tile as Euclid sees the sky, of some 3000 sources."""
     planes = {"image": "SCI", "weight": "WHT", "mask": "MSK"}
     tile = {kind: {"r": f"{RUN}/sky/t1.fits[{hdu}]"} for kind, hdu in planes.items()}
-    euclid = {"pixel_scale": 0.1, "psf_fwhm": 0.17, "zero_point": 30.0, "sky_rms": 1.25}
-    survey = euclid | {"galaxies_per_arcmin2": 20, "tiles": 1, "side": side, "damage": False}
+    survey = {"like": "Euclid_VIS IE", "tiles": 1, "side": side, "damage": False}
     return {"name": RUN.name, "tiles": {"t1": tile}, "survey": survey}
 
 

@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation
 from surveycodex import available_surveys, get_survey
 from surveycodex.utilities import mean_sky_level
 
-GAIN = 200.0  # electron / count, so that the sky's photons make the noise of the default survey
+SKY_NOISE = 7.0  # of a pixel, where no gain is given [electron]
 SATURATION = 500.0  # count, above the sky
 BORDER = 12  # pixel
 TRAIL_WIDTH, TRAIL_LEVEL = 2.0, 12.0  # of the satellite's light: sigma [pixel], peak [sky rms]
@@ -113,7 +113,7 @@ def observe(settings, clean, rms, i, rng):
         Of the header.
     """
     side = settings.side
-    gain = settings.gain or GAIN * (0.035 / settings.sky_rms) ** 2
+    gain = settings.gain or SKY_NOISE / settings.sky_rms
     mask = np.zeros(clean.shape, "i2")
     trail = _satellite(side) if i == 0 else np.zeros_like(clean)
     light = clean + TRAIL_LEVEL * settings.sky_rms * trail
