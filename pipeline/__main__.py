@@ -133,13 +133,13 @@ def uncertainty(config, tile):
     from pipeline.deblend import uncertainty_image
     from pipeline.models import punet
 
-    exposure, cutouts = _read(tile, "exposure", "cutouts")
+    (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
     said = _shares(tile) | io.read_arrays(tile / "features.npz")
     maps, draws = punet.apply(_network(config, "punet"), cutouts, said, config.punet)
-    image = uncertainty_image(exposure, cutouts, maps["TARGET_STD"])
+    image = uncertainty_image(shape, cutouts, maps["TARGET_STD"])
     io.write_masks(tile / "masks.fits", cutouts, maps)
     io.write_table(tile / "draws.fits", draws)
-    io.write_images(tile / "uncertainty.fits", exposure.wcs, UNCERTAINTY=image)
+    io.write_images(tile / "uncertainty.fits", wcs, UNCERTAINTY=image)
 
 
 @per_tile("cutouts.fits shares.fits draws.fits", "photometry.fits")

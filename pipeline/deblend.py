@@ -123,12 +123,14 @@ def label_image(exposure, sources, cutouts, maps):
 def _grant_middles(label, sources):
     """Give each source without a pixel its central one, unless that is the last of another."""
     own = np.asarray(sources["label"], "i4")
+    count = np.bincount(label.reshape(-1), minlength=own.max(initial=0) + 1)
     lost = np.argsort(own)
-    lost = lost[~np.isin(own[lost], label)]
+    lost = lost[count[own[lost]] == 0]
     for number, y, x in zip(own[lost], *_middles(sources[lost], label.shape), strict=True):
         taken = label[y, x]
-        if not taken or np.count_nonzero(label == taken) > 1:
+        if not taken or count[taken] > 1:
             label[y, x] = number
+            count[[taken, number]] += [-1, 1]
 
 
 def deblended_flux(exposure, sources, cutouts, maps, overlap):
@@ -197,12 +199,13 @@ def aperture_weights(sources, cutouts):
     return ellipse_weights(x, y, semi_axes, theta, cutouts.flux.shape[1])
 
 
-def uncertainty_image(exposure, cutouts, spread):
+def uncertainty_image(shape, cutouts, spread):
     """Largest spread of any stamp that covers a pixel.
 
     Parameters
     ----------
-    exposure : Exposure
+    shape : tuple of int
+        Of the tile, (y, x).
     cutouts : Cutouts
     spread : ndarray, (n, y, x)
         Spread of each stamp's mask over the draws.
@@ -212,7 +215,7 @@ def uncertainty_image(exposure, cutouts, spread):
     ndarray, (y, x), float32
         0 where no stamp is.
     """
-    image = np.zeros(exposure.flux.shape[:2], "f4")
+    image = np.zeros(shape, "f4")
     for window, plane in on_tile(spread, cutouts, image.shape):
         np.maximum(image[window], plane, out=image[window])
     return image

@@ -50,6 +50,12 @@ def read_exposure(path, step=1):
         )
 
 
+def read_frame(path):
+    """Read only the coordinates (None if there are none) and the shape (y, x) of an exposure."""
+    header = fits.getheader(path, "SCI")
+    return _wcs(header), (header.get("NAXIS2", 0), header.get("NAXIS1", 0))
+
+
 def read_rejection(path):
     """Read only why the tile of `write_exposure` is rejected; empty for a good one."""
     return str(fits.getheader(path, "SCI").get("REJECTED", ""))

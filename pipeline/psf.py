@@ -12,7 +12,6 @@ from pipeline.cutouts import boxes
 log = logging.getLogger(__name__)
 
 TRAINED_FWHM = 1.5, 5.0  # of the networks' training scenes [pixel]
-SHARPEST = 0.5  # of those, where pixels are binned to blocks [block]
 DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
 DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5

@@ -79,6 +79,9 @@ def test_it_survives_our_own_format(save, pixels, tmp_path):
     again = io.read_exposure(tmp_path / "exposure.fits")
     assert again.notes == found.notes and again.unit == found.unit == "adu"
     assert_array_equal(again.flux, found.flux)
+    wcs, shape = io.read_frame(tmp_path / "exposure.fits")
+    assert shape == found.flux.shape[:2]
+    assert wcs.wcs.compare(again.wcs.wcs)
 
 
 class TestWeights:

@@ -10,12 +10,10 @@ pixels' own, which a few bad pixels raise.
 
 import numpy as np
 from astropy.table import Table
-from scipy.ndimage import gaussian_filter
 from scipy.special import logsumexp
 
 from pipeline.models import metrics
-from pipeline.models.stamps import one_band, see  # noqa: F401
-from pipeline.psf import SHARPEST
+from pipeline.models.stamps import SHARPEST, one_band, see  # noqa: F401
 
 KIND = "blends"
 VECTORS = "latent", "spectrum", "texture"
@@ -218,6 +216,8 @@ def _saturated_star(stamps, rng):
 
 def _wide_psf(stamps, rng):
     """Light as a PSF of some 12 pixels shows it, under the same noise."""
+    from scipy.ndimage import gaussian_filter
+
     usable = stamps[..., 1] > 0
     sigma = np.sqrt(1 / np.where(usable, stamps[..., 1], np.inf))
     stamps[..., 0] = gaussian_filter(stamps[..., 0], 5.0, axes=(1, 2)) * usable

@@ -2,7 +2,6 @@
 
 import numpy as np
 from astropy.table import Table
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline.models import lens_scores
@@ -46,6 +45,8 @@ def calibrate(network, stamps, truth):
         ``calibration``: ``scale``, ``shift`` (at the ``prevalence`` of the set), ``threshold``,
         and of how many ``non_lenses`` that is; None where there are none.
     """
+    from scipy.optimize import minimize
+
     mean = logits(network, stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
 

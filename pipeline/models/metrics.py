@@ -1,13 +1,14 @@
 """How good is it?  Numbers the networks share."""
 
 import numpy as np
-from scipy.stats import rankdata
 
 LEVELS = 0.5, 0.68, 0.9, 0.95  # of the intervals whose coverage is scored
 
 
 def roc_auc(score, truth):
     """Area under the ROC curve: the chance that a true one outscores a false one."""
+    from scipy.stats import rankdata  # slow to import, and no stage of a survey needs it
+
     truth = np.asarray(truth, bool)
     n_true, n_false = truth.sum(), (~truth).sum()
     if not (n_true and n_false):

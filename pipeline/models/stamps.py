@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SHARPEST = 0.5  # full width at half maximum of a PSF that was trained for, at least [pixel]
+
 
 def see(flux, ivar, binning, networks=None, normal=None):
     """Flux and ivar (n, y, x) as a network sees them that is not told the binning; (n, y, x, 2)."""
