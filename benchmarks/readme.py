@@ -149,13 +149,15 @@ def _cell(number, scale):
 def adapted():
     """What the lens finder gains by learning from arcs on the demo's galaxies."""
     said = json.loads(GAIN.read_text())
-    before, after = (said[name] for name in ("before", "after"))
-    recall, error = (after[f"recall_at_fpr_0.01{k}"] for k in ("", "_error"))
+    auroc, recall = (
+        [said[when][name] for when in ("before", "after")]
+        for name in ("auroc", "recall_at_fpr_0.01")
+    )
     return (
-        f"On {said['galaxies']} galaxies of the demo that were held out the area under the ROC curve "
-        f"rose from {before['auroc']:.3f} to {after['auroc']:.3f} (by {said['auroc_gain']:.3f} ± "
+        f"On {said['galaxies']} galaxies of the demo that were held out, the area under the ROC "
+        f"curve rose from {auroc[0]:.3f} to {auroc[1]:.3f} (by {said['auroc_gain']:.3f} ± "
         f"{said['auroc_gain_error']:.3f}), and completeness at 1 % false positives from "
-        f"{before['recall_at_fpr_0.01']:.1%} to {recall:.1%} ± {error:.1%}: most of these arcs are faint."
+        f"{recall[0]:.1%} to {recall[1]:.1%}: most of these arcs are faint."
     )
 
 
