@@ -113,10 +113,12 @@ def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from pipeline.deblend import deblended_flux, label_image
     from pipeline.models import unet
+    from pipeline.shares import reconcile
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
     said = unet.apply(_network(config, "unet"), cutouts)
     maps = {name: said.pop(name) for name in unet.MAPS}
+    maps["SHARE"] = reconcile(maps, cutouts, exposure.flux.shape)
     label, overlap = label_image(exposure, sources, cutouts, maps)
     flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
     io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, binning=cutouts.binning, **maps)

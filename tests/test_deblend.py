@@ -11,7 +11,7 @@ from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
 from pipeline.masks import enlarge
-from pipeline.shares import divide
+from pipeline.shares import divide, reconcile
 
 
 def exposure_of(flux, ivar=None, gain=(0.0,)):
@@ -95,6 +95,24 @@ def test_light_is_divided_as_the_shares_say(rng):
     divided = divide(share, stamps, exposure.flux.shape)
     assert_allclose(divided[:, 16, 16], [0.75, 0.25], rtol=1e-6)
     assert_allclose(divided[:, :, [0, -1]][[0, 1], :, [0, -1]], 1)  # where the other's ends
+
+
+def test_shares_of_two_stamps_agree_where_there_is_light_and_stay_where_there_is_none(rng):
+    exposure, sources = exposure_of(np.zeros((64, 64))), sources_at((30, 31), (30, 31))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 6)
+    maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.uniform(0.1, 0.9, (2, 32, 32))
+    share, light = reconcile(maps, stamps, exposure.flux.shape), maps["TARGET"][0] > 0
+    assert_allclose(share.sum(0)[light], 1, rtol=1e-5)
+    assert_allclose(share[:, ~light], maps["SHARE"][:, ~light])
+
+
+def test_a_lone_source_keeps_the_share_that_it_was_given(rng):
+    exposure, sources = exposure_of(np.zeros((64, 64))), sources_at((30, 31))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 6)
+    maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.random((1, 32, 32)).astype("f4")
+    assert_allclose(reconcile(maps, stamps, exposure.flux.shape), maps["SHARE"], rtol=1e-6)
 
 
 def test_an_isolated_source_that_owns_its_light_has_its_kron_flux(rng):
