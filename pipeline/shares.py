@@ -1,4 +1,4 @@
-"""Divide the light of a tile's pixels among its sources: shares that sum to one."""
+"""Divide the light of a tile's pixels among its sources, each of which has a stamp of its own."""
 
 import numpy as np
 
@@ -6,14 +6,16 @@ from pipeline.cutouts import boxes, rows_of_one
 from pipeline.masks import enlarge, on_tile
 
 LEAST = 1e-4  # share of others that counts
+EXPLAINED = 0.2  # of what is not a source's, by others: then those are all that there are
 
 
 def reconcile(maps, cutouts, shape):
     """Let what the U-Net says of a source agree with what it says of its neighbours.
 
-    Each source's share is found in a stamp of its own, and where two sources meet the second
-    stamp tells of the same pixels.  Where there probably is light, shares are divided as by
-    `divide`; where there is none they stay as they are, for there they say only that.
+    Where two sources meet, the second one's stamp tells of the same pixels.  Where there probably
+    is light, shares that sum to more than one are scaled down, and those that sum to less are
+    scaled up, unless the others leave most of it unexplained: then it is that of a source which
+    nobody has found.  Where there is no light shares stay as they are.
 
     Parameters
     ----------
@@ -28,18 +30,19 @@ def reconcile(maps, cutouts, shape):
     ndarray, (n, y, x), float32
         SHARE.
     """
+    share, (own, others) = maps["SHARE"], _claims(maps["SHARE"], cutouts, shape)
+    change = np.where(others > LEAST, own / np.maximum(own + others, LEAST) - share, 0)
+    explained = np.minimum(others / (EXPLAINED * np.maximum(1 - share, LEAST)), 1)
     is_light = np.maximum(maps["TARGET"], maps["NEIGHBOUR"])
-    divided = divide(maps["SHARE"], cutouts, shape, alone=maps["SHARE"])
-    return maps["SHARE"] + is_light * (divided - maps["SHARE"])
+    return share + is_light * change * np.where(change > 0, explained, 1)
 
 
-def divide(share, cutouts, shape, alone=1.0):
+def divide(share, cutouts, shape):
     """Divide each pixel's light among the sources that reach it.
 
-    The U-Net tells each source's share by itself: where sources meet, those need not sum to one,
-    and where light is too faint to tell whose it is, they sum to less.  Here each is taken
-    relative to the sum of all, so that no light is lost or counted twice, and a source that is
-    alone has all of its own.
+    Shares need not sum to one, and where light is too faint to tell whose it is, they sum to less.
+    Here each is taken relative to the sum of all, so that no light is lost or counted twice, and
+    a source that is alone has all of its own.
 
     Parameters
     ----------
@@ -48,24 +51,31 @@ def divide(share, cutouts, shape, alone=1.0):
     cutouts : Cutouts
     shape : tuple of int
         Of the tile (y, x, ...).
-    alone : float or ndarray, (n, y, x)
-        What a source has where no other has a share.
 
     Returns
     -------
     ndarray, (n, y, x), float32
-        On the grid of the stamps.
+        On the grid of the stamps; 1 where nobody else has a share.
+    """
+    own, others = _claims(share, cutouts, shape)
+    return np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
+
+
+def _claims(share, cutouts, shape):
+    """Each source's share, and the sum of all others', on the grid of its stamp; (n, y, x) each.
+
+    Between the middles of binned blocks shares are interpolated, see `pipeline.masks.enlarge`; of
+    each block the mean counts.
     """
     total, size = np.zeros(shape[:2], "f4"), share.shape[1]
     for window, part in on_tile(share, cutouts, shape):
         total[window] += part
-    divided = np.array(np.broadcast_to(alone, share.shape), "f4")
+    own, others = np.empty((2, *share.shape), "f4")
     for rows in rows_of_one(cutouts.binning, size):
         block = int(cutouts.binning[rows[0]])
-        own = enlarge(share[rows], block)
-        others = boxes(total, cutouts.corner[rows], size * block) - own
-        own, others = (
-            v.reshape(len(rows), size, block, size, block).mean((2, 4)) for v in (own, others)
-        )
-        divided[rows] = np.divide(own, own + others, where=others > LEAST, out=divided[rows])
-    return divided
+        plane = enlarge(share[rows], block)
+        rest = boxes(total, cutouts.corner[rows], size * block) - plane
+        for whole, part in ((own, plane), (others, rest)):
+            blocks = part.reshape(len(rows), size, block, size, block)
+            whole[rows] = blocks.mean((2, 4)) if block > 1 else part
+    return own, others

@@ -101,10 +101,20 @@ def test_shares_of_two_stamps_agree_where_there_is_light_and_stay_where_there_is
     exposure, sources = exposure_of(np.zeros((64, 64))), sources_at((30, 31), (30, 31))
     stamps = cut(exposure, sources, 32)
     maps = discs(sources, stamps, 6)
-    maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.uniform(0.1, 0.9, (2, 32, 32))
+    maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.uniform(0.2, 0.9, (2, 32, 32))
     share, light = reconcile(maps, stamps, exposure.flux.shape), maps["TARGET"][0] > 0
     assert_allclose(share.sum(0)[light], 1, rtol=1e-5)
     assert_allclose(share[:, ~light], maps["SHARE"][:, ~light])
+
+
+def test_light_of_a_source_that_nobody_found_is_given_to_no_other():
+    exposure, sources = exposure_of(np.zeros((64, 64))), sources_at((30, 31), (30, 31))
+    stamps = cut(exposure, sources, 32)
+    maps = discs(sources, stamps, 6)
+    maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], np.full((2, 32, 32), 0.5, "f4")
+    maps["SHARE"][1] = 0.01
+    found = reconcile(maps, stamps, exposure.flux.shape)[0]
+    assert found.max() < 0.56
 
 
 def test_a_lone_source_keeps_the_share_that_it_was_given(rng):
