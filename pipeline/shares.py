@@ -30,11 +30,14 @@ def reconcile(maps, cutouts, shape):
     ndarray, (n, y, x), float32
         SHARE.
     """
-    share, (own, others) = maps["SHARE"], _claims(maps["SHARE"], cutouts, shape)
-    change = np.where(others > LEAST, own / np.maximum(own + others, LEAST) - share, 0)
-    explained = np.minimum(others / (EXPLAINED * np.maximum(1 - share, LEAST)), 1)
-    is_light = np.maximum(maps["TARGET"], maps["NEIGHBOUR"])
-    return share + is_light * change * np.where(change > 0, explained, 1)
+    agreed = np.array(maps["SHARE"], "f4")
+    for rows, own, others in _claims(maps["SHARE"], cutouts, shape):
+        share = agreed[rows]
+        change = np.where(others > LEAST, own / np.maximum(own + others, LEAST) - share, 0)
+        explained = np.minimum(others / (EXPLAINED * np.maximum(1 - share, LEAST)), 1)
+        is_light = np.maximum(maps["TARGET"][rows], maps["NEIGHBOUR"][rows])
+        agreed[rows] += is_light * change * np.where(change > 0, explained, 1)
+    return agreed
 
 
 def divide(share, cutouts, shape):
@@ -57,12 +60,14 @@ def divide(share, cutouts, shape):
     ndarray, (n, y, x), float32
         On the grid of the stamps; 1 where nobody else has a share.
     """
-    own, others = _claims(share, cutouts, shape)
-    return np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
+    divided = np.ones(share.shape, "f4")
+    for rows, own, others in _claims(share, cutouts, shape):
+        divided[rows] = np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
+    return divided
 
 
 def _claims(share, cutouts, shape):
-    """Each source's share, and the sum of all others', on the grid of its stamp; (n, y, x) each.
+    """Yield rows of some sources, their shares, and the sum of all others', on their stamps' grids.
 
     Between the middles of binned blocks shares are interpolated, see `pipeline.masks.enlarge`; of
     each block the mean counts.
@@ -70,12 +75,11 @@ def _claims(share, cutouts, shape):
     total, size = np.zeros(shape[:2], "f4"), share.shape[1]
     for window, part in on_tile(share, cutouts, shape):
         total[window] += part
-    own, others = np.empty((2, *share.shape), "f4")
     for rows in rows_of_one(cutouts.binning, size):
         block = int(cutouts.binning[rows[0]])
-        plane = enlarge(share[rows], block)
-        rest = boxes(total, cutouts.corner[rows], size * block) - plane
-        for whole, part in ((own, plane), (others, rest)):
-            blocks = part.reshape(len(rows), size, block, size, block)
-            whole[rows] = blocks.mean((2, 4)) if block > 1 else part
-    return own, others
+        own = enlarge(share[rows], block)
+        others = boxes(total, cutouts.corner[rows], size * block) - own
+        if block > 1:
+            blocks = len(rows), size, block, size, block
+            own, others = (part.reshape(blocks).mean((2, 4)) for part in (own, others))
+        yield rows, own, others
