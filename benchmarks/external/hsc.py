@@ -12,12 +12,12 @@ from benchmarks.external.mosaic import mosaic, owner
 from pipeline import peers
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
+from pipeline.models.deblending import FAINT
 
 BAND = 2  # i, of grizy
 ZERO_POINT, PIXEL_SCALE = 27.0, 0.168
 SPOILT = 1 | 2 | 256  # BAD, SAT and NO_DATA of the mask planes
 REACH = 3.0  # a detection is the source, at most this far from it [pixel]
-FAR_OFF = 0.75  # [mag]
 
 
 class Blends(NamedTuple):
@@ -153,7 +153,7 @@ def summary(measured):
             "recall": share(np.arange(every) < len(dm)),
             "median_dm": bootstrap(np.median, dm),
             "nmad_dm": bootstrap(metrics.nmad, dm),
-            "outliers": share(np.abs(dm) > FAR_OFF),
+            "outliers": share(np.abs(dm) > FAINT),
         }
     for name in ("given", "own"):
         inside = measured[f"{name}_inside"]

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
+from pipeline.models.deblending import FAINT
 
-FAINT = 0.75  # error of a flux that is called an outlier [mag]
 LEAST_REACH = 3.0  # [pixel]
 LEAST_FLUX = 1e-6
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.models import binned, deblending, metrics
+from pipeline.models import binned, deblending
 
 KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
@@ -110,12 +110,9 @@ def score(network, stamps, truth, light):
     bins = binned.by_condition(deblending.of_masks(*masks, above(truth, light)), truth)
     total = light.sum(-1)
     ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
-    good = np.asarray(truth["snr"]) > 10
-    dm = -2.5 * np.log10(np.maximum(ratio[good], 1e-3))
+    shared = deblending.of_fluxes(ratio[np.asarray(truth["snr"]) > 10])
     return {
         **{name: rows["all"]["value"] for name, rows in bins.items()},
-        "share_median_dm": float(np.median(dm)),
-        "share_nmad_dm": metrics.nmad(dm),
-        "share_outliers_0.75": float(np.mean(np.abs(dm) > 0.75)),
+        **{f"share_{name}": float(number(values)) for name, (number, values) in shared.items()},
         "bins": bins,
     }
