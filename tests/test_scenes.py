@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Config, Scenes
-from pipeline.scenes import blends, light, sets
+from pipeline.scenes import blends, device, light, sets
 from pipeline.scenes.conditions import Conditions, draw_conditions, observe
 from pipeline.scenes.dice import Dice
 from pipeline.scenes.galaxies import draw_galaxy
@@ -23,7 +23,7 @@ def drawn():
 
 def _image(canvas, psf, *parts):
     every = light.join(*(light.Parts(*part) for part in parts))
-    return np.asarray(canvas.image(light.of_parts(canvas, every), response(canvas, psf)))
+    return np.asarray(canvas.image(light.transform(canvas, every), response(canvas, psf)))
 
 
 @pytest.mark.parametrize(("index", "fwhm"), [(1.0, 1.5), (4.0, 2.4), (0.6, 4.0)])
@@ -45,8 +45,10 @@ def test_points_are_stars_and_folding_is_sampling():
     psf = Psf(fwhm=3.0, beta=3, axis_ratio=1.0, angle=0.0)
     coarse, fine = (_image(Canvas(64, n), psf, star) for n in (1, 2))
     assert_allclose(coarse, fine, atol=1e-3 * fine.max())
-    point = light.of_points(Canvas(64), light.Points(*(jnp.array([v]) for v in (5, 30.25, 33.5))))
-    assert_allclose(Canvas(64).image(point, response(Canvas(64), psf)), fine, atol=1e-5)
+    nothing = light.Parts(*jnp.zeros((7, 1)))
+    point = light.Points(*(jnp.array([v]) for v in (5, 30.25, 33.5)))
+    seen = light.transform(Canvas(64), nothing, point)
+    assert_allclose(Canvas(64).image(seen, response(Canvas(64), psf)), fine, atol=1e-5)
 
 
 def test_light_adds_up_and_galaxies_keep_their_flux():
@@ -55,6 +57,23 @@ def test_light_adds_up_and_galaxies_keep_their_flux():
     total = np.asarray(galaxy.parts.flux).sum(1) + np.asarray(galaxy.points.flux).sum(1)
     assert_allclose(total, 1, atol=1e-5)
     assert (np.asarray(galaxy.parts.flux) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["blends", "lenses"])
+def test_scenes_are_the_same_however_they_are_drawn(kind, monkeypatch):
+    key, draw, drawn = sets.key_of(3, kind, "test", 0), sets.DRAW[kind], []
+    for apart in (True, False):
+        monkeypatch.setattr(device, "one_by_one", lambda apart=apart: apart)
+        drawn.append(jax.jit(lambda key: draw(key, 16, 32))(key))
+    for one, other in zip(*map(jax.tree.leaves, drawn), strict=True):
+        bright = np.nanmax(np.abs(np.where(np.isfinite(other), other, 0)))
+        assert_allclose(one, other, rtol=1e-3, atol=1e-5 * bright)
+
+
+def test_batches_are_drawn_ahead_and_come_in_order():
+    drawn = device.ahead(lambda number: 10 * number)
+    assert [drawn(number) for number in (0, 1, 0, 1, 2, 3, 7)] == [0, 10, 0, 10, 20, 30, 70]
+    assert device.side_by_side(lambda number: 10 * number, range(4)) == [0, 10, 20, 30]
 
 
 def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):

@@ -1,5 +1,7 @@
 """Training scenes for the deblender: a source among its neighbours, its light apart."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from pipeline.psf import effective_pixels
 from pipeline.scenes import light
 from pipeline.scenes.conditions import draw_conditions, observe
+from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.galaxies import draw_galaxy, placed
 from pipeline.scenes.optics import Canvas, response
@@ -39,7 +42,7 @@ FARTHEST = 3.0  # of the target from the stamp's middle pixel, but for its fract
 def draw_batch(key, n, size):
     """Draw `n` scenes at once, as `draw_scene` does; few of them, if any, are not ``accepted``."""
     keys = jax.random.split(key, int(np.ceil(SURPLUS * n)))
-    return accepted_first(jax.vmap(lambda one: draw_scene(one, size))(keys), n)
+    return accepted_first(each(partial(draw_scene, size=size), keys), n)
 
 
 def draw_scene(key, size):
@@ -158,8 +161,7 @@ def _see(galaxies, psf):
     optics, images = response(CANVAS, psf), []
     for some in (slice(0, 1), slice(1, None)):
         parts, points = (type(g)(*(v[some].ravel() for v in g)) for g in galaxies)
-        transform = light.of_parts(CANVAS, parts) + light.of_points(CANVAS, points)
-        images.append(CANVAS.image(transform, optics))
+        images.append(CANVAS.image(light.transform(CANVAS, parts, points), optics))
     return jnp.stack(images)
 
 

@@ -1,5 +1,6 @@
 """Training scenes for the lens finder: lenses, and the galaxies that pass for them."""
 
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from pipeline.scenes import light, patterns
 from pipeline.scenes.artefacts import draw_artefact, no_damage, saturate
 from pipeline.scenes.company import darken, draw_company
 from pipeline.scenes.conditions import observe
+from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.impostors import KINDS, draw_own, ordinary, typical_share
 from pipeline.scenes.lensing import paint_arcs
@@ -59,15 +61,15 @@ def draw_batch(key, n, size):
     counts = [int(np.ceil(SURPLUS * n_lenses)), *_counts(n - n_lenses)]
     total, ends = sum(counts), np.cumsum(counts)[:-1]
     first, second, third = (jax.random.split(one, total) for one in jax.random.split(key, 3))
-    settings = jax.vmap(lambda one: draw_setting(CANVAS.side / 2, Dice(one)))(first)
+    settings = each(lambda key: draw_setting(CANVAS.side / 2, Dice(key)), first)
     scenes = []
     for i, kind in enumerate(EVERY):
         rows = slice(*np.append(np.append(0, ends), total)[i : i + 2])
-        compose = jax.vmap(lambda setting, one, kind=kind: _compose(kind, setting, Dice(one)))
         if counts[i]:
-            scenes.append(compose(jax.tree.map(itemgetter(rows), settings), second[rows]))
+            compose = partial(_compose, kind)
+            scenes.append(each(compose, jax.tree.map(itemgetter(rows), settings), second[rows]))
     whole = jax.tree.map(lambda *parts: jnp.concatenate(parts), *scenes)
-    seen = jax.vmap(lambda scene, one: _look(scene, size, Dice(one)))(whole, third)
+    seen = each(partial(_look, size), whole, third)
     lenses, others = (
         jax.tree.map(itemgetter(rows), seen)
         for rows in (slice(0, counts[0]), slice(counts[0], None))
@@ -116,8 +118,9 @@ class Scene(NamedTuple):
     damage: tuple
 
 
-def _compose(kind, setting, dice):
+def _compose(kind, setting, key):
     """Draw one scene of a kind, but for its company."""
+    dice = Dice(key)
     if kind in ("ordinary", "star"):
         setting = ordinary(setting, kind == "star", dice)
     body, (x, y) = setting.body, CANVAS.grid(DRAWN)
@@ -148,13 +151,19 @@ def _compose(kind, setting, dice):
     )
 
 
-def _look(scene, size, dice):
+def _look(size, scene, key):
     """See and observe a scene; as `draw_batch`, of one."""
+    dice = Dice(key)
     setting, optics = scene.setting, response(CANVAS, scene.setting.conditions.psf)
-    own = light.of_parts(CANVAS, scene.parts) + light.of_points(CANVAS, scene.points)
-    company = light.of_parts(CANVAS, draw_company(setting, CANVAS.side, dice))
-    transforms = own, company, CANVAS.transform(scene.samples)
-    own, around, pattern = (CANVAS.image(one, optics) for one in transforms)
+    company = light.transform(CANVAS, draw_company(setting, CANVAS.side, dice))
+    transforms = light.transform(CANVAS, scene.parts, scene.points), company
+    own, around = (CANVAS.image(one, optics) for one in transforms)
+    pattern = jax.lax.cond(
+        scene.share > 0,
+        lambda samples: CANVAS.image(CANVAS.transform(samples), optics),
+        lambda samples: jnp.zeros_like(own),
+        scene.samples,
+    )
     own = darken(own, setting.body, scene.dust, dice)
     is_lens = scene.kind == EVERY.index("lens")
     arc_snr, contrast, accepted = _contrast(own, around, pattern, scene)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from pipeline.scenes.device import add_up
 from pipeline.scenes.light import Parts
 
 TERMS = 9  # of the series of the deflection; 1e-4 of the Einstein radius at axis ratio 0.5
@@ -72,10 +73,7 @@ def paint_arcs(body, einstein_radius, x, y, dice):
     at = trace(mass, x - body.x, y - body.y)
     blobs = draw_source(einstein_radius, dice)
 
-    def add(total, blob):
-        return total + brightness(blob, *at), None
-
-    light, _ = jax.lax.scan(add, jnp.zeros_like(x), blobs)
+    light = add_up(jnp.zeros_like(x), lambda blob: brightness(blob, *at), blobs.flux > 0, blobs)
     return light / jnp.maximum(light.sum(), 1e-30)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from scipy.fft import fht, fhtoffset
 from scipy.special import gamma, gammaincinv
 
+from pipeline.scenes.device import add_up
 from pipeline.scenes.optics import flattening, look_up, table_frequencies
 
 INDICES = 0.5, 6.2, 33  # Sersic indices of the table: first, last, how many, evenly in logarithm
+POINTS_AT_ONCE = 24
 LOG_RADII, N_RADII = (-25.0, 25.0), 8192  # of the tabulated laws [half-light radius]
 
 
@@ -55,25 +57,30 @@ def join(*several):
     return kind(*(jnp.concatenate([jnp.ravel(jnp.asarray(v, "f4")) for v in c]) for c in columns))
 
 
-def of_parts(canvas, parts):
-    """Transform of Sersic laws; (ky, kx), complex64."""
+def transform(canvas, parts, points=None):
+    """Transform of Sersic laws, and of points; (ky, kx), complex64."""
+    dark = (jnp.zeros(tuple(map(len, canvas.frequencies)), "f4"),) * 2
+    total = _add_parts(dark, canvas, parts)
+    return jax.lax.complex(*(total if points is None else _add_points(total, canvas, points)))
+
+
+def _add_parts(total, canvas, parts):
+    """Add Sersic laws to the real and the imaginary part of a transform."""
     ky, kx = canvas.frequencies
     parts = Parts(*(jnp.asarray(v, "f4") for v in parts))
     # All that a part has but once is found before the loop; else it is found in every pixel.
     shapes = flattening(parts.axis_ratio, parts.angle, parts.re)
     rows, columns = _phase(parts.y, ky), _phase(parts.x, kx)
 
-    def add(total, part):
+    def of_one(part):
         flux, row, (a, b, c), ((real_y, imag_y), (real_x, imag_x)) = part
         squared = a * kx**2 + (b * kx + c * ky[:, None]) * ky[:, None]
         profile = flux * look_up(sersic_table(), row, squared)
         real = profile * (real_y[:, None] * real_x - imag_y[:, None] * imag_x)
-        imag = profile * (real_y[:, None] * imag_x + imag_y[:, None] * real_x)
-        return (total[0] + real, total[1] + imag), None
+        return real, profile * (real_y[:, None] * imag_x + imag_y[:, None] * real_x)
 
-    start = (jnp.zeros((len(ky), len(kx)), "f4"),) * 2
     every = parts.flux, row_of(parts.index), shapes, (rows, columns)
-    return jax.lax.complex(*jax.lax.scan(add, start, every)[0])
+    return add_up(total, of_one, parts.flux != 0, every)
 
 
 def _phase(position, k):
@@ -82,11 +89,20 @@ def _phase(position, k):
     return jnp.cos(turn), -jnp.sin(turn)
 
 
-def of_points(canvas, points):
-    """Transform of points; (ky, kx), complex64."""
+def _add_points(total, canvas, points):
+    """The same of points."""
     ky, kx = canvas.frequencies
-    rows = jnp.exp(-1j * jnp.outer(ky, points.y)) * points.flux
-    return rows @ jnp.exp(-1j * jnp.outer(points.x, kx))
+    missing, order = -len(points.flux) % POINTS_AT_ONCE, jnp.argsort(points.flux == 0)
+    points = [jnp.pad(v[order], (0, missing)).reshape(-1, POINTS_AT_ONCE) for v in points]
+
+    def of_some(some):
+        flux, x, y = some
+        (real_y, imag_y), (real_x, imag_x) = _phase(y, ky), _phase(x, kx)
+        product = functools.partial(jnp.einsum, "i,iy,ix->yx", flux, precision="highest")
+        real = product(real_y, real_x) - product(imag_y, imag_x)
+        return real, product(real_y, imag_x) + product(imag_y, real_x)
+
+    return add_up(total, of_some, (points[0] != 0).any(axis=1), points)
 
 
 def row_of(index):

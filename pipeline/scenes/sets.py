@@ -1,13 +1,14 @@
 """Training scenes in batches, and in sets of the pipeline's nouns; numbers say which."""
 
-import functools
+from functools import cache, partial
 
 import jax
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
 from pipeline.data import Cutouts
 from pipeline.scenes import blends, lenses
+from pipeline.scenes.device import ahead, side_by_side
 
 BAND = ("sim",)
 AT_ONCE = 64, 512  # scenes drawn at once of a small and of a large set
@@ -41,11 +42,12 @@ def stream(kind, n, settings, learn):
     -------
     callable
     """
+    key = partial(key_of, settings.seed, kind, "train")
     draw = _drawer(kind, n, settings.side(kind))
+    draw_ahead = ahead(lambda number: jax.block_until_ready(draw(key(number))))
 
     def batch(number):
-        key = key_of(settings.seed, kind, "train", number)
-        return learn(draw(key), jax.random.fold_in(key, 1))
+        return learn(draw_ahead(number), jax.random.fold_in(key(number), 1))
 
     return batch
 
@@ -62,19 +64,24 @@ def draw_set(kind, n, settings, split, shard=0):
     truth : Table
         One row a stamp: ``id``, and what ``draw_scene`` says is true.
     """
-    draw = _drawer(kind, AT_ONCE[n > AT_ONCE[0]], settings.side(kind))
+    at_once = AT_ONCE[n > AT_ONCE[0]]
+    draw = _drawer(kind, at_once, settings.side(kind))
     key, parts, found = key_of(settings.seed, kind, split, shard), [], 0
-    while found < n:
-        scenes = jax.device_get(draw(jax.random.fold_in(key, len(parts))))
+
+    def draw_suitable(number):
+        scenes = jax.device_get(draw(jax.random.fold_in(key, number)))
         suits = scenes.pop("accepted") & scenes.pop("typical", True)
-        good = np.flatnonzero(suits)[: n - found]
-        parts.append(jax.tree.map(lambda values, good=good: values[good], scenes))
-        found += len(good)
-    truth = vstack([Table(part.pop("truth")) for part in parts])
+        return jax.tree.map(lambda values: values[suits], scenes)
+
+    while found < n:
+        needed = -(-(n - found) // at_once)  # at least
+        parts += side_by_side(draw_suitable, range(len(parts), len(parts) + needed))
+        found = sum(len(part["flux"]) for part in parts)
+    whole = jax.tree.map(lambda *values: np.concatenate(values)[:n], *parts)
+    truth = Table(whole.pop("truth"))
     truth.add_column(np.arange(n), name="id", index=0)
     if "kind" in truth.colnames:
         truth["kind"] = np.array(lenses.EVERY)[truth["kind"]]
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     binning = np.asarray(truth["binning"]) if "binning" in truth.colnames else 1
     planes = whole["flux"][..., None], whole["ivar"][..., None]
     corner = np.zeros((n, 2), int)
@@ -82,6 +89,6 @@ def draw_set(kind, n, settings, split, shard=0):
     return cutouts, whole.get("light"), truth
 
 
-@functools.cache
+@cache
 def _drawer(kind, n, size):
-    return jax.jit(functools.partial(DRAW[kind], n=n, size=size))
+    return jax.jit(partial(DRAW[kind], n=n, size=size))
