@@ -41,6 +41,9 @@ class Fit(Settings):
     filters: tuple[int, ...] = Field(
         (16, 32, 64), min_length=2, description="Channels of each scale."
     )
+    start: str | None = Field(
+        None, description="Folder of trained networks that training goes on from; or `shipped`."
+    )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
     seed: Seed = 0
 

@@ -32,12 +32,27 @@ def reconcile(maps, cutouts, shape):
     """
     agreed = np.array(maps["SHARE"], "f4")
     for rows, own, others in _claims(maps["SHARE"], cutouts, shape):
-        share = agreed[rows]
-        change = np.where(others > LEAST, own / np.maximum(own + others, LEAST) - share, 0)
-        explained = np.minimum(others / (EXPLAINED * np.maximum(1 - share, LEAST)), 1)
         is_light = np.maximum(maps["TARGET"][rows], maps["NEIGHBOUR"][rows])
-        agreed[rows] += is_light * change * np.where(change > 0, explained, 1)
+        agreed[rows] = agree(agreed[rows], own, others, is_light)
     return agreed
+
+
+def agree(share, own, others, is_light):
+    """Change shares to `own` of the sum of own and `others`; arrays of one shape.
+
+    Parameters
+    ----------
+    share, own : array
+        Of a source; `own` is the same where stamps are not binned.
+    others : array
+        Sum of all others'.
+    is_light : array
+        Probability that there is light to divide.
+    """
+    xp = share.__array_namespace__()
+    change = xp.where(others > LEAST, own / xp.maximum(own + others, LEAST) - share, 0)
+    explained = xp.minimum(others / (EXPLAINED * xp.maximum(1 - share, LEAST)), 1)
+    return share + is_light * change * xp.where(change > 0, explained, 1)
 
 
 def divide(share, cutouts, shape):

@@ -13,23 +13,27 @@ VALIDATED = 4096  # stamps of which an epoch's loss is measured, at most
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
-    """Draw a shard of a set: ``cutouts.fits``, ``truth.fits`` and, of blends, ``light.fits``."""
+    """Draw a shard of a set: ``cutouts.fits`` and ``truth.fits``.
+
+    Of blends, also ``light.fits`` and ``companions.fits``, see `pipeline.scenes.sets.Drawn`.
+    """
     from pipeline.scenes.sets import draw_set
 
     settings, folder = config.scenes, Path(folder)
     n = max(1, round(getattr(settings, kind) / settings.shards(kind)))
-    cutouts, light, truth = draw_set(kind, n, settings, split, shard)
-    if light is not None:
-        io.write_light(folder / "light.fits", light)
-    io.write_cutouts(folder / "cutouts.fits", cutouts)
-    io.write_table(folder / "truth.fits", truth)
+    drawn = draw_set(kind, n, settings, split, shard)
+    if kind == "blends":
+        io.write_light(folder / "light.fits", drawn.light)
+        io.write_cutouts(folder / "companions.fits", drawn.companions)
+    io.write_cutouts(folder / "cutouts.fits", drawn.cutouts)
+    io.write_table(folder / "truth.fits", drawn.truth)
 
 
 def train(config, home, record, work, *, network: str):
     """Train a network on scenes drawn for it; `work` keeps checkpoints and logs."""
     import keras
 
-    from pipeline.models import NETWORKS
+    from pipeline.models import NETWORKS, engine
     from pipeline.nets import NETS, fit
 
     module, settings = NETWORKS[network], getattr(config.train, network)
@@ -42,7 +46,11 @@ def train(config, home, record, work, *, network: str):
     batches = fit.Stream(_stream(module, config, settings, others), settings.steps)
 
     def build():
-        return NETS[network].build(shape, settings, others)
+        model = NETS[network].build(shape, settings, others)
+        if settings.start:
+            start = None if settings.start == "shipped" else settings.start
+            model.set_weights(engine.load(start, network, config.apply).model.get_weights())
+        return model
 
     model = fit.fit(build, batches, validation, settings, work)
     fit.save(model, home / "model.keras")
@@ -69,12 +77,11 @@ def _stream(module, config, settings, others):
         else:
             drawn = jax.device_get(drawn)
             normal = np.random.default_rng(np.asarray(jax.random.key_data(key))).standard_normal
-        seen = drawn["flux"], drawn["ivar"], drawn["truth"]["binning"]
-        stamps = module.see(*seen, networks, normal)
+        stamps = module.see(drawn, networks, normal)
         return stamps, module.target(stamps, drawn["truth"], drawn.get("light"))
 
     learn = jax.jit(learn) if on_device else learn
-    return stream(module.KIND, settings.batch_size, config.scenes, learn)
+    return stream(module.KIND, settings.batch_size, config.scenes, learn, module.WITH_COMPANIONS)
 
 
 def _drawn(module, config, networks, split, n):
@@ -84,9 +91,9 @@ def _drawn(module, config, networks, split, n):
     seen, wanted = [], []
     for shard, start in enumerate(range(0, n, config.scenes.shard)):
         some = min(config.scenes.shard, n - start)
-        cutouts, light, truth = draw_set(module.KIND, some, config.scenes, split, shard)
-        seen.append(module.inputs(cutouts, networks))
-        wanted.append(module.target(seen[-1], truth, light))
+        drawn = draw_set(module.KIND, some, config.scenes, split, shard)
+        seen.append(module.inputs(drawn.cutouts, networks, drawn.companions))
+        wanted.append(module.target(seen[-1], drawn.truth, drawn.light))
     return _join(seen), _join(wanted)
 
 
@@ -126,7 +133,7 @@ def compare(config, scenes_folder, scores):
 
     from pipeline.compare import compare
 
-    cutouts, truths, lights = zip(*_shards(scenes_folder / "test", "blends"), strict=True)
+    _, cutouts, truths, lights = zip(*_shards(scenes_folder / "test", "blends"), strict=True)
     truth = vstack(truths, metadata_conflicts="silent")
     io.write_json(scores, compare(cutouts, truth, np.concatenate(lights)))
 
@@ -245,18 +252,20 @@ def _read(module, folder, networks, wanted):
     from astropy.table import vstack
 
     stamps, others, tables = [], [], []
-    for cutouts, truth, light in _shards(folder, module.KIND):
-        stamps.append(module.inputs(cutouts, networks))
+    for shard, cutouts, truth, light in _shards(folder, module.KIND):
+        companions = io.read_cutouts(shard / "companions.fits") if module.WITH_COMPANIONS else None
+        stamps.append(module.inputs(cutouts, networks, companions))
         others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
     return _join(stamps), _join(others), vstack(tables, metadata_conflicts="silent")
 
 
 def _shards(folder, kind):
-    """Read cutouts, truth and light (None where there is none), one shard after the other."""
+    """Yield folder, cutouts, truth and light (None where there is none) of each shard."""
     for shard in sorted(Path(folder).iterdir(), key=lambda path: int(path.name)):
         light = io.read_light(shard / "light.fits") if kind == "blends" else None
-        yield io.read_cutouts(shard / "cutouts.fits"), io.read_table(shard / "truth.fits"), light
+        cutouts = io.read_cutouts(shard / "cutouts.fits")
+        yield shard, cutouts, io.read_table(shard / "truth.fits"), light
 
 
 def _join(parts):

@@ -147,15 +147,6 @@ def training_settings(wildcards):
     )
 
 
-def training_memory(wildcards, attempt):
-    """Memory [MB] of a training; twice that on a retry.
-
-    Only photometry keeps all its stamps: nine planes of each, those of the networks' maps included.
-    """
-    kept = settings.train.photometry.stamps if wildcards.network == "photometry" else 0
-    return int((6000 + kept * 36 * settings.scenes.size**2 / 1e6) * 2 ** (attempt - 1))
-
-
 def training_code(command):
     """Digest of the source that trains or scores a network."""
     return lambda wildcards: digest.code(
@@ -165,8 +156,10 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
+    name, start = wildcards.network, getattr(settings.train, wildcards.network).start
+    begun = digest.weights(name, None if start == "shipped" else start) if start else ""
     made_with = digest.text(
-        training_settings(wildcards), training_code("train")(wildcards)
+        training_settings(wildcards), training_code("train")(wildcards), begun
     )
     return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 

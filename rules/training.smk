@@ -56,7 +56,7 @@ rule train_network:
         "<benchmarks>/train/{network}.tsv"
     threads: 8
     resources:
-        mem_mb=training_memory,
+        mem_mb=growing(6000),
         runtime=growing(720),
     params:
         config=training_settings,

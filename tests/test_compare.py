@@ -20,7 +20,7 @@ def blends():
 
 @pytest.fixture(scope="module")
 def peers(blends):
-    cutouts, light, truth = blends
+    cutouts, light, truth, _ = blends
     return compare([cutouts[:40], cutouts[40:]], truth, light)
 
 
@@ -54,7 +54,7 @@ def test_coverage_of_honest_intervals_is_the_level(rng, level):
 
 
 def test_others_see_the_same_stamps_in_any_order(blends, peers):
-    cutouts, light, truth = blends
+    cutouts, light, truth, _ = blends
     rows = np.arange(len(truth))[::-1]
     turned = compare([cutouts[rows]], truth[rows], light[rows])
     for name in PEERS:

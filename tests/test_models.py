@@ -4,12 +4,14 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from pipeline.config import Apply, Lens, Punet
 from pipeline.config_train import Fit, Scenes
-from pipeline.data import Cutouts
+from pipeline.cutouts import cut
+from pipeline.data import Cutouts, Exposure
 from pipeline.masks import enlarge
 from pipeline.models import (
     NETWORKS,
@@ -21,9 +23,13 @@ from pipeline.models import (
     punet,
     unet,
 )
+from pipeline.models import companions as companions_of
+from pipeline.models.companions import Companions
 from pipeline.models.stamps import turned
 from pipeline.nets import NETS, fit, read_model
+from pipeline.scenes.neighbours import MOST
 from pipeline.scenes.sets import draw_set
+from pipeline.shares import reconcile
 
 EXACT = Apply(precision="f32")
 SMALL = Fit(filters=(4, 8), members=2, epochs=2, batch_size=8)
@@ -40,12 +46,12 @@ def blends():
 def homes(tmp_path_factory, blends):
     """Every network, untrained but for its normalisations, exported as training exports it."""
     keras.utils.set_random_seed(1)
-    folder, (cutouts, _, truth) = tmp_path_factory.mktemp("networks"), blends
+    folder, cutouts, truth = tmp_path_factory.mktemp("networks"), blends.cutouts, blends.truth
     truth["is_lens"] = np.arange(len(truth)) % 2 == 0
     networks = {}
     for name in sorted(NETWORKS, key=list(BUILD_ORDER).index):
         module = NETWORKS[name]
-        stamps = module.inputs(cutouts, networks)
+        stamps = module.inputs(cutouts, networks, blends.companions)
         model = NETS[name].build(_arrays(stamps)[0].shape[1:], SMALL, networks)
         for layer in _normalisations(model):
             layer.moving_mean.assign(
@@ -171,7 +177,7 @@ def test_no_stamps_give_empty_answers(networks):
 
 
 def test_targets_may_overlap_and_shares_add_up(blends):
-    _, light, truth = blends
+    _, light, truth, _ = blends
     maps = unet.target(None, truth, light).astype("f4")
     swapped = unet.target(None, truth, light[..., ::-1]).astype("f4")
     assert_allclose(maps[..., 0], swapped[..., 1])
@@ -314,11 +320,42 @@ def test_improbability_is_that_of_the_fitted_mixture(rng):
     assert_allclose(density, np.sum(expected, axis=0), rtol=1e-6)
 
 
+def _of_scenes(companions, n):
+    """Companions of a set as scenes have them: a row for each target."""
+    shape = n, MOST
+    which = np.concatenate([np.arange(k) for k in np.bincount(companions.id, minlength=n)])
+    values = {"flux": companions.flux[..., 0], "ivar": companions.ivar[..., 0]}
+    values |= {"shift": companions.corner, "there": np.ones(len(companions), bool)}
+    found = {k: np.zeros((*shape, *v.shape[1:]), v.dtype) for k, v in values.items()}
+    for name, value in values.items():
+        found[name][companions.id, which] = value
+    return found
+
+
+def test_shares_agree_in_training_as_on_a_tile(networks, rng):
+    flux = rng.normal(size=(80, 80, 1)).astype("f4")
+    flux[34:38, 30:44] += 30
+    exposure = Exposure(flux, np.ones_like(flux), None, ("r",))
+    places = {"x": [33.0, 41.0, 48.0], "y": [36.0, 36.0, 30.0]}
+    stamps = cut(exposure, Table({"id": [0, 1, 2], **places}), SIZE)
+    maps = unet.apply(networks["unet"], stamps)
+    on_tile = reconcile(maps, stamps, flux.shape)
+    others, planes = stamps[1:], (v[..., 0] for v in (stamps.flux[1:], stamps.ivar[1:]))
+    shift = others.corner - stamps.corner[0]
+    companions = Companions(*planes, np.zeros(2, int), shift, np.ones(2, bool))
+    own = {name: maps[name][:1] for name in unet.MAPS}
+    agreed = companions_of.reconcile(networks["unet"], companions, own, stamps.binning[:1])
+    assert np.abs(agreed - own["SHARE"]).max() > 0.05
+    assert_allclose(agreed[0], on_tile[0], atol=1e-5)
+
+
 def test_the_flux_network_sees_in_training_what_it_sees_in_use(networks, blends):
     cutouts, normal = blends[0], np.random.default_rng(0).standard_normal
-    used, known = photometry.inputs(cutouts, networks)
-    planes = (v[..., 0] for v in (cutouts.flux, cutouts.ivar))
-    trained, also_known = photometry.see(*planes, cutouts.binning, networks, normal)
+    used, known = photometry.inputs(cutouts, networks, blends.companions)
+    scenes = {"flux": cutouts.flux[..., 0], "ivar": cutouts.ivar[..., 0]}
+    scenes |= {"truth": {"binning": cutouts.binning}}
+    scenes |= {"companions": _of_scenes(blends.companions, len(cutouts))}
+    trained, also_known = photometry.see(scenes, networks, normal)
     assert_allclose(trained, used, rtol=1e-5, atol=1e-5)
     assert_allclose(also_known[:, [0, 3]], known[:, [0, 3]], rtol=1e-5, atol=1e-5)
     assert_allclose(also_known[:, 1], known[:, 1], atol=0.5)  # of other draws

@@ -76,8 +76,24 @@ def test_batches_are_drawn_ahead_and_come_in_order():
     assert device.side_by_side(lambda number: 10 * number, range(4)) == [0, 10, 20, 30]
 
 
+def test_companions_are_other_stamps_of_the_same_sky(drawn):
+    cutouts, _, truth, companions = drawn
+    assert 0 < len(companions) <= 3 * len(cutouts)
+    size, shift = SETTINGS.size, companions.corner
+    assert (np.abs(shift) < size).all()
+    assert (np.diff(companions.id) >= 0).all()
+    for one, (dx, dy), flux, ivar in zip(
+        companions.id, shift, companions.flux, companions.ivar, strict=True
+    ):
+        here = slice(max(dy, 0), size + min(dy, 0)), slice(max(dx, 0), size + min(dx, 0))
+        there = slice(max(-dy, 0), size + min(-dy, 0)), slice(max(-dx, 0), size + min(-dx, 0))
+        assert_array_equal(flux[there], cutouts.flux[one][here])
+        assert_array_equal(ivar[there], cutouts.ivar[one][here])
+    assert (companions.binning == np.asarray(truth["binning"])[companions.id]).all()
+
+
 def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):
-    cutouts, light, truth = drawn
+    cutouts, light, truth, _ = drawn
     unit = np.asarray(truth["sky_rms"])[:, None, None]
     assert (light / unit[..., None]).min() > -0.05
     usable = cutouts.ivar[..., 0] > 0
@@ -88,7 +104,7 @@ def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):
 
 
 def test_the_target_is_at_the_stamps_centre(drawn):
-    _, light, truth = drawn
+    _, light, truth, _ = drawn
     assert np.median(np.hypot(truth["x"] - 16, truth["y"] - 16)) < 1.5
     y, x = np.mgrid[:32, :32]
     own, small = light[..., 0], np.asarray(truth["re"]) < 2
@@ -98,12 +114,12 @@ def test_the_target_is_at_the_stamps_centre(drawn):
 
 
 def test_the_targets_light_does_not_exceed_its_flux(drawn):
-    _, light, truth = drawn
+    _, light, truth, _ = drawn
     assert (light[..., 0].sum((1, 2)) < 1.02 * np.asarray(truth["flux"])).all()
 
 
 def test_only_what_a_detection_could_find_is_a_target(drawn):
-    _, light, truth = drawn
+    _, light, truth, _ = drawn
     assert (np.asarray(truth["snr"]) >= blends.MIN_SNR * (1 - 1e-5)).all()
     row = np.arange(len(truth)), *(np.rint(truth[k]).astype(int) for k in "yx")
     own, total = light[..., 0][row], light.sum(-1)[row]

@@ -3,11 +3,11 @@ import weakref
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import training
 from pipeline.config import Config
-from pipeline.nets import fit
+from pipeline.nets import fit, read_model
 from pipeline.training import export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
@@ -63,6 +63,18 @@ def test_networks_that_need_others_learn_from_a_set(networks):
     card = json.loads((networks / "networks" / "photometry" / "card.json").read_text())
     assert card["epochs_trained"] == 2
     assert len(card["calibration"]["widen"]) > 1
+
+
+def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):
+    folder = networks / "networks"
+    still = {**ONE, "epochs": 1, "learning_rate": 1e-12, "start": str(folder)}
+    config = Config.model_validate({**SETTINGS, "train": {"unet": still}})
+    train(config, tmp_path / "unet", tmp_path / "r.json", tmp_path / "work", network="unet")
+    before, after = (
+        read_model(home / "unet" / "model.keras").trainable_variables for home in (folder, tmp_path)
+    )
+    for one, other in zip(before, after, strict=True):
+        assert_allclose(one, other, atol=1e-6)
 
 
 def test_a_killed_training_resumes(config, tmp_path):

@@ -2,11 +2,12 @@
 
 Every module here that `NETWORKS` names answers one question about a stamp, with the same functions:
 
-``inputs(cutouts, networks)``, ``target(stamps, truth, light)``
+``inputs(cutouts, networks, companions)``, ``target(stamps, truth, light)``
     what the network sees (``stamps``), and what it should say of it;
-``see(flux, ivar, binning)``
-    as ``inputs``, of bare arrays, NumPy's or another library's that lie on a GPU; networks that
-    learn from what others say have none;
+``see(scenes, networks, normal)``
+    as ``inputs``, of scenes as `pipeline.scenes` draws them, whose arrays may lie on a GPU;
+``WITH_COMPANIONS``
+    whether it is told of the stamps of other sources;
 ``calibrate(network, stamps, truth)``
     what validation stamps add to the model card;
 ``apply(network, cutouts, ...)``

@@ -13,7 +13,7 @@ from astropy.table import Table
 from scipy.special import logsumexp
 
 from pipeline.models import metrics
-from pipeline.models.stamps import SHARPEST, one_band, see  # noqa: F401
+from pipeline.models.stamps import SHARPEST, WITH_COMPANIONS, one_band, see  # noqa: F401
 
 KIND = "blends"
 VECTORS = "latent", "spectrum", "texture"
@@ -26,7 +26,7 @@ SHARES = np.linspace(0, 1, 1001)
 PSF_ERROR = 0.05  # of the measured width of a PSF, as a share of it
 
 
-def inputs(cutouts, networks=None):
+def inputs(cutouts, networks=None, companions=None):
     """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
     return one_band(cutouts, cutouts.reference)
 

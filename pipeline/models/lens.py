@@ -5,7 +5,7 @@ from astropy.table import Table
 from scipy.special import expit, logit
 
 from pipeline.models import lens_scores
-from pipeline.models.stamps import one_band, see, turned  # noqa: F401
+from pipeline.models.stamps import WITH_COMPANIONS, one_band, see, turned  # noqa: F401
 
 KIND = "lenses"
 FALSE_POSITIVE_RATE = 1e-3  # at which the threshold is set
@@ -17,7 +17,7 @@ def target(stamps, truth, light=None):
     return stamps.__array_namespace__().asarray(truth["is_lens"], dtype="f4")[:, None]
 
 
-def inputs(cutouts, networks=None):
+def inputs(cutouts, networks=None, companions=None):
     """What the network sees of the stamps: the detection band; (n, y, x, 2)."""
     return one_band(cutouts, cutouts.reference)
 

@@ -9,10 +9,12 @@ from astropy.table import Table
 
 from pipeline.config import Punet
 from pipeline.models import binned, deblending, metrics, punet, unet
+from pipeline.models.companions import agreed, of_cutouts, of_scenes, reconcile
 from pipeline.models.mixture import quantile
 from pipeline.models.stamps import one_band
 from pipeline.models.unet import KIND  # noqa: F401
 
+WITH_COMPANIONS = True
 LEAST_SNR = 2.0
 MAPS = "TARGET", "SHARE", "NEIGHBOUR"
 N_KNOWN = 4
@@ -20,12 +22,16 @@ SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
 WIDEN_BINS = 12
 
 
-def inputs(cutouts, networks):
+def inputs(cutouts, networks, companions=None):
     """Stamps with the trained networks' maps behind them, and what is known of each.
 
-    Gives (n, y, x, 5) and (n, N_KNOWN), of the band that the sources were found in.
+    Gives (n, y, x, 5) and (n, N_KNOWN), of the band that the sources were found in.  Shares agree
+    with what is said of `companions`, Cutouts as those of `pipeline.scenes.sets.Drawn`.
     """
     maps = unet.apply(networks["unet"], cutouts)
+    if companions is not None:
+        others = of_cutouts(companions)
+        maps["SHARE"] = reconcile(networks["unet"], others, maps, cutouts.binning)
     _, draws = punet.apply(networks["punet"], cutouts, maps, Punet())
     return _see(cutouts, cutouts.reference, maps, draws["flux_draws"])
 
@@ -42,24 +48,27 @@ def _see(cutouts, band, maps, draws):
     return stamps, known
 
 
-def see(flux, ivar, binning, networks, normal):
-    """As `inputs`, of planes (n, y, x), in training.
+def see(scenes, networks, normal):
+    """As `inputs`, in training.
 
     Parameters
     ----------
-    flux, ivar : array, (n, y, x)
-    binning : array, (n,)
+    scenes : dict of array
+        As `pipeline.scenes.blends` draws them, with companions.
     networks : dict of callable
         The trained networks, which are called as `pipeline.models.engine.Network` is.
     normal : callable
         Gives standard normal numbers of a shape.
     """
+    flux, ivar, binning = scenes["flux"], scenes["ivar"], scenes["truth"]["binning"]
     xp = flux.__array_namespace__()
-    maps, *context = networks["unet"]("main", unet.see(flux, ivar, binning))
-    seen = maps[..., unet.MAPS.index("TARGET")], *context
+    maps, *context = networks["unet"]("main", unet.see(scenes))
+    found = {name: maps[..., i] for i, name in enumerate(unet.MAPS)}
+    seen = found["TARGET"], *context
     draws = punet.drawn_flux(networks["punet"], seen, flux[..., None], normal)
-    planes = [maps[..., unet.MAPS.index(name)] for name in MAPS]
-    stamps = xp.stack([flux, ivar, *planes], axis=-1)
+    companions = of_scenes(scenes["companions"])
+    found["SHARE"] = agreed(networks["unet"], companions, maps, binning)
+    stamps = xp.stack([flux, ivar, *(found[name] for name in MAPS)], axis=-1)
     return stamps, _known(stamps, draws[..., 0])
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.models import metrics, unet
-from pipeline.models.unet import KIND, calibrate, inputs, see, target  # noqa: F401
+from pipeline.models.unet import (  # noqa: F401
+    KIND,
+    WITH_COMPANIONS,
+    calibrate,
+    inputs,
+    see,
+    target,
+)
 
 MAPS = "TARGET", "SHARE"
 LATENT = 8

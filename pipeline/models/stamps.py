@@ -2,12 +2,14 @@
 
 import numpy as np
 
+WITH_COMPANIONS = False  # whether a network is told of other sources' stamps
 SHARPEST = 0.5  # full width at half maximum of a PSF that was trained for, at least [pixel]
 
 
-def see(flux, ivar, binning, networks=None, normal=None):
-    """Flux and ivar (n, y, x) as a network sees them that is not told the binning; (n, y, x, 2)."""
-    return flux.__array_namespace__().stack([flux, ivar], axis=-1)
+def see(scenes, networks=None, normal=None):
+    """Flux and ivar as a network sees them that is not told the binning; (n, y, x, 2)."""
+    flux = scenes["flux"]
+    return flux.__array_namespace__().stack([flux, scenes["ivar"]], axis=-1)
 
 
 def one_band(cutouts, band):

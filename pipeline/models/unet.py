@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.models import binned, deblending
+from pipeline.models.stamps import WITH_COMPANIONS  # noqa: F401
 
 KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
@@ -40,7 +41,12 @@ def above(truth, light):
     return light > least[:, None, None, None]
 
 
-def see(flux, ivar, binning, networks=None, normal=None):
+def see(scenes, networks=None, normal=None):
+    """What the network sees of scenes, as `pipeline.scenes.blends` draws them; as `look`."""
+    return look(scenes["flux"], scenes["ivar"], scenes["truth"]["binning"])
+
+
+def look(flux, ivar, binning):
     """What the network sees: flux, ivar, and how stamps are binned.
 
     The last plane is the logarithm (base 2) of the binning, on which the masks' depth depends.
@@ -59,10 +65,10 @@ def see(flux, ivar, binning, networks=None, normal=None):
     return xp.stack([flux, ivar, depth], axis=-1, dtype="f4")
 
 
-def inputs(cutouts, networks=None):
-    """What the network sees of the stamps: the detection band; as `see`."""
+def inputs(cutouts, networks=None, companions=None):
+    """What the network sees of the stamps: the detection band; as `look`."""
     planes = (v[..., cutouts.reference] for v in (cutouts.flux, cutouts.ivar))
-    return see(*planes, cutouts.binning)
+    return look(*planes, cutouts.binning)
 
 
 def calibrate(network, stamps, truth):

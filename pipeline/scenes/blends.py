@@ -12,6 +12,7 @@ from pipeline.scenes.conditions import draw_conditions, observe
 from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.galaxies import draw_galaxy, placed
+from pipeline.scenes.neighbours import MIN_CENTRAL_SHARE, cut_companions
 from pipeline.scenes.optics import Canvas, response
 
 CANVAS = Canvas(128)  # twice a stamp, so that little light comes back from beyond its edges
@@ -20,7 +21,6 @@ SOURCES = 9  # of a scene, at most
 NEIGHBOURS = {1.0: 0.35, 3.0: 0.4, 6.0: 0.25}  # mean number, and share of the scenes
 MIN_SNR = 3.5  # of a target; below, a source is a neighbour only
 MIN_BINNED = 30.0, 4.5  # S/N and half-light radius [pixel] of a target that needs binning, at least
-MIN_CENTRAL_SHARE = 0.2  # of the light at its place, that a target could be found there
 DECADES_OF_SNR = 0.2, 4.0
 SEPARATIONS = 0.4, 5.0  # in a group, log-uniform: half-light radii, or half widths of the PSF
 GROUPED = 0.6  # of the neighbours, which lie within a few radii of another source
@@ -39,13 +39,14 @@ ERRORS = {0.3: 0.93, 2.0: 0.07}  # of the detection's position [pixel], and shar
 FARTHEST = 3.0  # of the target from the stamp's middle pixel, but for its fraction [pixel]
 
 
-def draw_batch(key, n, size):
+def draw_batch(key, n, size, companions=False):
     """Draw `n` scenes at once, as `draw_scene` does; few of them, if any, are not ``accepted``."""
     keys = jax.random.split(key, int(np.ceil(SURPLUS * n)))
-    return accepted_first(each(partial(draw_scene, size=size), keys), n)
+    draw = partial(draw_scene, size=size, companions=companions)
+    return accepted_first(each(draw, keys), n)
 
 
-def draw_scene(key, size):
+def draw_scene(key, size, companions=False):
     """Draw a stamp centred on one of several overlapping sources.
 
     Neighbours are log-uniform in separation, in units of radii, and in half of the groups of like
@@ -58,6 +59,8 @@ def draw_scene(key, size):
     key : jax.Array
     size : int
         Side of the stamp [pixel].
+    companions : bool
+        Whether other sources have stamps too.
 
     Returns
     -------
@@ -67,8 +70,9 @@ def draw_scene(key, size):
         (total, of the target), ``re`` [pixel], ``snr``, ``fwhm`` [pixel], ``x``, ``y`` (of the
         target, in the stamp), ``n_sources``, ``neighbour`` (distance of the nearest other source
         that has at least `VISIBLE` of its flux [pixel]; inf if none), ``neighbour_dm`` (how much
-        fainter that one is [mag]), ``sky_rms`` of a pixel, ``binning``; and ``accepted``, whether
-        a detection could have found the target.
+        fainter that one is [mag]), ``sky_rms`` of a pixel, ``binning``; ``accepted``, whether a
+        detection could have found the target; and ``companions``, if there are any, as
+        `pipeline.scenes.neighbours` cuts them.
     """
     dice = Dice(key)
     binning = jnp.where(
@@ -79,18 +83,24 @@ def draw_scene(key, size):
     seen = _see(galaxies, conditions.psf)
     margin = (CANVAS.side - size) // 2
     window = slice(margin, margin + size)
-    own, other = seen[0][window, window], seen[1][window, window]
-    other = other + _diffuse_light(size, dice)
+    diffuse = _diffuse_light(size, margin, dice)
+    own, other = seen[0][window, window], (seen[1] + diffuse)[window, window]
     flux, ivar = observe(own + other, conditions, dice)
     unit = 10 ** dice.uniform(-1.0, 3.0)
     truth = _truth_of(sources, conditions, margin)
-    return {
+    scene = {
         "flux": unit * flux,
         "ivar": ivar / unit**2,
         "light": unit * jnp.stack([own, other], axis=-1),
         "truth": truth | {"flux": unit * sources["flux"][0], "sky_rms": unit},
         "accepted": _could_be_found(seen, ivar, truth, binning, margin),
     }
+    if companions:
+        around = observe(seen.sum(0) + diffuse, conditions, dice)
+        planes = [v.at[window, window].set(w) for v, w in zip(around, (flux, ivar), strict=True)]
+        planes = unit * planes[0], planes[1] / unit**2
+        scene["companions"] = cut_companions(planes, size, seen, sources, dice)
+    return scene
 
 
 def _draw_crowd(dice, conditions):
@@ -165,9 +175,9 @@ def _see(galaxies, psf):
     return jnp.stack(images)
 
 
-def _diffuse_light(size, dice):
+def _diffuse_light(size, margin, dice):
     """Light between the galaxies of a cluster, up to a few times the noise; mostly none."""
-    y, x = np.mgrid[:size, :size].astype("f4")
+    y, x = np.mgrid[-margin : size + margin, -margin : size + margin].astype("f4")
     x0, y0 = size * dice.uniform(-0.5, 1.5, (2,))
     level = jnp.where(dice.chance(DIFFUSE_SHARE), dice.uniform(0.3, 4.0), 0.0)
     return level * jnp.exp(-jnp.hypot(x - x0, y - y0) / dice.uniform(15.0, 60.0))

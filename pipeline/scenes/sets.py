@@ -1,6 +1,7 @@
 """Training scenes in batches, and in sets of the pipeline's nouns; numbers say which."""
 
 from functools import cache, partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +17,28 @@ DRAW = {"blends": blends.draw_batch, "lenses": lenses.draw_batch}
 SPLITS = "train", "validation", "test"
 
 
+class Drawn(NamedTuple):
+    """A set of `n` stamps.
+
+    Attributes
+    ----------
+    cutouts : Cutouts
+        Observed stamps, in arbitrary units of flux that differ from scene to scene.
+    light : ndarray, (n, y, x, 2), float32
+        Of blends, the noiseless light of the target and of everything else; else None.
+    truth : Table
+        One row a stamp: ``id``, and what ``draw_scene`` says is true.
+    companions : Cutouts
+        Of blends, stamps of other sources of the same scenes; ``id`` is the target's, and the
+        corner of the target's stamp is 0.  Else None.
+    """
+
+    cutouts: Cutouts
+    light: np.ndarray | None
+    truth: Table
+    companions: Cutouts | None
+
+
 def key_of(seed, kind, split, number):
     """Key of a batch: no two splits, and no two numbers, share one."""
     key = jax.random.key(seed)
@@ -24,7 +47,7 @@ def key_of(seed, kind, split, number):
     return key
 
 
-def stream(kind, n, settings, learn):
+def stream(kind, n, settings, learn, companions=False):
     """Give a function that draws the training batch of a number, of `n` stamps.
 
     Parameters
@@ -37,13 +60,15 @@ def stream(kind, n, settings, learn):
     learn : callable
         Makes of the scenes, as the kind's ``draw_batch`` gives them, and a key what a network
         learns from.
+    companions : bool
+        Whether blends come with the stamps of other sources.
 
     Returns
     -------
     callable
     """
     key = partial(key_of, settings.seed, kind, "train")
-    draw = _drawer(kind, n, settings.side(kind))
+    draw = _drawer(kind, n, settings.side(kind), companions)
     draw_ahead = ahead(lambda number: jax.block_until_ready(draw(key(number))))
 
     def batch(number):
@@ -53,19 +78,9 @@ def stream(kind, n, settings, learn):
 
 
 def draw_set(kind, n, settings, split, shard=0):
-    """Draw `n` stamps of a split: only such as are accepted and typical.
-
-    Returns
-    -------
-    cutouts : Cutouts
-        Observed stamps, in arbitrary units of flux that differ from scene to scene.
-    light : ndarray, (n, y, x, 2), float32
-        Of blends, the noiseless light of the target and of everything else; else None.
-    truth : Table
-        One row a stamp: ``id``, and what ``draw_scene`` says is true.
-    """
+    """Draw `n` stamps of a split, as `Drawn`: only such as are accepted and typical."""
     at_once = AT_ONCE[n > AT_ONCE[0]]
-    draw = _drawer(kind, at_once, settings.side(kind))
+    draw = _drawer(kind, at_once, settings.side(kind), kind == "blends")
     key, parts, found = key_of(settings.seed, kind, split, shard), [], 0
 
     def draw_suitable(number):
@@ -83,12 +98,27 @@ def draw_set(kind, n, settings, split, shard=0):
     if "kind" in truth.colnames:
         truth["kind"] = np.array(lenses.EVERY)[truth["kind"]]
     binning = np.asarray(truth["binning"]) if "binning" in truth.colnames else 1
-    planes = whole["flux"][..., None], whole["ivar"][..., None]
     corner = np.zeros((n, 2), int)
-    cutouts = Cutouts(*planes, np.arange(n), corner, BAND, unit="ct", binning=binning)
-    return cutouts, whole.get("light"), truth
+    cutouts = _cutouts(whole["flux"], whole["ivar"], truth["id"], corner, binning)
+    return Drawn(cutouts, whole.get("light"), truth, _companions(whole, cutouts))
+
+
+def _cutouts(flux, ivar, ids, corner, binning):
+    planes = flux[..., None], ivar[..., None]
+    return Cutouts(*planes, np.asarray(ids), corner, BAND, unit="ct", binning=binning)
+
+
+def _companions(scenes, cutouts):
+    """Those that are there, as `Drawn` has them; None where scenes have none."""
+    if "companions" not in scenes:
+        return None
+    theirs = scenes["companions"]
+    row, which = np.nonzero(theirs["there"])
+    flux, ivar, corner = (theirs[name][row, which] for name in ("flux", "ivar", "shift"))
+    return _cutouts(flux, ivar, row, corner, cutouts.binning[row])
 
 
 @cache
-def _drawer(kind, n, size):
-    return jax.jit(partial(DRAW[kind], n=n, size=size))
+def _drawer(kind, n, size, companions):
+    more = {"companions": True} if companions else {}
+    return jax.jit(partial(DRAW[kind], n=n, size=size, **more))
