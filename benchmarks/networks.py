@@ -1,5 +1,7 @@
 """Time the networks on simulated stamps in memory: a line a network, stamps a second.
 
+Last comes how many scenes a second are drawn for their training.
+
     python benchmarks/networks.py [--stamps 2048]
 
 Each is called as the chain calls it, with its pre- and post-processing, once compiled; the best
@@ -12,10 +14,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from jax import device_get
 
-from pipeline.config import NETWORKS, Apply, Cut, Lens, Punet
+from pipeline.config import NETWORKS, Apply, Cut, Lens, Punet, Scenes
 from pipeline.data import Cutouts
 from pipeline.models import anomaly, engine, lens, photometry, punet, unet
+from pipeline.scenes.sets import DRAW, stream
 
 PRECISIONS = "f32", "bf16"
 FWHM = 3.0  # of the PSF [pixel]; no network's time depends on it
@@ -32,7 +36,8 @@ def main():
     lines = [f"{'stamps a second':24}" + "".join(f"{name:>8}" for name in PRECISIONS)]
     for name in rates[0]:
         lines.append(f"{name:24}" + "".join(f"{rate[name]:8.0f}" for rate in rates))
-    said = "\n".join([*lines, ""])
+    drawn = " or ".join(f"{drawing_rate(kind):.0f} {kind}" for kind in DRAW)
+    said = "\n".join([*lines, f"drawn a second for training: {drawn}", ""])
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text(said)
     sys.stdout.write(said)
@@ -59,6 +64,17 @@ def measured(n, precision):
     seconds = {name: _best(call) for name, call in calls.items()}
     both = seconds["U-Net"] + seconds["draws"]
     return {name: n / took for name, took in seconds.items()} | {"U-Net and draws": n / both}
+
+
+def drawing_rate(kind, batches=12, n=512):
+    """Scenes of a kind that are drawn a second, once compiled."""
+    draw = stream(kind, n, Scenes(), lambda drawn, key: device_get(drawn))
+    for number in range(batches):  # as many are drawn ahead
+        draw(number)
+    start = time.perf_counter()
+    for number in range(batches, 2 * batches):
+        draw(number)
+    return n * batches / (time.perf_counter() - start)
 
 
 def _best(call):

@@ -101,6 +101,12 @@ DEBLENDING = (
         ("card.photometry: coverage_68: 3", "card.photometry: coverage_95: 3"),
     ),
     Row(
+        "same, 68 %, in bins of S/N and of separation/Re and /FWHM: the least; the most",
+        "",
+        "0.62; 0.74",
+        tuple(f"card.photometry: coverage_68_in_bins: {k}: 3" for k in ("least", "most")),
+    ),
+    Row(
         "simulated test: ECE on the masks' union; AUROC of spread against error",
         "",
         "≤ 0.02; ≥ 0.90",

@@ -1,6 +1,6 @@
 """Settings of what networks are trained on, and how."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.settings import Positive, Seed, Settings
 
@@ -34,23 +34,31 @@ class Fit(Settings):
     """How one network is trained."""
 
     stamps: int = Field(40_000, gt=0, description="Stamps of an epoch; each epoch draws new ones.")
-    epochs: int = Field(12, gt=0)
+    epochs: int = Field(12, ge=0, description="Of none, `start` is calibrated and scored as it is.")
     batch_size: int = Field(64, gt=0)
     learning_rate: Positive = 2e-3
     patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
     filters: tuple[int, ...] = Field(
-        (16, 32, 64), min_length=2, description="Channels of each scale."
+        (16, 32, 64), min_length=2, description="Channels of each scale; those of `start`, if any."
     )
     start: str | None = Field(
-        None, description="Folder of trained networks that training goes on from; or `shipped`."
+        None, description="Folder of networks whose training goes on, or `shipped`; else a new one."
     )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
     seed: Seed = 0
 
+    @model_validator(mode="after")
+    def _trains_or_starts(self):
+        if not self.epochs and not self.start:
+            raise ValueError("epochs: 0 needs `start`, networks to be taken as they are")
+        if self.stamps < self.batch_size:
+            raise ValueError(f"stamps: {self.stamps} is less than one batch ({self.batch_size})")
+        return self
+
     @property
     def steps(self):
         """Batches of an epoch."""
-        return max(self.stamps // self.batch_size, 1)
+        return self.stamps // self.batch_size
 
 
 class Train(Settings):

@@ -33,28 +33,51 @@ def train(config, home, record, work, *, network: str):
     """Train a network on scenes drawn for it; `work` keeps checkpoints and logs."""
     import keras
 
-    from pipeline.models import NETWORKS, engine
+    from pipeline.models import NETWORKS
     from pipeline.nets import NETS, fit
 
-    module, settings = NETWORKS[network], getattr(config.train, network)
+    start = _start(config, network)
+    if not getattr(config.train, network).epochs:
+        fit.save(start.model, home / "model.keras")
+        io.write_json(record, fit.history(start.card))
+        return
+    module, settings = NETWORKS[network], _settings(config, network, start)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    draw = partial(_drawn, module, config, others)
-    held_out = draw("validation", min(VALIDATED, settings.stamps))
+    held_out = _drawn(module, config, others, "validation", min(VALIDATED, settings.stamps))
     validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
     shape = fit.every(held_out[0])[0].shape[1:]
     batches = fit.Stream(_stream(module, config, settings, others), settings.steps)
 
     def build():
         model = NETS[network].build(shape, settings, others)
-        if settings.start:
-            start = None if settings.start == "shipped" else settings.start
-            model.set_weights(engine.load(start, network, config.apply).model.get_weights())
+        if start:
+            model.set_weights(start.model.get_weights())
         return model
 
     model = fit.fit(build, batches, validation, settings, work)
     fit.save(model, home / "model.keras")
-    io.write_json(record, fit.record(settings, config.scenes, model, work))
+    before = {"before": fit.history(start.card)} if start else {}
+    io.write_json(record, fit.record(settings, config.scenes, model, work) | before)
+
+
+def _start(config, network):
+    """Give the network whose training goes on; None where a new one is trained."""
+    from pipeline.models import engine
+
+    folder = getattr(config.train, network).start
+    if not folder:
+        return None
+    return engine.load(None if folder == "shipped" else folder, network, config.apply)
+
+
+def _settings(config, network, start):
+    """Settings of a training; one that goes on keeps the shape of the network."""
+    settings = getattr(config.train, network)
+    if not start:
+        return settings
+    kept = {name: start.card["settings"][name] for name in ("filters", "members")}
+    return settings.model_copy(update=kept)
 
 
 def _stream(module, config, settings, others):
@@ -86,6 +109,7 @@ def _stream(module, config, settings, others):
 
 def _drawn(module, config, networks, split, n):
     """Draw a set: what a network sees, and what it should say."""
+    from pipeline.nets import fit
     from pipeline.scenes.sets import draw_set
 
     seen, wanted = [], []
@@ -94,7 +118,7 @@ def _drawn(module, config, networks, split, n):
         drawn = draw_set(module.KIND, some, config.scenes, split, shard)
         seen.append(module.inputs(drawn.cutouts, networks, drawn.companions))
         wanted.append(module.target(seen[-1], drawn.truth, drawn.light))
-    return _join(seen), _join(wanted)
+    return fit.join(seen), fit.join(wanted)
 
 
 def export(config, scenes_folder, record, home, *, network: str):
@@ -251,13 +275,15 @@ def _read(module, folder, networks, wanted):
     """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
     from astropy.table import vstack
 
+    from pipeline.nets import fit
+
     stamps, others, tables = [], [], []
     for shard, cutouts, truth, light in _shards(folder, module.KIND):
         companions = io.read_cutouts(shard / "companions.fits") if module.WITH_COMPANIONS else None
         stamps.append(module.inputs(cutouts, networks, companions))
         others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
-    return _join(stamps), _join(others), vstack(tables, metadata_conflicts="silent")
+    return fit.join(stamps), fit.join(others), vstack(tables, metadata_conflicts="silent")
 
 
 def _shards(folder, kind):
@@ -266,19 +292,3 @@ def _shards(folder, kind):
         light = io.read_light(shard / "light.fits") if kind == "blends" else None
         cutouts = io.read_cutouts(shard / "cutouts.fits")
         yield shard, cutouts, io.read_table(shard / "truth.fits"), light
-
-
-def _join(parts):
-    """Join arrays, tuples of arrays or nothing; each part is let go of once it is copied."""
-    if parts[0] is None:
-        return None
-    if isinstance(parts[0], tuple):
-        columns = [list(column) for column in zip(*parts, strict=True)]
-        parts.clear()
-        return tuple(map(_join, columns))
-    whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
-    while parts:
-        part = parts.pop(0)
-        whole[start : start + len(part)] = part
-        start += len(part)
-    return whole

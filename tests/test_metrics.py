@@ -6,7 +6,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 
 from pipeline.models import metrics
-from pipeline.models.binned import EDGES, bootstrap, by_condition, in_bins, share
+from pipeline.models.binned import EDGES, bootstrap, by_condition, extremes, in_bins, share
 
 
 def test_iou_by_hand():
@@ -104,3 +104,10 @@ def test_every_condition_is_binned(rng, condition):
     assert len(rows) >= 3
     assert sum(row["n"] for row in rows) > 0.9 * n
     assert all(row["value"] == 1 for row in rows)
+
+
+def test_extremes_are_the_least_and_the_largest_of_some_conditions():
+    rows = {"snr": [{"value": 0.3}, {"value": 0.6}], "delta_m": [{"value": 0.1}, {"value": 0.9}]}
+    found = extremes(rows, "snr")
+    assert (found["least"]["value"], found["most"]["value"]) == (0.3, 0.6)
+    assert extremes(rows, "snr", "delta_m")["most"]["value"] == 0.9

@@ -207,6 +207,22 @@ def test_the_network_is_told_how_a_stamp_is_binned(networks, blends):
     assert np.abs(apart[0] - apart[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("side", [7, 8])
+def test_turns_keep_the_source_in_its_pixel_and_are_a_group(side, rng):
+    stamps = rng.normal(size=(2, side, side, 3))
+    middle = np.s_[:, side // 2, side // 2]
+    views = [turned([stamps], k)[0] for k in range(8)]
+    for view in views:
+        assert_allclose(view[middle], stamps[middle])
+        assert_allclose(np.sort(view.ravel()), np.sort(stamps.ravel()))
+        again = turned([view], 5)[0]
+        assert any(np.array_equal(again, other) for other in views)
+    assert len({view.tobytes() for view in views}) == 8
+    beyond = 1 - side % 2  # the first row and column of an even side
+    inner = np.s_[:, beyond:, beyond:]
+    assert_allclose(views[1][inner], np.rot90(stamps[inner], axes=(1, 2)))
+
+
 def test_averaged_over_turns_p_lens_does_not_know_the_orientation(networks, blends):
     cutouts = blends[0]
     other = replace(cutouts, **{k: turned([getattr(cutouts, k)], 5)[0] for k in ("flux", "ivar")})

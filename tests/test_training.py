@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import training
 from pipeline.config import Config
 from pipeline.nets import fit, read_model
 from pipeline.training import export, scenes, score, ship, train
@@ -67,7 +66,13 @@ def test_networks_that_need_others_learn_from_a_set(networks):
 
 def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):
     folder = networks / "networks"
-    still = {**ONE, "epochs": 1, "learning_rate": 1e-12, "start": str(folder)}
+    still = {
+        "epochs": 1,
+        "stamps": 48,
+        "batch_size": 16,
+        "learning_rate": 1e-12,
+        "start": str(folder),
+    }
     config = Config.model_validate({**SETTINGS, "train": {"unet": still}})
     train(config, tmp_path / "unet", tmp_path / "r.json", tmp_path / "work", network="unet")
     before, after = (
@@ -75,6 +80,24 @@ def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):
     )
     for one, other in zip(before, after, strict=True):
         assert_allclose(one, other, atol=1e-6)
+    card = json.loads((tmp_path / "r.json").read_text())
+    assert card["settings"]["filters"] == card["before"]["settings"]["filters"] == [4, 8]
+
+
+def test_a_network_of_no_epochs_is_taken_as_it_is(networks, tmp_path):
+    start = {"start": str(networks / "networks"), "epochs": 0}
+    config = Config.model_validate({**SETTINGS, "train": {"photometry": start}})
+    home, record = tmp_path / "photometry", tmp_path / "r.json"
+    train(config, home, record, tmp_path / "work", network="photometry")
+    before, after = (
+        read_model(folder / "photometry" / "model.keras").get_weights()
+        for folder in (networks / "networks", tmp_path)
+    )
+    for one, other in zip(before, after, strict=True):
+        assert_array_equal(one, other)
+    assert json.loads(record.read_text())["epochs_trained"] == 2
+    with pytest.raises(ValueError, match="start"):
+        Config.model_validate({"train": {"unet": {"epochs": 0}}})
 
 
 def test_a_killed_training_resumes(config, tmp_path):
@@ -108,7 +131,7 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
 def test_joined_parts_are_let_go_of():
     parts = [(np.full((2, 3), i, "f4"), np.full(2, i)) for i in range(3)]
     watched = [weakref.ref(array) for part in parts for array in part]
-    maps, numbers = training._join(parts)
+    maps, numbers = fit.join(parts)
     assert_array_equal(numbers, [0, 0, 1, 1, 2, 2])
     assert_array_equal(maps[:, 0], numbers)
     assert not any(ref() is not None for ref in watched)

@@ -142,3 +142,18 @@ def by_condition(statistics, truth):
             k: in_bins(statistic, [values[good]], by[good], EDGES[k]) for k, by in known.items()
         }
     return found
+
+
+def extremes(found, *names):
+    """Rows of the least and of the largest number in the bins of some conditions.
+
+    Parameters
+    ----------
+    found : dict
+        One number's, as of `by_condition`.
+    names : str
+        Of the conditions.
+    """
+    rows = [row for name in names for row in found[name]]
+    ordered = sorted(rows, key=lambda row: row["value"])
+    return {"least": ordered[0], "most": ordered[-1]} if ordered else {}

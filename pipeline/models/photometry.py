@@ -20,6 +20,7 @@ MAPS = "TARGET", "SHARE", "NEIGHBOUR"
 N_KNOWN = 4
 SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
 WIDEN_BINS = 12
+BINS = "snr", "separation_re", "separation_fwhm"  # in which intervals are to hold
 
 
 def inputs(cutouts, networks, companions=None):
@@ -191,8 +192,10 @@ def score(network, stamps, truth, light):
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
     fluxes = deblending.of_fluxes(middle / flux)
     unsure = deblending.of_intervals(flux, middle, intervals)
+    bins = binned.by_condition(fluxes | unsure, truth)
     return {
         **{name: float(number(values[bright])) for name, (number, values) in fluxes.items()},
         **{name: float(number(values)) for name, (number, values) in unsure.items()},
-        "bins": binned.by_condition(fluxes | unsure, truth),
+        "coverage_68_in_bins": binned.extremes(bins["coverage_68"], *BINS),
+        "bins": bins,
     }

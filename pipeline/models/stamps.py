@@ -18,7 +18,18 @@ def one_band(cutouts, band):
 
 
 def turned(arrays, k):
-    """Turn arrays (n, y, x, ...) by ``k % 4`` right angles, mirrored if ``k >= 4``."""
+    """Turn square arrays (n, y, x, ...) by ``k % 4`` right angles, mirrored if ``k >= 4``.
+
+    The pixel ``side // 2`` of both axes, where the source is, stays there; the first row and
+    column of an even side have no counterpart beyond it, and stay what they are.
+    """
     if k >= 4:
-        arrays = [a[:, :, ::-1] for a in arrays]
-    return [np.rot90(a, k % 4, axes=(1, 2)) for a in arrays]
+        arrays = [_mirrored(a, 2) for a in arrays]
+    for _ in range(k % 4):
+        arrays = [_mirrored(a.swapaxes(1, 2), 1) for a in arrays]
+    return list(arrays)
+
+
+def _mirrored(array, axis):
+    side = array.shape[axis]
+    return np.take(array, (2 * (side // 2) - np.arange(side)) % side, axis)

@@ -90,6 +90,22 @@ def every(arrays):
     return arrays if isinstance(arrays, tuple) else (arrays,)
 
 
+def join(parts):
+    """Join arrays, tuples of arrays or nothing; each part is let go of once it is copied."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], tuple):
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        parts.clear()
+        return tuple(map(join, columns))
+    whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
+    while parts:
+        part = parts.pop(0)
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole
+
+
 def _chosen(arrays, rows, turn):
     """Rows of an array, or of each in a tuple; maps are turned."""
     if isinstance(arrays, tuple):
@@ -231,6 +247,13 @@ def record(settings, scenes, model, folder):
         "trained": time.strftime("%Y-%m-%d", time.gmtime()),
         "log": log,
     }
+
+
+def history(card):
+    """What `record` wrote into a model card."""
+    made = "settings", "scenes", "parameters", "epochs_trained", "training_seconds", "machine"
+    made += "versions", "trained", "log", "before"
+    return {name: card[name] for name in made if name in card}
 
 
 def _accelerator():

@@ -9,15 +9,17 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from skimage.segmentation import find_boundaries
 
 ROW = 8  # stamps in a row
 SOFTENING, BRIGHTEST = 2.0, 60.0  # of the asinh stretch, at least, in units of the noise
+OWN = 0.902, 0.624, 0.0  # colour of what is the source's own: orange
 GAP, CAPTION = 0.04, 0.32  # [stamp]
 PANELS = {  # of a blend: colours, and what the brightest of them stands for
     "image": None,
     "segmentation": None,
     "target's share": ("viridis", 1.0),
-    "its light": None,
+    "its light, outlined": None,
     "mask uncertainty": ("magma", 0.5),
 }
 
@@ -108,7 +110,7 @@ def _panels(blend):
         "image": _stretched(blend["image"]),
         "segmentation": _paint(blend["label"], blend["own"]),
         "target's share": blend["share"],
-        "its light": _stretched(light),
+        "its light, outlined": _outlined(_stretched(light), blend["label"] == blend["own"]),
         "mask uncertainty": blend["spread"],
     }
     for name, scale in PANELS.items():
@@ -131,9 +133,14 @@ def _stretched(image):
 
 
 def _paint(label, own):
-    """Colours (y, x, 3) of a segmentation: the source itself orange, others in blues."""
+    """Colours (y, x, 3) of a segmentation: the source itself `OWN`, others in blues."""
     colours = ListedColormap(["#0072B2", "#56B4E9", "#004D7A", "#9AD0F0", "#3B8FC2"])
     painted = colours(label % colours.N)[..., :3]
     painted[label == 0] = 0.12
-    painted[label == own] = (0.902, 0.624, 0.0)
+    painted[label == own] = OWN
     return painted
+
+
+def _outlined(picture, own):
+    """Draw a line around the pixels (y, x) that are a source's `own`."""
+    return np.where(find_boundaries(own, mode="outer")[..., None], OWN, picture)
