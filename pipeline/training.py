@@ -77,7 +77,7 @@ def _settings(config, network, start):
     if not start:
         return settings
     kept = {name: start.card["settings"][name] for name in ("filters", "members")}
-    return settings.model_copy(update=kept)
+    return settings.model_validate(settings.model_dump() | kept)
 
 
 def _stream(module, config, settings, others):
