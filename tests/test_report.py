@@ -13,7 +13,7 @@ from pipeline.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts, Exposure
 from pipeline.flags import MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, thin, tile_facts, write_page
-from pipeline.report.mosaic import gallery, mosaic
+from pipeline.report.mosaic import gallery, mosaic, outlines
 from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick, window
 from tests.test_catalog import stage_tables
 
@@ -197,6 +197,14 @@ def test_a_binned_stamp_is_shown_as_wide_as_it_is(rng):
         assert f"{width}″ wide" in panel["caption"]
     without = blend_panels(stamps, maps, label, table, np.nan)
     assert "48 pixels wide" in without[int(table["id"][1])]["caption"]
+
+
+def test_the_outline_is_around_the_pixels_of_the_source():
+    own = np.zeros((12, 12), bool)
+    own[4:7, 3:9] = True
+    ((x, y),) = outlines(own)
+    assert_allclose([x.min(), x.max(), y.min(), y.max()], np.array([3, 9, 4, 7]) / 12)
+    assert outlines(~own[:1])  # one that fills its stamp has one too
 
 
 def test_maps_are_cut_out_of_squares(rng):

@@ -9,17 +9,18 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from skimage.segmentation import find_boundaries
+from skimage.measure import find_contours
 
 ROW = 8  # stamps in a row
 SOFTENING, BRIGHTEST = 2.0, 60.0  # of the asinh stretch, at least, in units of the noise
 OWN = 0.902, 0.624, 0.0  # colour of what is the source's own: orange
 GAP, CAPTION = 0.04, 0.32  # [stamp]
+LIGHT = "its light, outlined"
 PANELS = {  # of a blend: colours, and what the brightest of them stands for
     "image": None,
     "segmentation": None,
     "target's share": ("viridis", 1.0),
-    "its light, outlined": None,
+    LIGHT: None,
     "mask uncertainty": ("magma", 0.5),
 }
 
@@ -56,8 +57,9 @@ def gallery(blends):
     Parameters
     ----------
     blends : list of dict
-        ``image`` (y, x, band) in units of the noise; ``label`` (y, x), int, of the segmentation;
-        ``own``, the source's label; ``share`` and ``spread`` (y, x), 0 to 1; ``caption``.
+        ``image`` (y, x, band) in units of the noise; ``label``, int, of the segmentation, in the
+        tile's pixels, of which one of the image may be a block; ``own``, the source's label;
+        ``share`` and ``spread`` (y, x), 0 to 1; ``caption``.
 
     Returns
     -------
@@ -74,9 +76,18 @@ def gallery(blends):
     for row, blend in enumerate(blends):
         for column, panel in enumerate(_panels(blend)):
             _place(ax, panel, left + column, top + row)
+        first, last = left + list(PANELS).index(LIGHT) + GAP / 2, top + row + 1 - GAP / 2
+        for x, y in outlines(blend["label"] == blend["own"]):
+            ax.plot(first + (1 - GAP) * x, last - (1 - GAP) * y, color=OWN, linewidth=0.8)
         style = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 7}
         ax.text(left, top + row + 0.5, blend["caption"], **style)
     return figure
+
+
+def outlines(own):
+    """Lines x, y around the pixels (y, x) that are a source's own; in sides of the stamp."""
+    lines = find_contours(np.pad(own, 1).astype("f4"), 0.5)
+    return [((line - 0.5) / own.shape)[:, ::-1].T for line in lines]
 
 
 def _sheet(columns, rows, side):
@@ -110,7 +121,7 @@ def _panels(blend):
         "image": _stretched(blend["image"]),
         "segmentation": _paint(blend["label"], blend["own"]),
         "target's share": blend["share"],
-        "its light, outlined": _outlined(_stretched(light), blend["label"] == blend["own"]),
+        LIGHT: _stretched(light),
         "mask uncertainty": blend["spread"],
     }
     for name, scale in PANELS.items():
@@ -139,8 +150,3 @@ def _paint(label, own):
     painted[label == 0] = 0.12
     painted[label == own] = OWN
     return painted
-
-
-def _outlined(picture, own):
-    """Draw a line around the pixels (y, x) that are a source's `own`."""
-    return np.where(find_boundaries(own, mode="outer")[..., None], OWN, picture)
