@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 
-AHEAD = 2  # batches for each core that are drawn before they are asked for
-
 
 def one_by_one():
     """Whether a scene is drawn after the other: on a CPU, where a loop may end when it is done."""
@@ -45,8 +43,10 @@ def add_up(start, of_one, present, rows):
 
 
 def cores():
-    """Batches that are drawn side by side."""
-    return len(os.sched_getaffinity(0)) if one_by_one() else 1
+    """Batches that are drawn side by side: as many as the job was given cores."""
+    if not one_by_one():
+        return 1
+    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def side_by_side(draw, numbers):
@@ -62,7 +62,7 @@ def ahead(draw):
     pool, drawn = ThreadPoolExecutor(cores()), {}
 
     def get(number):
-        for later in range(number, number + 1 + AHEAD * cores()):
+        for later in range(number, number + 1 + cores()):
             if later not in drawn:
                 drawn[later] = pool.submit(draw, later)
         return drawn.pop(number).result()
