@@ -56,6 +56,11 @@ class Fit(Settings):
         return self
 
     @property
+    def folder(self):
+        """Folder that `start` names; None for the shipped networks'."""
+        return None if self.start == "shipped" else self.start
+
+    @property
     def steps(self):
         """Batches of an epoch."""
         return self.stamps // self.batch_size

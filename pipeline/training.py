@@ -65,10 +65,8 @@ def _start(config, network):
     """Give the network whose training goes on; None where a new one is trained."""
     from pipeline.models import engine
 
-    folder = getattr(config.train, network).start
-    if not folder:
-        return None
-    return engine.load(None if folder == "shipped" else folder, network, config.apply)
+    settings = getattr(config.train, network)
+    return engine.load(settings.folder, network, config.apply) if settings.start else None
 
 
 def _settings(config, network, start):
@@ -109,7 +107,7 @@ def _stream(module, config, settings, others):
 
 def _drawn(module, config, networks, split, n):
     """Draw a set: what a network sees, and what it should say."""
-    from pipeline.nets import fit
+    from pipeline.models.stamps import join
     from pipeline.scenes.sets import draw_set
 
     seen, wanted = [], []
@@ -118,7 +116,7 @@ def _drawn(module, config, networks, split, n):
         drawn = draw_set(module.KIND, some, config.scenes, split, shard)
         seen.append(module.inputs(drawn.cutouts, networks, drawn.companions))
         wanted.append(module.target(seen[-1], drawn.truth, drawn.light))
-    return fit.join(seen), fit.join(wanted)
+    return join(seen), join(wanted)
 
 
 def export(config, scenes_folder, record, home, *, network: str):
@@ -275,7 +273,7 @@ def _read(module, folder, networks, wanted):
     """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
     from astropy.table import vstack
 
-    from pipeline.nets import fit
+    from pipeline.models.stamps import join
 
     stamps, others, tables = [], [], []
     for shard, cutouts, truth, light in _shards(folder, module.KIND):
@@ -283,7 +281,7 @@ def _read(module, folder, networks, wanted):
         stamps.append(module.inputs(cutouts, networks, companions))
         others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
-    return fit.join(stamps), fit.join(others), vstack(tables, metadata_conflicts="silent")
+    return join(stamps), join(others), vstack(tables, metadata_conflicts="silent")
 
 
 def _shards(folder, kind):

@@ -156,8 +156,8 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
-    name, start = wildcards.network, getattr(settings.train, wildcards.network).start
-    begun = digest.weights(name, None if start == "shipped" else start) if start else ""
+    name, fit = wildcards.network, getattr(settings.train, wildcards.network)
+    begun = digest.weights(name, fit.folder) if fit.start else ""
     made_with = digest.text(
         training_settings(wildcards), training_code("train")(wildcards), begun
     )

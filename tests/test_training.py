@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Config
+from pipeline.models.stamps import join
 from pipeline.nets import fit, read_model
 from pipeline.training import export, scenes, score, ship, train
 
@@ -131,7 +132,7 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
 def test_joined_parts_are_let_go_of():
     parts = [(np.full((2, 3), i, "f4"), np.full(2, i)) for i in range(3)]
     watched = [weakref.ref(array) for part in parts for array in part]
-    maps, numbers = fit.join(parts)
+    maps, numbers = join(parts)
     assert_array_equal(numbers, [0, 0, 1, 1, 2, 2])
     assert_array_equal(maps[:, 0], numbers)
     assert not any(ref() is not None for ref in watched)

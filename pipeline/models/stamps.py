@@ -33,3 +33,19 @@ def turned(arrays, k):
 def _mirrored(array, axis):
     side = array.shape[axis]
     return np.take(array, (2 * (side // 2) - np.arange(side)) % side, axis)
+
+
+def join(parts):
+    """Join arrays, tuples of arrays or nothing; each part is let go of once it is copied."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], tuple):
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        parts.clear()
+        return tuple(map(join, columns))
+    whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
+    while parts:
+        part = parts.pop(0)
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole

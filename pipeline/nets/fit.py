@@ -90,22 +90,6 @@ def every(arrays):
     return arrays if isinstance(arrays, tuple) else (arrays,)
 
 
-def join(parts):
-    """Join arrays, tuples of arrays or nothing; each part is let go of once it is copied."""
-    if parts[0] is None:
-        return None
-    if isinstance(parts[0], tuple):
-        columns = [list(column) for column in zip(*parts, strict=True)]
-        parts.clear()
-        return tuple(map(join, columns))
-    whole, start = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype), 0
-    while parts:
-        part = parts.pop(0)
-        whole[start : start + len(part)] = part
-        start += len(part)
-    return whole
-
-
 def _chosen(arrays, rows, turn):
     """Rows of an array, or of each in a tuple; maps are turned."""
     if isinstance(arrays, tuple):
