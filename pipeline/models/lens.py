@@ -24,8 +24,9 @@ def inputs(cutouts, networks=None, companions=None):
 
 def logits(network, stamps):
     """Ask every member of the ensemble; (n, member)."""
+    planes = np.moveaxis(stamps, -1, 1)
     parts = [
-        network("main", network("polar", stamps[start : start + BATCH]))
+        network("main", network("polar", planes[start : start + BATCH]))
         for start in range(0, max(len(stamps), 1), BATCH)
     ]
     return np.concatenate(parts)

@@ -48,13 +48,17 @@ def mean_member_loss(truth, logits):
 def graphs(model):
     """Build the parts that inference runs: ``polar``, of stamps, and ``main``, of what that gives.
 
-    They are apart because pixels are looked up by their number, for which half precision is none;
-    between them planes come first, which is faster.
+    They are apart because pixels are looked up by their number, for which half precision is none.
+    Both take planes first, (n, plane, y, x), which is faster.
     """
     (polar,) = (layer.output for layer in model.layers if isinstance(layer, Polar))
-    planes = keras.Input((polar.shape[-1], *polar.shape[1:-1]))
-    rest = keras.Model(polar, model.output)
-    return {
-        "polar": keras.Model(model.input, ops.moveaxis(polar, -1, 1)),
-        "main": keras.Model(planes, rest(ops.moveaxis(planes, 1, -1))),
-    }
+    planes = ops.moveaxis(polar, -1, 1)
+    sample, rest = keras.Model(model.input, planes), keras.Model(polar, model.output)
+    return {"polar": _planes_first(sample), "main": _planes_first(rest)}
+
+
+def _planes_first(model):
+    """Build a model that takes (n, plane, y, x) of one that takes (n, y, x, plane)."""
+    height, width, n_planes = model.input.shape[1:]
+    planes = keras.Input((n_planes, height, width))
+    return keras.Model(planes, model(ops.moveaxis(planes, 1, -1)))

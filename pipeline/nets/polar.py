@@ -73,22 +73,30 @@ def ellipse(signal):
     half = min(HALF, height // 2, width // 2)
     crop = signal[:, height // 2 - half : height // 2 + half, width // 2 - half : width // 2 + half]
     crop = ops.reshape(ops.maximum(crop, -3.0), (-1, 4 * half**2))
-    grid_y, grid_x = (v.ravel().astype("f4")[None] for v in np.mgrid[-half:half, -half:half])
+    grid_y, grid_x = (v.ravel() for v in np.mgrid[-half:half, -half:half].astype("f4"))
+    powers = np.stack([grid_x**0, grid_x, grid_y, grid_x**2, grid_x * grid_y, grid_y**2])
     nothing = 0 * crop[:, :1]
     x, y, xx, xy, yy = nothing, nothing, nothing + START, nothing, nothing + START
     for _ in range(ITERATIONS):
-        dx, dy = grid_x - x, grid_y - y
-        square = (yy * dx**2 - 2 * xy * dx * dy + xx * dy**2) / (xx * yy - xy**2)
-        weighted = ops.exp(-square / 2) * crop
-        total = ops.maximum(ops.sum(weighted, axis=1, keepdims=True), 1e-3)
-        mean = [ops.sum(weighted * v, axis=1, keepdims=True) / total for v in (dx, dy)]
-        moments = (
-            2 * (ops.sum(weighted * v, axis=1, keepdims=True) / total - o)
-            for v, o in ((dx**2, mean[0] ** 2), (dx * dy, mean[0] * mean[1]), (dy**2, mean[1] ** 2))
-        )
-        xx, xy, yy = _bounded(*moments)
-        x, y = (ops.clip(v + 2 * m, -FARTHEST, FARTHEST) for v, m in zip((x, y), mean, strict=True))
+        weight = ops.exp(ops.matmul(_log_gaussian(x, y, xx, xy, yy), powers))
+        sums = ops.matmul(weight * crop, powers.T)
+        means = ops.split(sums[:, 1:] / ops.maximum(sums[:, :1], 1e-3), 5, axis=1)
+        xx, xy, yy = _bounded(*_central(*means))
+        x, y = (ops.clip(2 * m - v, -FARTHEST, FARTHEST) for v, m in ((x, means[0]), (y, means[1])))
     return tuple(tuple(v[:, 0] for v in part) for part in ((x, y), (xx, xy, yy)))
+
+
+def _log_gaussian(x, y, xx, xy, yy):
+    """Coefficients of 1, x, y, x**2, x y and y**2 in the logarithm of a Gaussian; (n, 6)."""
+    scale = -0.5 / (xx * yy - xy**2)
+    a, b, c = yy * scale, -2 * xy * scale, xx * scale
+    constant = a * x**2 + b * x * y + c * y**2
+    return ops.concatenate([constant, -2 * a * x - b * y, -2 * c * y - b * x, a, b, c], axis=1)
+
+
+def _central(x, y, xx, xy, yy):
+    """Twice the variances and covariance, of mean values."""
+    return 2 * (xx - x**2), 2 * (xy - x * y), 2 * (yy - y**2)
 
 
 def _bounded(xx, xy, yy):
@@ -123,7 +131,7 @@ def _median(light):
     low, high = (f(light, axis=-1, keepdims=True) for f in (ops.min, ops.max))
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        below = ops.mean(ops.cast(light < middle, light.dtype), axis=-1, keepdims=True) < 0.5
+        below = ops.mean(ops.where(light < middle, 1.0, 0.0), axis=-1, keepdims=True) < 0.5
         low, high = ops.where(below, middle, low), ops.where(below, high, middle)
     return (low + high) / 2
 
