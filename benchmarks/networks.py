@@ -17,6 +17,7 @@ import numpy as np
 from jax import device_get
 
 from pipeline.config import NETWORKS, Apply, Cut, Lens, Punet, Scenes
+from pipeline.config_train import Fit
 from pipeline.data import Cutouts
 from pipeline.models import anomaly, engine, lens, photometry, punet, unet
 from pipeline.scenes.sets import DRAW, stream
@@ -68,7 +69,7 @@ def measured(n, precision):
 
 def drawing_rate(kind, batches=12, n=512):
     """Scenes of a kind that are drawn a second, once compiled."""
-    draw = stream(kind, n, Scenes(), lambda drawn, key: device_get(drawn))
+    draw = stream(kind, Scenes(), Fit(batch_size=n), lambda drawn, key: device_get(drawn))
     for number in range(batches):  # as many are drawn ahead
         draw(number)
     start = time.perf_counter()

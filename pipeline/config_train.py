@@ -33,7 +33,10 @@ class Scenes(Settings):
 class Fit(Settings):
     """How one network is trained."""
 
-    stamps: int = Field(40_000, gt=0, description="Stamps of an epoch; each epoch draws new ones.")
+    stamps: int = Field(40_000, gt=0, description="Stamps that an epoch learns from.")
+    replay: int = Field(
+        1, gt=0, description="Times that each stamp is learnt from; then new ones are drawn."
+    )
     epochs: int = Field(12, ge=0, description="Of none, `start` is calibrated and scored as it is.")
     batch_size: int = Field(64, gt=0)
     learning_rate: Positive = 2e-3

@@ -47,7 +47,7 @@ def train(config, home, record, work, *, network: str):
     held_out = _drawn(module, config, others, "validation", min(VALIDATED, settings.stamps))
     validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
     shape = fit.every(held_out[0])[0].shape[1:]
-    batches = fit.Stream(_stream(module, config, settings, others), settings.steps)
+    batches = fit.Stream(_stream(module, config, settings, others), settings.steps, settings.replay)
 
     def build():
         model = NETS[network].build(shape, settings, others)
@@ -102,7 +102,7 @@ def _stream(module, config, settings, others):
         return stamps, module.target(stamps, drawn["truth"], drawn.get("light"))
 
     learn = jax.jit(learn) if on_device else learn
-    return stream(module.KIND, settings.batch_size, config.scenes, learn, module.WITH_COMPANIONS)
+    return stream(module.KIND, config.scenes, settings, learn, module.WITH_COMPANIONS)
 
 
 def _drawn(module, config, networks, split, n):

@@ -117,6 +117,25 @@ def test_a_stream_never_repeats_itself():
     assert len(stream[0]) == 1
 
 
+def test_a_replayed_stream_learns_from_each_batch_as_often_each_time_turned_otherwise(rng):
+    drawn, stamps = [], rng.normal(size=(200, 1, 4, 4, 2)).astype("f4")
+
+    def draw(number):
+        drawn.append(number)
+        return (stamps[number], np.full(1, number)), stamps[number]
+
+    stream = fit.Stream(draw, 4 * 200, replay=4)
+    seen = [[] for _ in stamps]
+    for i in range(len(stream)):
+        (x, number), wanted = stream[i]
+        assert_array_equal(x, wanted)
+        seen[number[0]].append(x)
+    assert drawn == list(range(200))
+    assert [len(views) for views in seen[96:104]] == 8 * [4]
+    assert_array_equal(seen[100][0], stamps[100])
+    assert len({view.tobytes() for view in seen[100]}) == 4
+
+
 def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
     stamps = rng.normal(size=(12, 4, 4, 1)).astype("f4")
     batches = fit.Batches(stamps, stamps.copy(), 4, 0)

@@ -31,8 +31,8 @@ def turned(arrays, k):
 
 
 def _mirrored(array, axis):
-    side = array.shape[axis]
-    return np.take(array, (2 * (side // 2) - np.arange(side)) % side, axis)
+    xp, side = array.__array_namespace__(), array.shape[axis]
+    return xp.take(array, (2 * (side // 2) - np.arange(side)) % side, axis=axis)
 
 
 def join(parts):

@@ -15,11 +15,16 @@ import numpy as np
 from pipeline.models.stamps import turned
 
 WARM_UP = 200  # steps, at most a fifth of all
+APART = 16  # batches between two times that one is learnt from
+TURN = 3  # of the eight orientations, one is three after another: a mirror and a quarter by turns
 PACKAGES = "keras", "tensorflow", "jax", "galsim", "numpy"
 
 
 class Stream(keras.utils.PyDataset):
-    """Batches that are drawn as they are asked for, and never again.
+    """Batches that are drawn as they are asked for.
+
+    Each is learnt from `replay` times, with `APART` others in between, and turned or mirrored
+    otherwise each time.
 
     Parameters
     ----------
@@ -27,18 +32,23 @@ class Stream(keras.utils.PyDataset):
         Gives what the network sees and what it should say of the batch of a number.
     steps : int
         Batches of an epoch.
+    replay : int
     """
 
-    def __init__(self, draw, steps):
+    def __init__(self, draw, steps, replay=1):
         super().__init__()
-        self.draw, self.steps, self.epoch = draw, steps, 0
+        self.draw = lru_cache(APART * replay + 1)(draw) if replay > 1 else draw
+        self.steps, self.replay, self.epoch = steps, replay, 0
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, i):
-        drawn = self.draw(self.epoch * self.steps + i)
-        return tuple(part for part in drawn if part is not None)
+        newest, again = divmod(self.epoch * self.steps + i, self.replay)
+        number = newest - APART * again if newest >= APART * again else newest
+        drawn = self.draw(number)
+        turn = again * TURN % 8
+        return tuple(_turned(part, turn) for part in drawn if part is not None)
 
     def on_epoch_end(self):
         """Go on to batches that no epoch has seen."""
@@ -94,8 +104,16 @@ def _chosen(arrays, rows, turn):
     """Rows of an array, or of each in a tuple; maps are turned."""
     if isinstance(arrays, tuple):
         return tuple(_chosen(array, rows, turn) for array in arrays)
-    chosen = np.asarray(arrays[rows], "f4")
-    return np.ascontiguousarray(turned([chosen], turn)[0]) if chosen.ndim == 4 else chosen
+    return _turned(np.asarray(arrays[rows], "f4"), turn)
+
+
+def _turned(arrays, turn):
+    """An array, or each in a tuple, turned if it holds maps (n, y, x, channel)."""
+    if isinstance(arrays, tuple):
+        return tuple(_turned(array, turn) for array in arrays)
+    if not turn or arrays.ndim != 4:
+        return arrays
+    return turned([arrays], turn)[0]
 
 
 def fit(build, batches, validation, settings, folder):

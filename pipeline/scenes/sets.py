@@ -47,16 +47,17 @@ def key_of(seed, kind, split, number):
     return key
 
 
-def stream(kind, n, settings, learn, companions=False):
-    """Give a function that draws the training batch of a number, of `n` stamps.
+def stream(kind, settings, fit, learn, companions=False):
+    """Give a function that draws the training batch of a number.
 
     Parameters
     ----------
     kind : str
         ``blends`` or ``lenses``.
-    n : int
     settings : pipeline.config_train.Scenes
         Size and seed.
+    fit : pipeline.config_train.Fit
+        Stamps of a batch, and another seed: trainings that differ in it learn from other scenes.
     learn : callable
         Makes of the scenes, as the kind's ``draw_batch`` gives them, and a key what a network
         learns from.
@@ -67,8 +68,11 @@ def stream(kind, n, settings, learn, companions=False):
     -------
     callable
     """
-    key = partial(key_of, settings.seed, kind, "train")
-    draw = _drawer(kind, n, settings.side(kind), companions)
+    draw = _drawer(kind, fit.batch_size, settings.side(kind), companions)
+
+    def key(number):
+        return jax.random.fold_in(key_of(settings.seed, kind, "train", number), fit.seed)
+
     draw_ahead = ahead(lambda number: jax.block_until_ready(draw(key(number))))
 
     def batch(number):
