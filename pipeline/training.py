@@ -133,9 +133,9 @@ def export(config, scenes_folder, record, home, *, network: str):
     card = io.read_json(record)
     with io.whole(record.with_suffix(".png")) as part:
         loss_figure(card["log"], network).savefig(part, dpi=130, metadata={"Software": None})
-    stamps, _, truth = _read(module, scenes_folder / "validation", others, module.target)
+    held_out = _read(module, scenes_folder / "validation", others)
     trained = engine.load(home.parent, network, config.apply)
-    io.write_json(home / "card.json", card | module.calibrate(trained, stamps, truth))
+    io.write_json(home / "card.json", card | module.calibrate(trained, *held_out))
 
 
 def score(config, scenes_folder, home, scores, *, network: str):
@@ -144,9 +144,9 @@ def score(config, scenes_folder, home, scores, *, network: str):
 
     module = NETWORKS[network]
     others = _networks(config, network, home.parent)
-    stamps, light, truth = _read(module, scenes_folder / "test", others, lambda *test: test[2])
+    test = _read(module, scenes_folder / "test", others)
     trained = engine.load(home.parent, network, config.apply)
-    io.write_json(scores, module.score(trained, stamps, truth, light))
+    io.write_json(scores, module.score(trained, *test))
 
 
 def compare(config, scenes_folder, scores):
@@ -269,19 +269,19 @@ def _networks(config, name, folder):
     return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
-def _read(module, folder, networks, wanted):
-    """Read a set: stamps, what `wanted` makes of stamps, truth and light, and the truth table."""
+def _read(module, folder, networks):
+    """Read a set: what the network sees of the stamps, the truth table, and the light."""
     from astropy.table import vstack
 
     from pipeline.models.stamps import join
 
-    stamps, others, tables = [], [], []
+    stamps, tables, lights = [], [], []
     for shard, cutouts, truth, light in _shards(folder, module.KIND):
         companions = io.read_cutouts(shard / "companions.fits") if module.WITH_COMPANIONS else None
         stamps.append(module.inputs(cutouts, networks, companions))
-        others.append(wanted(stamps[-1], truth, light))
         tables.append(truth)
-    return join(stamps), join(others), vstack(tables, metadata_conflicts="silent")
+        lights.append(light)
+    return join(stamps), vstack(tables, metadata_conflicts="silent"), join(lights)
 
 
 def _shards(folder, kind):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose
+from scipy.special import expit
 from scipy.stats import multivariate_normal
 
 from pipeline.config import Apply, Lens, Punet
@@ -60,7 +61,9 @@ def homes(tmp_path_factory, blends):
         fit.save(model, folder / name / "model.keras")
         fit.export(NETS[name].graphs(model), folder / name)
         (folder / name / "card.json").write_text("{}")
-        calibration = module.calibrate(engine.load(folder, name, EXACT), stamps, truth)
+        calibration = module.calibrate(
+            engine.load(folder, name, EXACT), stamps, truth, blends.light
+        )
         (folder / name / "card.json").write_text(json.dumps(calibration))
         networks[name] = engine.load(folder, name, EXACT)
     return folder
@@ -124,9 +127,10 @@ def _given(network, graph, stamps):
         return (context,)
     if graph == "shift":
         return (np.random.default_rng(3).normal(size=(len(stamps), punet.LATENT)),)
-    shift = punet.draw_shifts(network, context, range(len(context)), 3, seed=0)
+    latent, offset = punet._noise(range(len(context)), 3, seed=0)
+    shift = punet._shifts(network, context, latent)
     light = np.random.default_rng(3).normal(size=(len(features), 4, features[0, ..., 0].size, 2))
-    return features, shift, light
+    return features, shift, offset, light
 
 
 def test_half_precision_changes_logits_by_less_than_the_members_differ():
@@ -256,9 +260,26 @@ def test_draws_repeat_and_differ(networks, blends):
 def test_drawing_all_at_once_is_drawing_one_by_one(networks, blends):
     maps = unet.apply(networks["unet"], blends[0][:8])
     found, _ = punet.apply(networks["punet"], blends[0][:8], maps, Punet(n_draws=3))
-    drawn = punet.draw(networks["punet"], unet.inputs(blends[0][:8]), 3)
+    sigma = networks["punet"].card["calibration"]["sigma"]
+    drawn = punet.draw(networks["punet"], unet.inputs(blends[0][:8]), 3, sigma)
     assert_allclose(found["TARGET"], drawn.mean(1, dtype="f4"), atol=5e-3)
     assert_allclose(found["TARGET_STD"], drawn.std(1, dtype="f4"), atol=5e-3)
+
+
+def test_the_sigma_of_the_draws_makes_intervals_of_areas_hold(rng):
+    side, (n, n_draws), sigma = 32, (400, 32), 1.3
+    x = np.hypot(*(np.mgrid[:side, :side] - side / 2))
+    logits = 8 - x + rng.normal(0, sigma, n)[:, None, None]
+    offset = rng.normal(size=(n, n_draws))
+    drawn = np.broadcast_to(expit(8 - x), (n, n_draws, side, side)).astype("f2")
+    found = punet._sigma_that_holds(drawn, offset, (logits > 0).sum((1, 2)))
+    assert found == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.parametrize("n_draws", [7, 16])
+def test_intervals_of_few_draws_hold_as_often_as_they_say(rng, n_draws):
+    areas, true = rng.normal(size=(n_draws, 20_000)), rng.normal(size=20_000)
+    assert punet._held(areas, true, 0.5) == pytest.approx(0.5, abs=0.02)
 
 
 def test_draws_share_out_the_light_of_the_footprint_alone(networks, blends):

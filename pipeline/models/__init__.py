@@ -8,7 +8,7 @@ Every module here that `NETWORKS` names answers one question about a stamp, with
     as ``inputs``, of scenes as `pipeline.scenes` draws them, whose arrays may lie on a GPU;
 ``WITH_COMPANIONS``
     whether it is told of the stamps of other sources;
-``calibrate(network, stamps, truth)``
+``calibrate(network, stamps, truth, light)``
     what validation stamps add to the model card;
 ``apply(network, cutouts, ...)``
     what the trained network says, with one row or one map a stamp;

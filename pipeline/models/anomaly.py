@@ -35,7 +35,7 @@ def target(stamps, truth, light=None):
     """Nothing: the stamp is its own target."""
 
 
-def calibrate(network, stamps, truth):
+def calibrate(network, stamps, truth, light=None):
     """Describe where the vectors lie, and the percentiles of each measure and of the largest.
 
     The percentiles are of stamps that the description was not fitted to: every second one.

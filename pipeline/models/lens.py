@@ -32,7 +32,7 @@ def logits(network, stamps):
     return np.concatenate(parts)
 
 
-def calibrate(network, stamps, truth):
+def calibrate(network, stamps, truth, light=None):
     """Make a probability of the mean logit, on validation, and set the threshold.
 
     Scale and shift are those of Platt (1999).  The threshold is the ``p_lens``, at balanced

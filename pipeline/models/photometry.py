@@ -121,7 +121,7 @@ def _collect(stamps):
     return xp.maximum((weight * light).sum((1, 2)), LEAST_SNR * noise), noise
 
 
-def calibrate(network, stamps, truth):
+def calibrate(network, stamps, truth, light=None):
     """Factors on the intervals that make 68 % of them hold the truth, on validation.
 
     One factor for each bin of the interval's own width.

@@ -3,17 +3,19 @@
 The probabilistic U-Net of Kohl et al. (2018, arXiv:1806.05034): a latent ``z`` says which of the
 plausible segmentations is meant.  In training ``z`` comes from a network that has seen the truth;
 in use, from one that has not, kept close by a KL term.  The features are the U-Net's own, kept as
-they are, so that they are the same wherever both networks look.
+they are, so that they are the same wherever both networks look.  How far out a mask reaches varies
+too little with ``z``; each draw also moves the logits of its whole mask by one normal number, whose
+sigma makes the intervals of the masks' areas hold, on validation.
 """
 
 import numpy as np
 from astropy.table import Table
+from scipy.special import expit
 
 from pipeline.models import metrics, unet
 from pipeline.models.unet import (  # noqa: F401
     KIND,
     WITH_COMPANIONS,
-    calibrate,
     inputs,
     see,
     target,
@@ -24,6 +26,9 @@ LATENT = 8
 N_DRAWS = 32  # of a flux, where no settings say
 DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
 MIGHT_BE = 0.1  # a pixel more likely the target's than this counts for calibration
+AREAS = 0.5, 0.68  # of the draws' areas, that are to hold the true one
+SIGMAS = np.linspace(0.0, 4.0, 21)  # of the draws' offsets, that are tried
+CALIBRATED_ON = 2048  # stamps, at most
 SHARE_OF_BATCH = 4  # stamps whose draws are in memory at once: one in so many of a batch
 
 
@@ -51,12 +56,15 @@ def apply(network, cutouts, maps, settings):
     n, size = cutouts.flux.shape[:2]
     mean, spread = np.zeros((2, n, size, size), "f4")
     flux = np.empty((n, settings.n_draws, len(cutouts.bands)))
-    shift = draw_shifts(network, maps["CONTEXT"], cutouts.id, settings.n_draws, settings.seed)
+    noise = _noise(cutouts.id, settings.n_draws, settings.seed)
+    shift = _shifts(network, maps["CONTEXT"], noise[0])
+    offset = network.card["calibration"]["sigma"] * noise[1]
     step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
     for start in range(0, n, step):
         rows = slice(start, start + step)
         light = _could_be_own(cutouts.flux[rows], maps["TARGET"][rows])
-        *folded, flux[rows] = network("draws", maps["FEATURES"][rows], shift[rows], light)
+        given = maps["FEATURES"][rows], shift[rows], offset[rows], light
+        *folded, flux[rows] = network("draws", *given)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
@@ -64,18 +72,21 @@ def apply(network, cutouts, maps, settings):
     return {"TARGET": mean, "TARGET_STD": spread}, table
 
 
-def draw_shifts(network, context, ids, n_draws, seed):
-    """What each of the draws of the latent adds to the features; (n, draw, WIDTH).
+def _noise(ids, n_draws, seed):
+    """Normal numbers of the latent's draws (n, draw, LATENT), and of the masks' (n, draw, 1).
 
     A source's draws depend on its id and the seed, not on which sources come before it.
     """
-    shape = n_draws, LATENT
-    noise = [np.random.default_rng((seed, i)).standard_normal(shape, "f4") for i in ids]
-    return _shifts(network, context, np.array(noise, "f4").reshape(-1, *shape))
+    noise = [np.empty((len(ids), n_draws, width), "f4") for width in (LATENT, 1)]
+    for row, i in enumerate(ids):
+        rng = np.random.default_rng((seed, i))
+        for part in noise:
+            part[row] = rng.standard_normal(part.shape[1:], "f4")
+    return noise
 
 
 def _shifts(network, context, noise):
-    """What draws of the latent add to the features; `noise` (n, draw, LATENT) is normal."""
+    """What draws of the latent add to the features, (n, draw, WIDTH); `noise` is the latent's."""
     xp = noise.__array_namespace__()
     centre, log_sigma = xp.split(network("prior", context), 2, axis=1)
     z = centre[:, None] + xp.exp(log_sigma)[:, None] * noise
@@ -97,7 +108,7 @@ def drawn_flux(network, seen, light, normal):
     """
     own, features, context = seen
     shift = _shifts(network, context, normal((len(context), N_DRAWS, LATENT)))
-    return network("draws", features, shift, _could_be_own(light, own))[2]
+    return network("draws", features, shift, 0 * shift[..., :1], _could_be_own(light, own))[2]
 
 
 def _could_be_own(light, own):
@@ -119,19 +130,22 @@ def _unfolded(folded, size):
     return blocks.reshape(-1, size, size)
 
 
-def draw(network, stamps, n_draws, seed=0):
-    """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, plane), each hypothesis by itself."""
+def draw(network, stamps, n_draws, sigma, seed=0):
+    """Draw TARGET (n, draw, y, x) of the stamps (n, y, x, plane), each hypothesis by itself.
+
+    `sigma` is that of the offsets of the logits.
+    """
     size = stamps.shape[1]
     drawn = np.empty((len(stamps), n_draws, size, size), "f2")
     step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
     for start in range(0, len(stamps), step):
         features, context = _trunk(network, stamps[start : start + step])
-        ids = np.arange(start, start + len(context))
-        shift = draw_shifts(network, context, ids, n_draws, seed)
-        n, width = len(shift) * n_draws, shift.shape[-1]
+        latent, offset = _noise(np.arange(start, start + len(context)), n_draws, seed)
+        shift = _shifts(network, context, latent)
+        moved = (values.reshape(-1, 1, values.shape[-1]) for values in (shift, sigma * offset))
         features = np.repeat(features, n_draws, axis=0)
-        dark = np.zeros((n, 4, features[0, ..., 0].size, 1), "f4")
-        maps, _, _ = network("draws", features, shift.reshape(n, 1, width), dark)
+        dark = np.zeros((len(features), 4, features[0, ..., 0].size, 1), "f4")
+        maps, _, _ = network("draws", features, *moved, dark)
         drawn[start : start + step] = _unfolded(maps, size).reshape(-1, *drawn.shape[1:])
     return drawn
 
@@ -141,13 +155,45 @@ def _trunk(network, stamps):
     return [np.asarray(part, "f4") for part in network.model.trunk(stamps, training=False)]
 
 
+def calibrate(network, stamps, truth, light):
+    """Find the sigma of the draws' offsets with which 68 % of their areas hold the true one's.
+
+    Returns
+    -------
+    dict
+        ``calibration``: ``sigma``, in logits.
+    """
+    some = slice(0, CALIBRATED_ON)
+    drawn = draw(network, stamps[some], N_DRAWS, sigma=0.0)
+    _, offset = _noise(np.arange(len(drawn)), N_DRAWS, seed=0)
+    areas = unet.above(truth[some], light[some])[..., 0].sum((1, 2))
+    return {"calibration": {"sigma": _sigma_that_holds(drawn, offset[..., 0], areas)}}
+
+
+def _sigma_that_holds(drawn, offset, areas):
+    """Sigma of the offsets (n, draw) with which intervals of the `drawn` masks' areas hold."""
+    held = []
+    for sigma in SIGMAS:
+        masks = drawn > expit(-sigma * offset)[..., None, None]
+        held.append(_held(masks.sum((2, 3)).T, areas, AREAS[-1]))
+    return float(np.interp(AREAS[-1], np.maximum.accumulate(held), SIGMAS))
+
+
+def _held(areas, true, level):
+    """How often the true area is in the central interval of the draws' (draw, n).
+
+    Of n draws and a truth that could be one of them, k draws are below it as often as any other
+    number: hence quantiles after Weibull (1939), which hold for few draws too.
+    """
+    shares = (1 - level) / 2, (1 + level) / 2
+    low, high = np.quantile(areas, shares, axis=0, method="weibull")
+    return float(np.mean((low <= true) & (true <= high)))
+
+
 def _areas(masks, wanted):
     """How often the area of the true mask is within those of the draws, and how wide those are."""
     areas, true = masks.sum((2, 3)), wanted.sum((1, 2))
-    said = {}
-    for level in (0.68, 0.95):
-        low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        said[f"area_coverage_{100 * level:.0f}"] = float(np.mean((low <= true) & (true <= high)))
+    said = {f"area_coverage_{100 * level:.0f}": _held(areas, true, level) for level in AREAS}
     low, middle, high = np.quantile(areas, [0.16, 0.5, 0.84], axis=0)
     return said | {"area_spread": float(np.median((high - low) / 2 / np.maximum(middle, 1)))}
 
@@ -161,7 +207,7 @@ def score(network, stamps, truth, light):
     """
     above = unet.above(truth, light)
     wanted = above[..., 0]
-    draws = draw(network, stamps, DRAWN[-1])
+    draws = draw(network, stamps, DRAWN[-1], network.card["calibration"]["sigma"])
     mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")
     wrong = (mean > 0.5) != wanted
     union = above.any(-1) | (mean > MIGHT_BE)

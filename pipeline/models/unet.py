@@ -71,7 +71,7 @@ def inputs(cutouts, networks=None, companions=None):
     return look(*planes, cutouts.binning)
 
 
-def calibrate(network, stamps, truth):
+def calibrate(network, stamps, truth, light):
     """Nothing is calibrated."""
     return {}
 

@@ -138,19 +138,20 @@ def graphs(model):
 def _draws(model, shape):
     """Build what makes many draws at once, with pixels last, which is twice as fast.
 
-    Of the features (n, y / 2, x / 2, channel), the shifts (n, draw, WIDTH) and the light to share
-    out (n, 4, y / 2 * x / 2, band), it makes mean and spread of TARGET, each (n, 4, y / 2 * x / 2),
-    and the light that falls to the target in each draw, (n, draw, band).
+    Of the features (n, y / 2, x / 2, channel), the shifts (n, draw, WIDTH), what is added to the
+    logits of TARGET (n, draw, 1) and the light to share out (n, 4, y / 2 * x / 2, band), it makes
+    mean and spread of TARGET, each (n, 4, y / 2 * x / 2), and the light that falls to the target
+    in each draw, (n, draw, band).
     """
     n_blocks = shape[0] * shape[1]
-    features, shift = keras.Input(shape), keras.Input((None, WIDTH))
+    features, shift, offset = (keras.Input(s) for s in (shape, (None, WIDTH), (None, 1)))
     light = keras.Input((4, n_blocks, None))
     projected = ops.reshape(model.project(features), (-1, n_blocks, WIDTH))
     hidden = ops.relu(ops.transpose(projected, (0, 2, 1))[:, None] + shift[..., None])
     kernel, bias = (ops.convert_to_numpy(v) for v in (model.head.kernel, model.head.bias))
-    maps = ops.sigmoid(ops.matmul(kernel.T, hidden) + bias[:, None])
-    target, share = ops.split(maps, 2, axis=2)
+    logits = ops.split(ops.matmul(kernel.T, hidden) + bias[:, None], 2, axis=2)
+    target, share = ops.sigmoid(logits[0] + offset[..., None]), ops.sigmoid(logits[1])
     mean = ops.mean(target, axis=1)
     spread = ops.sqrt(ops.mean((target - mean[:, None]) ** 2, axis=1))
     flux = ops.einsum("nkip,nipb->nkb", share, light)
-    return keras.Model([features, shift, light], [mean, spread, flux])
+    return keras.Model([features, shift, offset, light], [mean, spread, flux])
