@@ -1,7 +1,6 @@
-"""Other people's files: how they are named, stored, damaged and calibrated."""
+"""Other people's files: how they are named, stored and damaged."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.config import Ingest, Tile
-from pipeline.ingest import InputError, ingest
+from pipeline.ingest import InputError
 from pipeline.ingest.fitsfile import read_bits, read_image, split_name
 
 SHAPE = 40, 50
@@ -211,125 +209,3 @@ class TestDamage:
             assert read_image(str(path)).data.ndim == 2
         except InputError as error:
             assert "d.fits" in str(error)
-
-
-def calibrated(tmp_path, pixels, cards, primary=None, **more):
-    path = Path(tmp_path) / "a.fits"
-    sci = fits.ImageHDU(pixels, fits.Header(cards), name="SCI")
-    first = fits.PrimaryHDU(header=fits.Header(primary or {}))
-    fits.HDUList([first, sci]).writeto(path, overwrite=True)
-    return ingest(Tile(image={"r": str(path)}), Ingest(**{"fit_sky": False} | more))
-
-
-def zero_point_of(found, pixels):
-    return 31.4 - 2.5 * math.log10(found.flux[3, 4, 0] / pixels[3, 4])
-
-
-class TestZeroPoint:
-    @pytest.mark.parametrize(
-        ("cards", "expected"),
-        [
-            ({"MAGZERO": 27.0}, 27.0),
-            ({"MAGZPT": 26.5}, 26.5),
-            ({"MAGZP": "26.5"}, 26.5),
-            ({"PHOTZP": 30.0}, 30.0),
-            ({"MAGZERO": 29.915, "MAGZPT": 24.842}, 29.915),
-            ({"FLUXMAG0": 63095734448.0}, 27.0),
-            ({"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0, "BUNIT": "ELECTRONS/S"}, 25.9405),
-            ({"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0, "BUNIT": "ELECTRONS", "EXPTIME": 100.0},
-             30.9405),
-            ({"HIERARCH FPA.ZP": 25.0, "EXPTIME": 100.0}, 30.0),
-            ({"BUNIT": "nJy"}, 31.4),
-            ({"BUNIT": "uJy"}, 23.9),
-            ({"BUNIT": "Jy/pixel"}, 8.9),
-            ({"BUNIT": "nanomaggy"}, 22.5),
-            ({"BUNIT": "nJy", "MAGZERO": 20.0}, 31.4),
-            ({"SURVEY": "DECaLS", "BRICK": "0591m305"}, 22.5),
-        ],
-    )  # fmt: skip
-    def test_as_the_surveys_write_it(self, tmp_path, pixels, cards, expected):
-        for where in ({"cards": cards}, {"cards": {}, "primary": cards}):
-            found = calibrated(tmp_path, pixels, **where)
-            assert found.unit == "nJy"
-            assert_allclose(zero_point_of(found, pixels), expected, atol=1e-4)
-
-    def test_surface_brightness(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJy/sr"})
-        area = math.radians(0.18 / 3600) ** 2
-        assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
-
-    def test_the_image_comes_before_the_primary(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, {"MAGZERO": 27.0}, {"MAGZERO": 25.0})
-        assert_allclose(zero_point_of(found, pixels), 27, atol=1e-4)
-
-    def test_the_config_comes_first(self, tmp_path, pixels):
-        cards = {"MAGZERO": 27.0, "MYZP": 24.5}
-        assert_allclose(
-            [zero_point_of(calibrated(tmp_path, pixels, cards, zero_point=z), pixels)
-             for z in (25.0, "MYZP", 0.0)],
-            [25.0, 24.5, 0.0], atol=1e-4)  # fmt: skip
-
-    @pytest.mark.parametrize("value", [0.0, -21.1, 99.0])
-    def test_an_absurd_one_is_an_error(self, tmp_path, pixels, value):
-        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: MAGZERO gives .*set ingest\.zero_"):
-            calibrated(tmp_path, pixels, {"MAGZERO": value})
-
-    def test_a_missing_keyword_is_an_error(self, tmp_path, pixels):
-        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: ingest\.zero_point names .* NOPE"):
-            calibrated(tmp_path, pixels, {}, zero_point="NOPE")
-
-    def test_no_number_is_no_zero_point(self, tmp_path, pixels):
-        assert calibrated(tmp_path, pixels, {"MAGZERO": "UNKNOWN"}).unit == "ct"
-
-    def test_vega_is_noted(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, {"PHOTZP": 23.0, "PHOTSYS": "VEGA"})
-        assert any("VEGA" in note for note in found.notes)
-
-    @pytest.mark.parametrize(
-        ("bunit", "unit"),
-        [("ADU", "adu"), ("counts", "count"), ("electrons/s", "count s-1"), ("DN", "adu"),
-         ("bananas", "ct"), ("", "ct"), ("Jy/beam", "Jy beam-1")],
-    )  # fmt: skip
-    def test_without_one_the_unit_is_the_image_s(self, tmp_path, pixels, bunit, unit):
-        found = calibrated(tmp_path, pixels, {"BUNIT": bunit})
-        assert found.unit == unit
-        assert_array_equal(found.flux[..., 0], pixels)
-        assert any("no zero point in the header" in note for note in found.notes)
-
-
-class TestElectrons:
-    def test_gain_is_per_flux_unit(self, tmp_path, pixels):
-        cards = {"MAGZERO": 28.9, "GAIN": 2.0, "SATURATE": 5000.0}
-        found = calibrated(tmp_path, pixels, cards)
-        assert_allclose(found.gain, [0.2], rtol=1e-5)
-        assert_allclose(found.saturation, [50000.0], rtol=1e-5)
-
-    @pytest.mark.parametrize(("bunit", "gain"), [("ELECTRONS", 1.0), ("electrons/s", 900.0)])
-    def test_counts_of_electrons(self, tmp_path, pixels, bunit, gain):
-        cards = {"BUNIT": bunit, "EXPTIME": 900.0, "GAIN": 7.0}
-        assert calibrated(tmp_path, pixels, cards).gain == (gain,)
-
-    def test_a_header_s_gain_is_not_taken_with_a_weight(self, tmp_path, pixels):
-        path, weight = str(tmp_path / "b.fits"), str(tmp_path / "w.fits")
-        fits.PrimaryHDU(pixels, fits.Header({"GAIN": 2.0})).writeto(path)
-        fits.PrimaryHDU(np.ones(SHAPE)).writeto(weight)
-        tile = Tile(image={"r": path}, weight={"r": weight})
-        assert ingest(tile, Ingest()).gain == (0.0,)
-        assert ingest(tile, Ingest(gain="GAIN")).gain == (2.0,)
-        assert ingest(tile, Ingest(gain=3.0)).gain == (3.0,)
-
-    def test_an_impossible_gain_is_not_believed(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, {"GAIN": 1e-3})
-        assert found.gain == (0.0,)
-        assert any("gain is not believed" in note for note in found.notes)
-
-    def test_saturation_is_above_the_sky(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, {"SATURATE": 5000.0}, fit_sky=True)
-        assert_allclose(found.saturation, [4900.0], rtol=1e-3)
-        found = calibrated(tmp_path, pixels, {"SATURATE": 101.0}, fit_sky=True)
-        assert found.saturation == (np.inf,)
-
-    def test_a_saturated_pixel_keeps_its_flux(self, tmp_path, pixels):
-        pixels[5, 5] = 6000
-        found = calibrated(tmp_path, pixels, {"SATURATE": 5000.0})
-        assert found.flux[5, 5, 0] == 6000 and found.ivar[5, 5, 0] > 0

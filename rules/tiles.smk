@@ -1,0 +1,210 @@
+wildcard_constraints:
+    batch="[^/]+",
+
+
+rule ingest:
+    input:
+        images,
+    output:
+        made_by("ingest", "exposure.fits"),
+    log:
+        "<logs>/ingest/{batch}.log",
+    benchmark:
+        "<benchmarks>/ingest/{batch}.tsv"
+    resources:
+        mem_mb=memory(1000, per_mb=8),
+        runtime=minutes(1, per_mb=0.01),
+    params:
+        config=lambda wildcards: section(
+            "ingest", detect={"band"}, tiles=set(BATCHES[wildcards.batch])
+        ),
+        code=made_with("ingest"),
+        on_bad_tile=untracked(settings.on_bad_tile),
+        tiles=folders,
+    shell:
+        command("ingest", "--on-bad-tile {params.on_bad_tile}")
+
+
+rule detect:
+    input:
+        made_by("ingest", "exposure.fits"),
+    output:
+        made_by("detect", "sources.fits"),
+    log:
+        "<logs>/detect/{batch}.log",
+    benchmark:
+        "<benchmarks>/detect/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=12),
+        runtime=minutes(1, per_mb=0.06),
+    params:
+        config=section("detect", "apply", "networks"),
+        code=made_with("detect", network="unet" if settings.detect.hidden else None),
+        tiles=folders,
+    shell:
+        command("detect")
+
+
+rule cut:
+    input:
+        made_by("ingest", "exposure.fits"),
+        made_by("detect", "sources.fits"),
+    output:
+        made_by("cut", "cutouts.fits", "lens_cutouts.fits"),
+    log:
+        "<logs>/cut/{batch}.log",
+    benchmark:
+        "<benchmarks>/cut/{batch}.tsv"
+    resources:
+        mem_mb=memory(1000, per_mb=8),
+        runtime=minutes(1, per_mb=0.01),
+    params:
+        config=section("cut"),
+        code=made_with("cut"),
+        tiles=folders,
+    shell:
+        command("cut")
+
+
+rule classify:
+    input:
+        made_by("cut", "lens_cutouts.fits"),
+    output:
+        made_by("classify", "classify.fits"),
+    log:
+        "<logs>/classify/{batch}.log",
+    benchmark:
+        "<benchmarks>/classify/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=8),
+        runtime=minutes(1, per_mb=0.02),
+    params:
+        config=section("apply", "networks", lens={"prevalence", "turns"}),
+        code=made_with("classify", network="lens"),
+        tiles=folders,
+    shell:
+        command("classify")
+
+
+rule segment:
+    input:
+        made_by("ingest", "exposure.fits"),
+        made_by("detect", "sources.fits"),
+        made_by("cut", "cutouts.fits"),
+    output:
+        made_by(
+            "segment",
+            "shares.fits",
+            "features.npz",
+            "deblended.fits",
+            "segmentation.fits",
+        ),
+    log:
+        "<logs>/segment/{batch}.log",
+    benchmark:
+        "<benchmarks>/segment/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=12),
+        runtime=minutes(2, per_mb=0.1),
+    params:
+        config=section("apply", "networks"),
+        code=made_with("segment", network="unet"),
+        tiles=folders,
+    shell:
+        command("segment")
+
+
+rule uncertainty:
+    input:
+        made_by("ingest", "exposure.fits"),
+        made_by("cut", "cutouts.fits"),
+        made_by("segment", "shares.fits", "features.npz"),
+    output:
+        made_by("uncertainty", "masks.fits", "draws.fits", "uncertainty.fits"),
+    log:
+        "<logs>/uncertainty/{batch}.log",
+    benchmark:
+        "<benchmarks>/uncertainty/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=12),
+        runtime=minutes(2, per_mb=0.2),
+    params:
+        config=section("punet", "apply", "networks"),
+        code=made_with("uncertainty", network="punet"),
+        tiles=folders,
+    shell:
+        command("uncertainty")
+
+
+rule photometry:
+    input:
+        made_by("cut", "cutouts.fits"),
+        made_by("segment", "shares.fits"),
+        made_by("uncertainty", "draws.fits"),
+    output:
+        made_by("photometry", "photometry.fits"),
+    log:
+        "<logs>/photometry/{batch}.log",
+    benchmark:
+        "<benchmarks>/photometry/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=8),
+        runtime=minutes(1, per_mb=0.02),
+    params:
+        config=section("apply", "networks"),
+        code=made_with("photometry", network="photometry"),
+        tiles=folders,
+    shell:
+        command("photometry")
+
+
+rule anomaly:
+    input:
+        made_by("detect", "sources.fits"),
+        made_by("cut", "cutouts.fits"),
+    output:
+        made_by("anomaly", "anomaly.fits"),
+    log:
+        "<logs>/anomaly/{batch}.log",
+    benchmark:
+        "<benchmarks>/anomaly/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=8),
+        runtime=minutes(1, per_mb=0.02),
+    params:
+        config=section("apply", "networks"),
+        code=made_with("anomaly", network="anomaly"),
+        tiles=folders,
+    shell:
+        command("anomaly")
+
+
+rule catalog:
+    input:
+        made_by("detect", "sources.fits"),
+        made_by("classify", "classify.fits"),
+        made_by("segment", "deblended.fits"),
+        made_by("uncertainty", "draws.fits"),
+        made_by("photometry", "photometry.fits"),
+        made_by("anomaly", "anomaly.fits"),
+    output:
+        made_by("catalog", "catalog.fits"),
+    log:
+        "<logs>/catalog/{batch}.log",
+    benchmark:
+        "<benchmarks>/catalog/{batch}.tsv"
+    resources:
+        mem_mb=memory(1000, per_mb=1),
+        runtime=minutes(1),
+    params:
+        config=section(),
+        code=made_with("catalog"),
+        tiles=folders,
+    shell:
+        command("catalog")
