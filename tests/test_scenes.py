@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Config, Scenes
-from pipeline.scenes import blends, device, light, sets
+from pipeline.scenes import blends, device, light, neighbours, sets
 from pipeline.scenes.conditions import Conditions, draw_conditions, observe
 from pipeline.scenes.dice import Dice
 from pipeline.scenes.galaxies import draw_galaxy
@@ -90,6 +90,20 @@ def test_companions_are_other_stamps_of_the_same_sky(drawn):
         assert_array_equal(flux[there], cutouts.flux[one][here])
         assert_array_equal(ivar[there], cutouts.ivar[one][here])
     assert (companions.binning == np.asarray(truth["binning"])[companions.id]).all()
+
+
+@pytest.mark.parametrize(
+    ("apart", "flux", "found"), [(9, 1.0, True), (4, 1.0, False), (6, 0.1, False)]
+)
+def test_a_neighbour_has_a_peak_where_the_light_dips_before_it(apart, flux, found):
+    sigma = 1.2 if found else 2.5
+    y, x = np.mgrid[:64, :64]
+    light = [
+        1000 * f * np.exp(-((x - at) ** 2 + (y - 30) ** 2) / (2 * sigma**2))
+        for f, at in ((1.0, 30), (flux, 30 + apart))
+    ]
+    sources = {"x": jnp.array([30.0, 30.0 + apart]), "y": jnp.array([30.0, 30.0])}
+    assert bool(neighbours._peaks(jnp.asarray(sum(light)), sources)[0]) == found
 
 
 def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):
