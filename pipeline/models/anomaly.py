@@ -46,7 +46,7 @@ def calibrate(network, stamps, truth, light=None):
     fitted = LedoitWolf().fit(vectors["latent"][::2])
     found = {"latent": {"centre": fitted.location_, "precision": fitted.precision_}}
     found |= {name: _mixture(vectors[name][::2], n) for name, n in COMPONENTS.items()}
-    found = {name: {k: np.asarray(v).tolist() for k, v in f.items()} for name, f in found.items()}
+    found = {name: {k: _plain(v) for k, v in f.items()} for name, f in found.items()}
     rest = {name: vector[1::2] for name, vector in vectors.items()}
     measured = _measure(rest, misfit[1::2], found)
     found["percentiles"] = {name: _quantiles(value) for name, value in measured.items()}
@@ -153,7 +153,12 @@ def _largest(measured, known):
 
 
 def _quantiles(value):
-    return np.quantile(value, SHARES).tolist()
+    return _plain(np.quantile(value, SHARES))
+
+
+def _plain(values):
+    """Lists of numbers that have no more digits than float32 has."""
+    return np.asarray(values, "f4").astype(str).astype(float).tolist()
 
 
 def _percentile(value, quantiles):
