@@ -13,8 +13,9 @@ def see(scenes, networks=None, normal=None):
 
 
 def one_band(cutouts, band):
-    """Flux and ivar of the band numbered `band`; (n, y, x, 2), float32."""
-    return np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=-1)
+    """Flux and ivar of the band numbered `band`; (n, y, x, 2), float32, in memory plane by plane."""
+    planes = np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=1)
+    return np.moveaxis(planes, 1, -1)
 
 
 def turned(arrays, k):
