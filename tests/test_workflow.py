@@ -208,7 +208,7 @@ def test_file_names_may_hold_anything(run):
 
 
 def test_stages_and_rules_name_the_same_files():
-    text = "\n".join((ROOT / "rules" / f"{name}.smk").read_text() for name in ("survey", "lens"))
+    text = "\n".join((ROOT / "rules" / f"{name}.smk").read_text() for name in ("tiles", "lens"))
     rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", text, flags=re.M | re.S))
     for name, stage in ALL_STAGES.items():
         reads, writes = rules[name].split("output:")
