@@ -48,7 +48,7 @@ class Fit(Settings):
         None, description="Folder of networks whose training goes on, or `shipped`; else a new one."
     )
     members: int = Field(1, gt=0, description="Networks of the ensemble.")
-    seed: Seed = 0
+    seed: Seed = Field(0, description="Of the weights a training begins with, and of its scenes.")
 
     @model_validator(mode="after")
     def _trains_or_starts(self):

@@ -11,12 +11,7 @@ from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.masks import enlarge
 from pipeline.models import companions as companions_of
-from pipeline.models import (
-    metrics,
-    photometry,
-    punet,
-    unet,
-)
+from pipeline.models import metrics, photometry, punet, unet
 from pipeline.models.companions import Companions
 from pipeline.scenes.neighbours import MOST
 from pipeline.shares import reconcile

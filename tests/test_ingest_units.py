@@ -12,18 +12,6 @@ from pipeline.config import Ingest, Tile
 from pipeline.ingest import InputError, ingest
 
 SHAPE = 40, 50
-TAN = {
-    "CTYPE1": "RA---TAN",
-    "CTYPE2": "DEC--TAN",
-    "CRVAL1": 150.0,
-    "CRVAL2": 2.0,
-    "CRPIX1": 20.5,
-    "CRPIX2": 10.0,
-    "CD1_1": -5e-5,
-    "CD1_2": 1e-6,
-    "CD2_1": 1e-6,
-    "CD2_2": 5e-5,
-}
 
 
 @pytest.fixture
@@ -71,8 +59,8 @@ class TestZeroPoint:
             assert found.unit == "nJy"
             assert_allclose(zero_point_of(found, pixels), expected, atol=1e-4)
 
-    def test_surface_brightness(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJy/sr"})
+    def test_surface_brightness(self, tmp_path, pixels, tan):
+        found = calibrated(tmp_path, pixels, tan | {"BUNIT": "MJy/sr"})
         area = math.radians(0.18 / 3600) ** 2
         assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
 

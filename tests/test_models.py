@@ -10,16 +10,7 @@ from scipy.stats import multivariate_normal
 from pipeline.config import Apply, Lens, Punet
 from pipeline.config_train import Scenes
 from pipeline.data import Cutouts
-from pipeline.models import (
-    NETWORKS,
-    anomaly,
-    engine,
-    lens,
-    metrics,
-    photometry,
-    punet,
-    unet,
-)
+from pipeline.models import NETWORKS, anomaly, engine, lens, metrics, photometry, punet, unet
 from pipeline.models.stamps import turned
 from pipeline.nets import fit, read_model
 from pipeline.scenes.sets import draw_set

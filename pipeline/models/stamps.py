@@ -13,7 +13,7 @@ def see(scenes, networks=None, normal=None):
 
 
 def one_band(cutouts, band):
-    """Flux and ivar of the band `band`, plane by plane in memory; (n, y, x, 2), float32."""
+    """Flux and ivar of one band, plane by plane in memory; (n, y, x, 2), float32."""
     planes = np.stack([cutouts.flux[..., band], cutouts.ivar[..., band]], axis=1)
     return np.moveaxis(planes, 1, -1)
 

@@ -16,7 +16,7 @@ from pipeline.models.stamps import turned
 
 WARM_UP = 200  # steps, at most a fifth of all
 APART = 16  # batches between two times that one is learnt from
-TURN = 3  # of the eight orientations, one is three after another: a mirror and a quarter by turns
+TURN = 3  # steps through the eight orientations from one time to the next, which meet them all
 PACKAGES = "keras", "tensorflow", "jax", "galsim", "numpy"
 
 

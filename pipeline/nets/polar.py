@@ -95,7 +95,7 @@ def _log_gaussian(x, y, xx, xy, yy):
 
 
 def _central(x, y, xx, xy, yy):
-    """Twice the variances and covariance, of mean values."""
+    """Twice the variances and the covariance, of the mean x, y, x**2, x y and y**2."""
     return 2 * (xx - x**2), 2 * (xy - x * y), 2 * (yy - y**2)
 
 
