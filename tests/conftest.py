@@ -16,23 +16,6 @@ def rng():
     return np.random.default_rng(20240101)
 
 
-@pytest.fixture
-def tan():
-    """Cards of a gnomonic projection."""
-    return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CRVAL1": 150.0,
-        "CRVAL2": 2.0,
-        "CRPIX1": 20.5,
-        "CRPIX2": 10.0,
-        "CD1_1": -5e-5,
-        "CD1_2": 1e-6,
-        "CD2_1": 1e-6,
-        "CD2_2": 5e-5,
-    }
-
-
 @pytest.fixture(scope="session")
 def real_data():
     """Folder of real survey images; tests that need it are skipped where it is absent."""

@@ -13,6 +13,18 @@ from pipeline.ingest import InputError
 from pipeline.ingest.fitsfile import read_bits, read_image, split_name
 
 SHAPE = 40, 50
+TAN = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CRVAL1": 150.0,
+    "CRVAL2": 2.0,
+    "CRPIX1": 20.5,
+    "CRPIX2": 10.0,
+    "CD1_1": -5e-5,
+    "CD1_2": 1e-6,
+    "CD2_1": 1e-6,
+    "CD2_2": 5e-5,
+}
 
 
 @pytest.fixture
@@ -185,9 +197,9 @@ class TestDamage:
         places=st.lists(st.integers(0, 3600), min_size=1, max_size=8),
         bytes_=st.binary(min_size=8, max_size=8),
     )
-    def test_a_damaged_header_gives_an_image_or_an_input_error(self, tmp_path, places, bytes_, tan):
+    def test_a_damaged_header_gives_an_image_or_an_input_error(self, tmp_path, places, bytes_):
         path = tmp_path / "d.fits"
-        header = fits.Header(tan | {"BUNIT": "ADU"})
+        header = fits.Header(TAN | {"BUNIT": "ADU"})
         fits.PrimaryHDU(np.ones(SHAPE, "i2"), header).writeto(path, overwrite=True)
         stored = bytearray(path.read_bytes())
         for place, byte in zip(places, bytes_, strict=False):

@@ -10,8 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Ingest, Tile
 from pipeline.ingest import InputError, ingest
-
-SHAPE = 40, 50
+from tests.test_ingest_files import SHAPE, TAN
 
 
 @pytest.fixture
@@ -59,8 +58,8 @@ class TestZeroPoint:
             assert found.unit == "nJy"
             assert_allclose(zero_point_of(found, pixels), expected, atol=1e-4)
 
-    def test_surface_brightness(self, tmp_path, pixels, tan):
-        found = calibrated(tmp_path, pixels, tan | {"BUNIT": "MJy/sr"})
+    def test_surface_brightness(self, tmp_path, pixels):
+        found = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJy/sr"})
         area = math.radians(0.18 / 3600) ** 2
         assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
 
