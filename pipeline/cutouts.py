@@ -8,7 +8,7 @@ from pipeline.data import Cutouts
 from pipeline.flags import Flag
 
 LENS_STAMP = 9.6  # a lens finder's stamp covers this much [arcsec]: Einstein radii reach 3"
-NARROWEST_PSF = 1.2  # FWHM of the PSF after binning, at least [binned pixel]
+NARROWEST_PSF = 0.7  # FWHM of the PSF in a lens finder's stamp, at least [pixel]
 REACH = 0.45  # of a deblending stamp's side: what its source may reach from its middle
 LARGEST_BINNING = 16
 APERTURE_OF_BLENDED = 1.5  # of the footprint's extent, at most: neighbours inflate it

@@ -49,14 +49,15 @@ def draw_company(setting, side, dice):
 
 
 def darken(light, body, depth, dice):
-    """Darken a lane of dust across a galaxy (y, x), to `depth` of its light."""
+    """Darken a lane of dust across a galaxy or its centre (y, x), by `depth` of its light."""
     row, column = np.mgrid[: light.shape[0], : light.shape[1]].astype("f4")
     angle = body.angle + dice.normal(0, 0.3)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     across = (row - body.y) * cos - (column - body.x) * sin
     along = (column - body.x) * cos + (row - body.y) * sin
-    width = body.re * dice.uniform(0.1, 0.3) + 0.5
-    across = (across - dice.normal(0, 0.15) * body.re) / width
-    reach = 1.5 * jnp.maximum(body.re, 0.1)
+    size = jnp.maximum(body.re, 0.1) * dice.log_uniform(0.1, 1.0)
+    width = size * dice.uniform(0.1, 0.3) + 0.5
+    across = (across - dice.normal(0, 0.15) * size) / width
+    reach = 1.5 * size
     lane = jnp.exp(-0.5 * across**2 - 0.5 * (along / reach) ** 2)
     return light * (1 - depth * lane)

@@ -81,7 +81,11 @@ def draw_disc(re, axis_ratio, angle, dice):
 
 
 def draw_early_type(re, axis_ratio, angle, dice):
-    """Draw an elliptical: Sersic index 2.2 to 6, in a third of the cases with a faint disc.
+    """Draw an early type: Sersic index 2.2 to 6, in half of the cases with a disc.
+
+    Discs are as flat as the whole or flatter, and as often within it as about it: isophotes are
+    then pointed, and most early types' are (Emsellem et al. 2011, MNRAS 414, 888: 86 % rotate fast
+    and hold discs; the exact shares are our choice).
 
     Parameters
     ----------
@@ -97,9 +101,10 @@ def draw_early_type(re, axis_ratio, angle, dice):
     Parts
         Two, of unit flux together.
     """
-    share = jnp.where(dice.chance(0.3), dice.uniform(0.05, 0.35), 0.0)
+    share = jnp.where(dice.chance(0.5), dice.log_uniform(0.02, 0.4), 0.0)
     main = Parts(1 - share, re, dice.log_uniform(2.2, 6.0), axis_ratio, angle, 0.0, 0.0)
-    disc = Parts(share, re * dice.uniform(1.0, 2.5), 1.0, axis_ratio, angle, 0.0, 0.0)
+    flat = jnp.maximum(axis_ratio * dice.uniform(0.4, 1.0), THICKNESS)
+    disc = Parts(share, re * dice.log_uniform(0.3, 2.5), 1.0, flat, angle, 0.0, 0.0)
     return join(main, disc)
 
 

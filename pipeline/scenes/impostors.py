@@ -101,10 +101,11 @@ def ordinary(setting, star, dice):
 
 
 def draw_elliptical(body, dice):
-    """Draw an early type: in half of the cases two that differ in shape and angle; four laws.
+    """Draw an early type: in half of the cases two that differ in shape and angle; five laws.
 
     Isophotes then twist and round off outwards, as those of real ellipticals do: Kormendy et al.
-    (2009, ApJS 182, 216).
+    (2009, ApJS 182, 216), who find extra light in the centres of many too: one in five has a
+    nucleus, a point.
     """
     share = jnp.where(dice.chance(0.5), dice.uniform(0.1, 0.5), 0.0)
     early = draw_early_type(body.re, body.axis_ratio, body.angle, dice)
@@ -112,9 +113,11 @@ def draw_elliptical(body, dice):
     turned = body.angle + dice.normal(0, 0.4)
     outer = draw_early_type(body.re * dice.uniform(1.2, 3.0), flat, turned, dice)
     off = dice.normal(0, 0.03, (2,)) * body.re
+    nucleus = jnp.where(dice.chance(0.2), dice.log_uniform(0.003, 0.05), 0.0)
     return join(
-        placed_parts(early, 1 - share, body.x, body.y),
-        placed_parts(outer, share, body.x + off[0], body.y + off[1]),
+        placed_parts(early, (1 - nucleus) * (1 - share), body.x, body.y),
+        placed_parts(outer, (1 - nucleus) * share, body.x + off[0], body.y + off[1]),
+        Parts(nucleus, 0.0, 1.0, 1.0, 0.0, body.x, body.y),
     )
 
 

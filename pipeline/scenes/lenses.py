@@ -24,6 +24,7 @@ DRAWN = 112  # side of the middle in which arcs and patterns are drawn [pixel]
 SURPLUS = 1.4  # lenses drawn for one that is accepted
 MIN_ARC_SNR = 5.0
 CONTRASTS = 0.004, 0.85  # the arcs' share of the light
+DUSTY = 0.15  # share of early types with a lane of dust; nuclear ones are common (Lauer+05)
 ARTEFACTS = 0.06  # share of stamps with a defect that no mask has caught
 EVERY = ("lens", *KINDS)
 PATTERNS = {
@@ -138,7 +139,7 @@ def _compose(kind, setting, key):
         samples, share, damage = saturate(setting, x, y, dice)
     else:
         share = 0.0
-    dusty = dice.chance(0.05) if kind in ("lens", "elliptical") else False
+    dusty = dice.chance(DUSTY) if kind in ("lens", "elliptical") else False
     return Scene(
         jnp.int32(EVERY.index(kind)),
         setting,

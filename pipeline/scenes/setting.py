@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pipeline.cutouts import NARROWEST_PSF
 from pipeline.psf import effective_pixels
 from pipeline.scenes.conditions import Conditions, draw_conditions
 from pipeline.scenes.lensing import Body
 from pipeline.simulate.population import BROAD, SIZE_SCATTER, candidates
 
-SPACE = (0.1, 0.13), (0.1, 0.2)  # ranges of the pixel scale and of the PSF's width [arcsec]
+SPACE = (0.1, 0.13), (0.07, 0.2)  # ranges of the pixel scale and of the PSF's width [arcsec]
 GROUND = (0.15, 0.34), (0.5, 1.1)
 FROM_SPACE = 0.4  # of the scenes
-PSF_RANGE = 1.2, 5.0  # pixel
+PSF_RANGE = NARROWEST_PSF, 5.0  # pixel
 RESOLVED = 0.75  # least Einstein radius, in widths of the PSF
 TRIES = 32  # deflectors and telescopes drawn, the first that suits being taken
 LARGEST_RE = 25.0  # [pixel]
@@ -65,7 +66,7 @@ def draw_setting(middle, dice):
     re = jnp.clip(re * 10 ** dice.normal(0, SIZE_SCATTER) / scale, 0.8, LARGEST_RE)
     axis_ratio = jnp.clip(dice.normal(0.78, 0.14), 0.35, 1.0)
     body = Body(re, axis_ratio, dice.uniform(0, np.pi), x, y)
-    snr = 10 ** (1.2 + 2.6 * dice.hump(1.3, 1.1))
+    snr = 10 ** (1.2 + 2.9 * dice.hump(1.3, 1.1))
     flux = snr * jnp.sqrt(effective_pixels(re, conditions.psf.fwhm))
     return Setting(conditions, scale, body, einstein_radius / scale, snr, flux)
 
