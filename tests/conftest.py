@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 SIDE = 32  # of the stamps of blends [pixel]
 BUILD_ORDER = "unet", "punet", "photometry", "lens", "anomaly"
@@ -14,6 +15,18 @@ BUILD_ORDER = "unet", "punet", "photometry", "lens", "anomaly"
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240101)
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write arrays as a FITS file; gives its path."""
+
+    def save(name, data, header=None):
+        path = tmp_path / name
+        fits.PrimaryHDU(data, header).writeto(path, output_verify="silentfix")
+        return str(path)
+
+    return save
 
 
 @pytest.fixture(scope="session")

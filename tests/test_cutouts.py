@@ -162,11 +162,11 @@ def test_no_sources_give_no_stamps():
 @pytest.mark.parametrize(
     ("scale", "fwhm", "expected"),
     [
-        (0.2, 3.3, 1),  # 12.8" already
-        (0.1, 1.7, 1),  # exactly 6.4"
+        (0.2, 3.3, 1),  # 19.2" already
+        (0.1, 1.7, 1),  # exactly 9.6"
         (0.05, 2.4, 2),
-        (0.03, 4.0, 3),  # 4 would be wanted, but the PSF is too narrow
-        (0.05, 2.0, 1),
+        (0.03, 2.4, 3),  # 4 would be wanted, but the PSF is too narrow
+        (0.05, 1.3, 1),
         (np.nan, 3.0, 1),
         (0.05, np.nan, 1),
     ],

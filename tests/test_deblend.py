@@ -10,7 +10,6 @@ from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
-from pipeline.masks import enlarge
 from pipeline.shares import divide, reconcile
 
 
@@ -270,83 +269,3 @@ def test_uncertainty_is_the_largest_of_the_stamps():
     assert image.dtype == np.float32
     assert_allclose(image[10, [2, 6, 18, 22]], [0.2, 0.3, 0.3, 0])
     assert_allclose(image[39, 49], 0.1)
-
-
-def galaxy(side, *centre, scale=9.0):
-    y, x = np.mgrid[:side, :side]
-    return 1000 * np.exp(-np.hypot(x - centre[0], y - centre[1]) / scale)
-
-
-@pytest.mark.parametrize("binning", [2, 3, 4])
-def test_a_binned_stamp_gives_the_flux_of_the_whole_one(binning):
-    exposure = exposure_of(galaxy(300, 150.3, 147.8))
-    sources = sources_at((150.3, 147.8), a=16)  # of 48 x 29 pixels
-    fine = measure(exposure, sources, radius=40, size=256)[2]
-    coarse = measure(exposure, sources, radius=40, size=64, binning=binning)[2]
-    assert_allclose(coarse["flux"], fine["flux"], rtol=0.01)
-    assert_allclose(coarse["flux_err"], fine["flux_err"], rtol=0.02)
-
-
-def test_an_aperture_that_holds_the_stamp_collects_all_of_it(rng):
-    exposure = exposure_of(rng.normal(size=(200, 200)))
-    sources = sources_at((100, 100), (90, 105), (100, 100), a=200)
-    stamps = cut(exposure, sources, 32, np.array([1, 4, 5]))
-    for i, ((x, y), block) in enumerate(zip(stamps.corner, stamps.binning, strict=True)):
-        found = measure(exposure, sources[i : i + 1], binning=block)[2]["flux"].value
-        part = np.s_[y : y + 32 * block, x : x + 32 * block]
-        assert_allclose(found, exposure.flux[part].sum(), rtol=1e-4, atol=1e-3)
-
-
-def test_a_binned_claim_is_where_the_interpolated_map_is_above_one_half(rng):
-    exposure = exposure_of(np.zeros((60, 70)))
-    sources = sources_at((31, 33))
-    stamps = cut(exposure, sources, 16, 3)
-    target = rng.random((1, 16, 16)).astype("f4")
-    maps = {"TARGET": target, "SHARE": np.ones_like(target)}
-    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    x, y = stamps.corner[0]
-    expected = np.zeros((60, 70))
-    expected[y : y + 48, x : x + 48] = enlarge(target, 3)[0] > 0.5
-    assert_array_equal(label, expected)
-    assert_array_equal(overlap, expected)
-
-
-def test_a_binned_disc_is_where_the_fine_one_is():
-    exposure = exposure_of(np.zeros((200, 200)))
-    sources = sources_at((100, 90), (103, 101))
-    fine = measure(exposure, sources, radius=30, size=128)
-    coarse = measure(exposure, sources, radius=30, size=64, binning=[2, 3])
-    both = (fine[1] > 0) & (coarse[1] > 0)
-    assert both.sum() > 0.93 * ((fine[1] > 0) | (coarse[1] > 0)).sum()
-    away = [np.mean(np.nonzero(f[1]), 1) for f in (fine, coarse)]
-    assert_allclose(*away, atol=0.5)
-    assert_allclose(coarse[2]["blend_fraction"], fine[2]["blend_fraction"], atol=0.02)
-    assert_array_equal(coarse[2]["n_neighbours"], [1, 1])
-
-
-def test_a_binned_claim_ends_at_the_tile_and_at_its_holes():
-    ivar = np.ones((50, 50))
-    ivar[20:24, 20] = 0  # less than half of each block
-    exposure = exposure_of(np.ones((50, 50)), ivar)
-    label, _, table = measure(exposure, sources_at((25, 25)), radius=1e3, size=32, binning=2)
-    assert_array_equal(label, ivar)
-    assert np.isfinite(table["flux"]).all()
-
-
-def test_a_galaxy_that_fits_its_binned_stamp_is_not_clipped():
-    exposure, sources = exposure_of(np.ones((190, 190))), sources_at((95, 95), a=12)
-    for binning, flag in ((1, Flag.STAMP_CLIPPED), (3, 0)):
-        assert_array_equal(measure(exposure, sources, binning=binning)[2]["flags"], [flag])
-
-
-def test_the_uncertainty_of_a_binned_stamp_is_painted_over_the_tile(rng):
-    exposure = exposure_of(np.zeros((40, 50)))
-    stamps = cut(exposure, sources_at((10, 38), (49, 0)), 16, np.array([3, 1]))
-    spread = rng.random((2, 16, 16)).astype("f4")
-    image = np.zeros((140, 150), "f4")  # with a margin of 50
-    for (x, y), block, stamp in zip(stamps.corner + 50, stamps.binning, spread, strict=True):
-        side = 16 * block
-        part = image[y : y + side, x : x + side]
-        np.maximum(part, enlarge(stamp[None], block)[0], out=part)
-    found = deblend.uncertainty_image(exposure.flux.shape[:2], stamps, spread)
-    assert_array_equal(found, image[50:90, 50:100])

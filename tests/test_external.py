@@ -164,8 +164,9 @@ def test_blends_are_read_with_their_truth(real_data):
         assert 0 <= y < height
 
 
-def test_width_of_a_gaussian():
-    assert_allclose(hsc.width(blob(48, 48, sigma=4.0)), 2.355 * 4, rtol=0.03)
+@pytest.mark.parametrize("sigma", [0.7, 4.0])
+def test_width_of_a_gaussian(sigma):
+    assert_allclose(hsc.width(blob(48, 48, sigma=sigma)), 2.355 * sigma, rtol=0.03)
 
 
 def test_true_positives_before_a_false_one():

@@ -1,4 +1,4 @@
-"""Bands, grids, masks, noise and sky of an ingested tile."""
+"""Masks, weights, noise and sky of an ingested tile."""
 
 import dataclasses
 import warnings
@@ -37,18 +37,6 @@ def sky_header(scale=0.2, shape=SHAPE, offset=(0.0, 0.0), **more):
 @pytest.fixture
 def pixels(rng):
     return rng.normal(0, 2, SHAPE).astype("f4")
-
-
-@pytest.fixture
-def save(tmp_path):
-    """Write arrays as a FITS file; gives its path."""
-
-    def save(name, data, header=None):
-        path = tmp_path / name
-        fits.PrimaryHDU(data, header).writeto(path, output_verify="silentfix")
-        return str(path)
-
-    return save
 
 
 def take(image, settings=None, reference=None, **more):
@@ -245,125 +233,6 @@ class TestSky:
         found = take(save("a.fits", image), settings)
         assert_allclose(np.median(found.ivar) ** -0.5, 1e-12, rtol=0.02)
         assert abs(found.flux.mean()) < 1e-13
-
-
-class TestBands:
-    def test_a_cube_goes_plane_by_plane(self, save, rng):
-        cube = rng.normal(0, 2, (3, *SHAPE)).astype("f4")
-        path = save("c.fits", cube, sky_header())
-        found = take(dict.fromkeys("gri", path))
-        assert_array_equal(found.flux, np.moveaxis(cube, 0, -1))
-        assert found.bands == tuple("gri") and found.wcs is not None
-
-    def test_a_cube_of_weights_too(self, save, rng):
-        cube = rng.normal(0, 2, (2, *SHAPE)).astype("f4")
-        weight = np.ones_like(cube) * [[[1.0]], [[2.0]]]
-        found = take(
-            dict.fromkeys("gr", save("c.fits", cube)),
-            weight=dict.fromkeys("gr", save("w.fits", weight)),
-        )
-        assert_allclose(found.ivar[0, 0], [1, 2])
-
-    @pytest.mark.parametrize("n", [1, 2, 4])
-    def test_another_number_of_planes_is_an_error(self, save, rng, n):
-        path = save("c.fits", rng.normal(size=(3, *SHAPE)))
-        with pytest.raises(InputError, match=r"c\.fits\[PRIMARY\]: a cube of 3 planes"):
-            take(dict.fromkeys("grizy"[:n], path))
-
-    def test_a_cube_of_one_plane_is_an_image(self, save, pixels):
-        assert_array_equal(take(save("c.fits", pixels[None])).flux[..., 0], pixels)
-        assert_array_equal(take(save("d.fits", pixels[None, None])).flux[..., 0], pixels)
-
-    @pytest.mark.parametrize("shape", [(30,), (2, 2, 30, 30)])
-    def test_other_dimensions_are_an_error(self, save, shape):
-        with pytest.raises(InputError, match=rf"{len(shape)}-dimensional.*an image has 2"):
-            take(save("c.fits", np.ones(shape)))
-
-    def test_units_must_agree(self, save, pixels):
-        one, other = save("a.fits", pixels, sky_header(MAGZERO=27.0)), save("b.fits", pixels)
-        with pytest.raises(InputError, match=r"g in nJy, r in ct.*set ingest\.zero_point"):
-            take({"g": one, "r": other}, {"zero_point": None})
-        settings = {"zero_point": {"g": 31.4, "r": 28.9}}
-        found = take({"g": one, "r": other}, settings)
-        assert_allclose(found.flux[..., 1], 10 * found.flux[..., 0], rtol=1e-5)
-
-    def test_settings_of_each_band(self, save, pixels):
-        files = {"g": save("a.fits", pixels), "r": save("b.fits", pixels)}
-        settings = {"gain": {"g": 2.0, "r": 3.0}, "saturation": {"r": 500.0}}
-        found = take(files, settings)
-        assert found.gain == (2, 3) and found.saturation == (np.inf, 500)
-
-
-def gaussian(shape, x0, y0, sigma):
-    y, x = np.indices(shape)
-    return np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2 / sigma**2)
-
-
-class TestGrids:
-    @pytest.mark.parametrize("scale", [0.1, 0.17, 0.2, 0.3])
-    def test_regridding_keeps_flux_and_place(self, save, rng, scale):
-        shape = int(24 / scale), int(30 / scale)
-        header = sky_header(scale, shape, CRVAL1=150.0002)
-        x, y = WCS(header).world_to_pixel_values(150.0, 2.0)
-        source = 1000 * gaussian(shape, x, y, 1.0 / scale)
-        image = save("i.fits", source + rng.normal(0, 0.01, shape), header)
-        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
-        found = take({"r": main, "i": image}, weight={"i": save("w.fits", np.full(shape, 1e4))})
-        flux = found.flux[..., 1].astype("f8")
-        assert_allclose(flux.sum(), source.sum(), rtol=2e-3)
-        y, x = np.indices(SHAPE)
-        assert_allclose(
-            [(flux * x).sum() / flux.sum(), (flux * y).sum() / flux.sum()], [74.5, 59.5], atol=0.03
-        )
-        assert any("brought to the pixel grid of" in note for note in found.notes)
-
-    @pytest.mark.parametrize("scale", [0.1, 0.2, 0.3])
-    def test_regridding_keeps_the_variance_of_an_aperture(self, save, rng, scale):
-        shape = int(24 / scale), int(30 / scale)
-        header = sky_header(scale, shape, offset=(0.37, 0.21))
-        image = save("i.fits", rng.normal(0, 1, shape), header)
-        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
-        found = take({"r": main, "i": image}, weight={"i": save("w.fits", np.ones(shape))})
-        apertures = found.flux[10:110, 15:135, 1].reshape(5, 20, 6, 20).sum((1, 3))
-        claimed = (1 / found.ivar[10:110, 15:135, 1]).reshape(5, 20, 6, 20).sum((1, 3))
-        assert_allclose((apertures**2 / claimed).mean(), 1, atol=0.6)
-
-    def test_bad_pixels_stay_bad(self, save, rng, pixels):
-        header = sky_header(0.2, SHAPE, offset=(0.5, 0.5))
-        pixels[50, 60] = 1e6
-        mask = np.zeros(SHAPE, "u1")
-        mask[50, 60] = 1
-        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
-        found = take(
-            {"r": main, "i": save("i.fits", pixels, header)}, mask={"i": save("m.fits", mask)}
-        )
-        assert (found.ivar[49:52, 59:62, 1] == 0).sum() == 4
-        assert abs(found.flux[..., 1]).max() < 20
-
-    def test_the_reference_stays_as_it_is(self, save, rng, pixels):
-        other = save("i.fits", rng.normal(0, 1, (90, 80)), sky_header(0.3, (90, 80)))
-        files = {"i": other, "r": save("r.fits", pixels, sky_header())}
-        found = take(files, reference="r")
-        assert_array_equal(found.flux[..., 1], pixels)
-        assert found.bands == ("i", "r")
-
-    def test_the_same_grid_in_other_words_is_the_same(self, save, pixels):
-        header = sky_header()
-        moved = sky_header()
-        moved["CRPIX1"] += 0.002
-        found = take({"g": save("a.fits", pixels, header), "r": save("b.fits", pixels, moved)})
-        assert_array_equal(found.flux[..., 0], found.flux[..., 1])
-
-    def test_no_common_sky_is_an_error(self, save, pixels):
-        far = save("b.fits", pixels, sky_header(CRVAL1=151.0))
-        with pytest.raises(
-            InputError, match=r"b\.fits\[PRIMARY\]: no usable pixel where .*a\.fits"
-        ):
-            take({"g": save("a.fits", pixels, sky_header()), "r": far})
-
-    def test_shapes_without_wcs_must_agree(self, save, pixels):
-        with pytest.raises(InputError, match=r"b\.fits\[PRIMARY\]: shape \(120, 100\).*resample"):
-            take({"g": save("a.fits", pixels), "r": save("b.fits", pixels[:, :100])})
 
 
 def test_no_wcs_is_allowed(save, pixels):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import galsim
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
@@ -72,8 +73,9 @@ def read_blends(folder):
 
 
 def width(psf):
-    """Full width at half maximum of a PSF's image: of the circle as large as its upper half."""
-    return 2 * np.sqrt(np.sum(psf > psf.max() / 2) / np.pi)
+    """Full width at half maximum of a PSF's image [pixel], interpolated between its pixels."""
+    image = galsim.Image(np.array(psf, "f8"), scale=1.0)
+    return galsim.InterpolatedImage(image).calculateFWHM()
 
 
 def measure(blends, networks, folder):
