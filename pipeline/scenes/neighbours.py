@@ -10,8 +10,8 @@ ERROR, FARTHEST = (0.3, 2.0), 3.0  # of its position: sigma, what S/N adds to it
 OVERLOOKED = 0.5  # of the scenes, in which sources without a peak of their own are not known
 DIP = 0.02, 1.0  # of the light on the way to a peak: of the peak's light, and sky sigmas, at least
 STEPS = 12  # of that way
-WINDOW = 0.85  # sigma of the window of a centroid, in half-light radii, as of `pipeline.detect`
-HALF = 16  # half a side of the square in which it is measured [pixel]
+WINDOW, WIDEST = 0.85, 4.0  # sigma of a centroid's window: half-light radii, and at most [pixel]
+HALF, OFF = 16, 6.0  # half a side of the square in which it is measured, and its limit [pixel]
 ITERATIONS = 5
 
 
@@ -57,13 +57,13 @@ def displacement(light, sources, hidden, fwhm):
     side = 2 * HALF + 1
     light = jax.lax.dynamic_slice(light, (first[1], first[0]), (side, side))
     columns, rows = (at + jnp.arange(side) for at in first)
-    sigma = WINDOW * jnp.hypot(sources["re"][0], fwhm / 2)
+    sigma = jnp.minimum(WINDOW * jnp.hypot(sources["re"][0], fwhm / 2), WIDEST)
     at = start
     for _ in range(ITERATIONS):
         x, y = columns - at[0], rows[:, None] - at[1]
         weight = light * jnp.exp(-(x**2 + y**2) / (2 * sigma**2))
         mean = jnp.stack([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-        at = start + jnp.clip(at + 2 * mean - start, -HALF / 2, HALF / 2)
+        at = start + jnp.clip(at + 2 * mean - start, -OFF, OFF)
     is_merged = (hidden & (sources["flux"][1:] > 0)).any()
     return jnp.where(is_merged, at - start, 0.0)
 
