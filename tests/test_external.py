@@ -8,10 +8,11 @@ from numpy.testing import assert_allclose
 from benchmarks import tables
 from benchmarks.external import chain, challenge, figures, hsc, lenses, mosaic, scores
 from benchmarks.external.pairs import MASK_ABOVE, Look, Pairs, draw_pairs
-from pipeline import peers
+from pipeline import config, peers
 from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.peers import Thing
+from pipeline.simulate.challenge import EUCLID, HUBBLE, draw_challenge
 
 SIDE = 96
 
@@ -175,6 +176,17 @@ def test_true_positives_before_a_false_one():
     assert_allclose(challenge.tpr_before(score, is_lens, 0)["value"], 1 / 3)
     assert_allclose(challenge.tpr_before(score, is_lens, 1)["value"], 2 / 3)
     assert_allclose(challenge.tpr_before(score, is_lens, 9)["value"], 1)
+
+
+@pytest.mark.parametrize(("telescope", "block"), [(EUCLID, 1), (HUBBLE, 2)])
+def test_the_challenge_is_seen_in_the_stamps_of_the_chain(telescope, block):
+    assert challenge.chosen_binning(telescope, config.Cut()) == block
+    drawn, _ = draw_challenge(2, 2 * challenge.STAMPS, np.random.default_rng(1), telescope)
+    binned = challenge._binned(drawn, block)
+    assert binned.flux.shape[1:3] == (challenge.STAMPS, challenge.STAMPS)
+    edge = challenge.STAMPS * (2 - block) // 2
+    middle = drawn.flux[:, edge : 192 - edge, edge : 192 - edge]
+    assert_allclose(binned.flux.sum((1, 2)), middle.sum((1, 2)), rtol=1e-4)
 
 
 def test_challenge_numbers_of_a_perfect_finder(rng):

@@ -107,13 +107,17 @@ def lenses(args, real):
 
 
 def challenge(args, real):
-    """A simulated set like that of the lens finding challenge."""
+    """A simulated set like that of the lens finding challenge, and as Hubble would see it."""
     from benchmarks.external import challenge, figures
+    from pipeline.simulate.challenge import HUBBLE
 
     score, truth = challenge.draw_scored(args.challenge, args.networks)
     _write(args, "challenge", challenge.summary(score, truth), FINDING)
     edges = {"theta_e": challenge.THETA_E, "arc_snr": challenge.ARC_SNR}
     _save(args, "challenge", figures.completeness(score, truth, edges))
+    for name, binning in (("hubble", None), ("hubble_unbinned", 1)):
+        drawn = challenge.draw_scored(args.challenge // 4, args.networks, HUBBLE, binning)
+        _write(args, f"challenge_{name}", challenge.summary(*drawn), FINDING)
 
 
 TESTS = {"pairs": pairs, "hsc": hsc, "lenses": lenses, "challenge": challenge}

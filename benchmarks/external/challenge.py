@@ -1,10 +1,16 @@
 """Score the lens finder as the Strong Lens Finding Challenge did (Metcalf et al. 2019)."""
 
+from dataclasses import replace
+
 import numpy as np
+from astropy.table import Table
 
 from benchmarks.external import chain
+from pipeline.cutouts import bin_blocks, lens_binning
+from pipeline.data import Exposure
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, in_bins, share
+from pipeline.simulate.challenge import EUCLID, draw_challenge
 
 STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
 AT_ONCE = 5000
@@ -13,8 +19,8 @@ THETA_E = 0.3, 0.5, 0.8, 1.2, 1.6, 2.0, 3.0  # Einstein radius [arcsec]
 ARC_SNR = 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, np.inf
 
 
-def draw_scored(n, networks=None, seed=2019):
-    """Draw a set like the challenge's, and score it.
+def draw_scored(n, networks=None, telescope=EUCLID, binning=None, seed=2019):
+    """Draw a set like the challenge's, cut stamps of it as the chain does, and score them.
 
     Parameters
     ----------
@@ -22,6 +28,10 @@ def draw_scored(n, networks=None, seed=2019):
         Number of stamps.
     networks : str, optional
         Folder of networks; the shipped ones if left out.
+    telescope : Telescope
+        That sees the set.
+    binning : int, optional
+        Pixels binned into one; what the chain would choose if left out.
     seed : int
 
     Returns
@@ -34,17 +44,34 @@ def draw_scored(n, networks=None, seed=2019):
     from astropy.table import vstack
 
     from pipeline.models import lens
-    from pipeline.simulate.challenge import draw_challenge
 
     options = chain.settings(networks, lens={"prevalence": 0.5})
     network = chain.opened(networks, "lens", options.apply)
-    scores, tables = [], []
-    for part, start in enumerate(range(0, n, AT_ONCE)):
+    block = chosen_binning(telescope, options.cut)
+    at_once, scores, tables = AT_ONCE // block**2, [], []
+    for part, start in enumerate(range(0, n, at_once)):
         rng = np.random.default_rng((seed, part))
-        cutouts, truth = draw_challenge(min(AT_ONCE, n - start), STAMPS, rng)
+        cutouts, truth = draw_challenge(min(at_once, n - start), STAMPS * block, rng, telescope)
+        cutouts = _binned(cutouts, binning or block)
         scores.append(np.asarray(lens.apply(network, cutouts, options.lens)["p_lens"]))
         tables.append(truth)
     return np.concatenate(scores), vstack(tables, metadata_conflicts="silent")
+
+
+def chosen_binning(telescope, settings):
+    """Pixels that the chain would bin into one in the images of a telescope."""
+    exposure = replace(
+        Exposure.empty(("sim",), "drawn as stamps"), pixel_scale=telescope.pixel_scale
+    )
+    return lens_binning(exposure, Table(meta={"PSFFWHM": telescope.fwhm}), settings)
+
+
+def _binned(cutouts, block):
+    """The middle of stamps, of `STAMPS` blocks."""
+    edge = (cutouts.flux.shape[1] - STAMPS * block) // 2
+    window = np.s_[:, edge : edge + STAMPS * block, edge : edge + STAMPS * block]
+    flux, ivar = bin_blocks(cutouts.flux[window], cutouts.ivar[window], block)
+    return replace(cutouts, flux=flux, ivar=ivar, binning=block)
 
 
 def tpr_before(score, is_lens, n_false):

@@ -1,5 +1,8 @@
 """A test set in the manner of the space-based Strong Gravitational Lens Finding Challenge."""
 
+from functools import partial
+from typing import NamedTuple
+
 import galsim
 import numpy as np
 from astropy.table import Table
@@ -13,13 +16,28 @@ from pipeline.simulate.galaxies import draw_disc, draw_galaxy
 from pipeline.simulate.population import draw_deflector
 from pipeline.simulate.render import Renderer
 
-PIXEL_SCALE, SEEING = 0.1, 0.18  # arcsec
+SIZES = 0.1, 3.0  # half-light radii of galaxies [arcsec]
 GAIN = 30.0  # electrons a unit of sky noise: 900 e of sky a pixel; ours
 SIGNALS = 0.5, 2.6  # decades of the arcs' S/N; ours
 LEAST_PIXELS, LEAST_SNR = 20, 8.0  # of a lens: pixels above 1 sigma, and S/N; ours
 
 
-def draw_challenge(n, size, rng):
+class Telescope(NamedTuple):
+    """Pixel scale, and full width at half maximum of a Gaussian PSF [arcsec]."""
+
+    pixel_scale: float
+    seeing: float
+
+    @property
+    def fwhm(self):
+        """The latter in pixels."""
+        return self.seeing / self.pixel_scale
+
+
+EUCLID, HUBBLE = Telescope(0.1, 0.18), Telescope(0.05, 0.07)
+
+
+def draw_challenge(n, size, rng, telescope=EUCLID):
     """Draw stamps after the one-band set of Metcalf et al. (2019, A&A 625, A119).
 
     Theirs: one band, 0.1" a pixel, a PSF of about 0.18", about as many lenses as others, and a
@@ -35,6 +53,8 @@ def draw_challenge(n, size, rng):
     n, size : int
         Number of stamps, and their side [pixel].
     rng : numpy.random.Generator
+    telescope : Telescope
+        Another than the challenge's sees the same in other pixels.
 
     Returns
     -------
@@ -44,9 +64,9 @@ def draw_challenge(n, size, rng):
         arcs alone, over the noise of the sky and of the galaxies), ``contrast`` (the arcs' share
         of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale`` [arcsec].
     """
-    side, fwhm = 2 * (size * 5 // 8), SEEING / PIXEL_SCALE
-    renderer = Renderer(galsim.Gaussian(fwhm=fwhm), side)
-    stamps = [_draw_stamp(renderer, size, bool(rng.random() < 0.5), rng) for _ in range(n)]
+    renderer = Renderer(galsim.Gaussian(fwhm=telescope.fwhm), 2 * (size * 5 // 8))
+    draw = partial(_draw_stamp, telescope, renderer, size)
+    stamps = [draw(bool(rng.random() < 0.5), rng) for _ in range(n)]
     flux, ivar, rows = zip(*stamps, strict=True)
     ids = np.arange(n)
     truth = Table(list(rows))
@@ -55,32 +75,34 @@ def draw_challenge(n, size, rng):
     return Cutouts(*planes, ids, np.zeros((n, 2), int), ("sim",), "ct"), truth
 
 
-def _draw_stamp(renderer, size, is_lens, rng):
+def _draw_stamp(telescope, renderer, size, is_lens, rng):
     """One stamp: flux, ivar and its row of the truth."""
-    fwhm, middle = SEEING / PIXEL_SCALE, renderer.side / 2
+    (scale, _), fwhm, middle = telescope, telescope.fwhm, renderer.side / 2
     deflector = draw_deflector(rng)
-    theta_e = deflector.einstein_radius / PIXEL_SCALE
-    re = float(np.clip(deflector.re / PIXEL_SCALE, 1, 30))
+    theta_e = deflector.einstein_radius / scale
+    re = float(np.clip(deflector.re, *SIZES)) / scale
     snr = 10 ** rng.uniform(1.5, 3)
     flux = snr * np.sqrt(effective_pixels(re, fwhm))
     body = Body(re, rng.uniform(0.5, 1), rng.uniform(0, np.pi), *rng.normal(middle, 0.5, 2))
-    light = renderer.draw(company.join(_galaxies(body, flux, renderer.side, theta_e, rng)), 0, 0)
+    light = renderer.draw(
+        company.join(_galaxies(body, flux, renderer.side, (theta_e, fwhm), rng)), 0, 0
+    )
     arcs, arc_snr, seen = np.float32(0), 0.0, False
     if is_lens or rng.random() < 0.5:
         arcs, arc_snr, seen = _arcs(renderer, body, theta_e, light, rng)
         if seen != is_lens:
-            return _draw_stamp(renderer, size, is_lens, rng)
+            return _draw_stamp(telescope, renderer, size, is_lens, rng)
     noise = rng.standard_normal(light.shape) * np.sqrt(1 + np.clip(light + arcs, 0, None) / GAIN)
     margin, total = (renderer.side - size) // 2, float(np.sum(arcs))
     window = np.s_[margin : margin + size, margin : margin + size]
     row = {"is_lens": is_lens, "kind": "lens" if is_lens else "other"}
     row |= {"theta_e": deflector.einstein_radius if is_lens else np.nan, "arc_snr": arc_snr}
     row |= {"contrast": total / (total + flux), "snr": snr, "re": re, "fwhm": fwhm}
-    row["pixel_scale"] = PIXEL_SCALE
+    row["pixel_scale"] = scale
     return (light + arcs + noise)[window], np.ones((size, size), "f4"), row
 
 
-def _galaxies(body, flux, side, theta_e, rng):
+def _galaxies(body, flux, side, clear_and_fwhm, rng):
     """The central galaxy, of any type, its satellites and the field."""
     if rng.random() < 0.6:
         own = company.draw_elliptical(body, flux, rng)
@@ -89,7 +111,7 @@ def _galaxies(body, flux, side, theta_e, rng):
     else:
         own = [Part(draw_galaxy(body.re, rng), flux, body.x, body.y)]
     around = company.draw_satellites(body, flux, rng, 1.5)
-    field = company.draw_field(side, body, theta_e, SEEING / PIXEL_SCALE, rng)
+    field = company.draw_field(side, body, *clear_and_fwhm, rng)
     return [*own, *around, *field]
 
 
