@@ -1,11 +1,13 @@
 import json
 import weakref
 
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Config
+from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import fit, read_model
 from pipeline.training import export, scenes, score, ship, train
@@ -106,6 +108,15 @@ def test_a_killed_training_resumes(config, tmp_path):
     for settings in (Config.model_validate(short), config):
         train(settings, tmp_path / "unet", tmp_path / "r.json", tmp_path / "work", network="unet")
     assert [row["epoch"] for row in fit.log_of(tmp_path / "work")] == [0, 1]
+
+
+@pytest.mark.parametrize("known", ["bf16", "f32"])
+def test_a_training_computes_in_half_precision_where_the_processor_knows_it(known, monkeypatch):
+    monkeypatch.setattr(engine, "fastest_precision", lambda: known)
+    with fit._policy(fit.fastest_policy()):
+        dense = keras.layers.Dense(1)
+    assert dense.compute_dtype == {"bf16": "bfloat16", "f32": "float32"}[known]
+    assert dense.variable_dtype == "float32"
 
 
 def test_a_stream_never_repeats_itself():
