@@ -92,41 +92,18 @@ def test_companions_are_other_stamps_of_the_same_sky(drawn):
     assert (companions.binning == np.asarray(truth["binning"])[companions.id]).all()
 
 
-def two_blobs(apart, flux, sigma):
-    """Light of a source at x, y = 30, 30 and of another to its right, and their table."""
+@pytest.mark.parametrize(
+    ("apart", "flux", "found"), [(9, 1.0, True), (4, 1.0, False), (6, 0.1, False)]
+)
+def test_a_neighbour_has_a_peak_where_the_light_dips_before_it(apart, flux, found):
+    sigma = 1.2 if found else 2.5
     y, x = np.mgrid[:64, :64]
     light = [
         1000 * f * np.exp(-((x - at) ** 2 + (y - 30) ** 2) / (2 * sigma**2))
         for f, at in ((1.0, 30), (flux, 30 + apart))
     ]
-    sources = {"x": [30.0, 30.0 + apart], "y": [30.0, 30.0], "re": [1.177 * sigma] * 2}
-    sources |= {"flux": [1.0, flux]}
-    return jnp.asarray(sum(light)), {k: jnp.array(v) for k, v in sources.items()}
-
-
-@pytest.mark.parametrize(
-    ("apart", "flux", "sigma", "seen"),
-    [(9, 1.0, 1.2, True), (4, 1.0, 2.5, False), (6, 0.1, 2.5, False), (4, 3.0, 2.5, True)],
-)
-def test_a_neighbour_without_a_peak_is_overlooked_if_it_is_the_fainter(
-    apart, flux, sigma, seen, monkeypatch
-):
-    monkeypatch.setattr(neighbours, "OVERLOOKED", 1.0)
-    hidden = neighbours.overlooked(*two_blobs(apart, flux, sigma), Dice(jax.random.key(0)))
-    assert hidden.tolist() == [not seen]
-
-
-def test_a_detection_of_two_sources_lies_between_them():
-    light, sources = two_blobs(3.0, 1.0, 2.5)
-    both, one = (
-        neighbours.displacement(light, sources, jnp.array([hidden]), 0.0)
-        for hidden in (True, False)
-    )
-    assert_allclose(both, [1.5, 0], atol=0.1)
-    assert_array_equal(one, [0, 0])
-    fainter, sources = two_blobs(3.0, 0.3, 2.5)
-    away = neighbours.displacement(fainter, sources, jnp.array([True]), 0.0)
-    assert 0.3 < away[0] < 1.0
+    sources = {"x": jnp.array([30.0, 30.0 + apart]), "y": jnp.array([30.0, 30.0])}
+    assert bool(neighbours._peaks(jnp.asarray(sum(light)), sources)[0]) == found
 
 
 def test_light_is_positive_and_the_stamp_is_light_and_noise(drawn):

@@ -12,12 +12,7 @@ from pipeline.scenes.conditions import draw_conditions, observe
 from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.galaxies import draw_galaxy, placed
-from pipeline.scenes.neighbours import (
-    MIN_CENTRAL_SHARE,
-    cut_companions,
-    displacement,
-    overlooked,
-)
+from pipeline.scenes.neighbours import MIN_CENTRAL_SHARE, cut_companions
 from pipeline.scenes.optics import Canvas, response
 
 CANVAS = Canvas(128)  # twice a stamp, so that little light comes back from beyond its edges
@@ -86,28 +81,25 @@ def draw_scene(key, size, companions=False):
     conditions = draw_conditions(dice, binning=binning)
     sources, galaxies = _draw_crowd(dice, conditions)
     seen = _see(galaxies, conditions.psf)
-    diffuse = _diffuse_light(dice)
-    hidden, corner = _as_detected(seen, sources, conditions.psf.fwhm, size, dice)
-    own, other = (_cut(v, corner, size) for v in (seen[0], seen[1] + diffuse))
+    margin = (CANVAS.side - size) // 2
+    window = slice(margin, margin + size)
+    diffuse = _diffuse_light(size, margin, dice)
+    own, other = seen[0][window, window], (seen[1] + diffuse)[window, window]
     flux, ivar = observe(own + other, conditions, dice)
     unit = 10 ** dice.uniform(-1.0, 3.0)
-    truth = _truth_of(sources, conditions, corner)
+    truth = _truth_of(sources, conditions, margin)
     scene = {
         "flux": unit * flux,
         "ivar": ivar / unit**2,
         "light": unit * jnp.stack([own, other], axis=-1),
         "truth": truth | {"flux": unit * sources["flux"][0], "sky_rms": unit},
-        "accepted": _could_be_found(seen, ivar, truth, binning, corner),
+        "accepted": _could_be_found(seen, ivar, truth, binning, margin),
     }
     if companions:
         around = observe(seen.sum(0) + diffuse, conditions, dice)
-        planes = [
-            jax.lax.dynamic_update_slice(v, w, (corner[1], corner[0]))
-            for v, w in zip(around, (flux, ivar), strict=True)
-        ]
+        planes = [v.at[window, window].set(w) for v, w in zip(around, (flux, ivar), strict=True)]
         planes = unit * planes[0], planes[1] / unit**2
-        sources["known"] = jnp.append(True, ~hidden)
-        scene["companions"] = cut_companions(planes, seen, sources, (corner, size), dice)
+        scene["companions"] = cut_companions(planes, size, seen, sources, dice)
     return scene
 
 
@@ -183,33 +175,21 @@ def _see(galaxies, psf):
     return jnp.stack(images)
 
 
-def _as_detected(seen, sources, fwhm, size, dice):
-    """Which of the others nobody knows of, and the corner x, y of the target's stamp."""
-    light = seen.sum(0)
-    hidden = overlooked(light, sources, dice)
-    off = displacement(light, sources, hidden, fwhm)
-    return hidden, (CANVAS.side - size) // 2 + jnp.round(off).astype("int32")
-
-
-def _cut(plane, corner, size):
-    return jax.lax.dynamic_slice(plane, (corner[1], corner[0]), (size, size))
-
-
-def _diffuse_light(dice):
+def _diffuse_light(size, margin, dice):
     """Light between the galaxies of a cluster, up to a few times the noise; mostly none."""
-    y, x = np.mgrid[: CANVAS.side, : CANVAS.side].astype("f4")
-    x0, y0 = dice.uniform(0.0, CANVAS.side, (2,))
+    y, x = np.mgrid[-margin : size + margin, -margin : size + margin].astype("f4")
+    x0, y0 = size * dice.uniform(-0.5, 1.5, (2,))
     level = jnp.where(dice.chance(DIFFUSE_SHARE), dice.uniform(0.3, 4.0), 0.0)
     return level * jnp.exp(-jnp.hypot(x - x0, y - y0) / dice.uniform(15.0, 60.0))
 
 
-def _could_be_found(seen, ivar, truth, binning, corner):
+def _could_be_found(seen, ivar, truth, binning, margin):
     """Whether the target stands out at its place, is seen there, and has the size of a target.
 
     Half the side of its footprint is what stamps are binned for, where they are.
     """
     own = seen[0]
-    x, y = truth["x"] + corner[0], truth["y"] + corner[1]
+    x, y = (truth[k] + margin for k in "xy")
     rows, columns = np.mgrid[: own.shape[0], : own.shape[1]].astype("f4")
     reach = jnp.maximum(jnp.abs(columns - x), jnp.abs(rows - y))
     half_side = jnp.max(jnp.where(own > 1, reach, 0.0))
@@ -220,7 +200,7 @@ def _could_be_found(seen, ivar, truth, binning, corner):
     return stands_out & fits & (ivar[middle, middle] > 0).any()
 
 
-def _truth_of(sources, conditions, corner):
+def _truth_of(sources, conditions, margin):
     """What is true of the target: of its neighbours, the nearest that is not much fainter."""
     own = {k: v[0] for k, v in sources.items()}
     ratio = sources["flux"][1:] / own["flux"]
@@ -233,8 +213,8 @@ def _truth_of(sources, conditions, corner):
         "snr": own["snr"],
         "fwhm": conditions.psf.fwhm,
         "binning": conditions.binning,
-        "x": own["x"] - corner[0],
-        "y": own["y"] - corner[1],
+        "x": own["x"] - margin,
+        "y": own["y"] - margin,
         "n_sources": jnp.sum(sources["flux"] > 0),
         "neighbour": apart[near],
         "neighbour_dm": jnp.where(seen, -2.5 * jnp.log10(jnp.maximum(ratio[near], 1e-9)), jnp.nan),
