@@ -44,12 +44,13 @@ def _compare_engines(folder, name, stamps):
         for a, b in zip(*pair, strict=True):
             difference = np.abs(a - b) / (1 + np.abs(b))
             # Where light is steep, a sample's place, rounded, changes what is left of it.
-            share = 0.99 if graph == "polar" else 1.0
-            assert np.quantile(difference, share) < 1e-4
+            some, most = (0.99, 0.9999) if graph == "polar" else (1.0, 1.0)
+            assert np.quantile(difference, some) < 1e-4
+            assert np.quantile(difference, most) < 1e-3
     if name == "lens":
         a, b = (lens.logits(network, stamps) for network in (ours, theirs))
         assert np.median(np.abs(a - b)) < 1e-4
-        assert_allclose(a, b, atol=0.02)
+        assert_allclose(a, b, atol=0.005)
 
 
 def _given(network, graph, stamps):
