@@ -35,7 +35,7 @@ test: setup
 	@snakefmt --check workflow rules
 	@snakemake --configfile config/demo.yaml --lint
 	@echo "== Running the tests"
-	@python -m pytest --quiet -m "not slow"
+	@python -m pytest --quiet -m "not slow" --numprocesses logical --maxprocesses 4 --dist loadfile
 
 slow: setup
 	@python -m pytest --quiet -m slow

@@ -3,10 +3,15 @@
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from astropy.io import fits
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # what one process compiles, the others find
+    COMPILED = TemporaryDirectory()
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 
 SIDE = 32  # of the stamps of blends [pixel]
 BUILD_ORDER = "unet", "punet", "photometry", "lens", "anomaly"

@@ -13,7 +13,7 @@ from pipeline.data import Cutouts
 from pipeline.models import NETWORKS, anomaly, engine, lens, metrics, photometry, punet, unet
 from pipeline.models.stamps import turned
 from pipeline.nets import fit, read_model
-from pipeline.scenes.sets import draw_set
+from pipeline.scenes.sets import DRAW, draw_set
 
 EXACT = Apply(precision="f32")
 
@@ -25,12 +25,9 @@ def test_openvino_and_tensorflow_agree(name, homes, networks, blends):
 
 def test_shipped_networks_agree_between_the_engines():
     networks = {name: engine.load(None, name, EXACT) for name in NETWORKS}
-    drawn = {}
+    drawn = {kind: draw_set(kind, 8, Scenes(seed=4), "test").cutouts for kind in DRAW}
     for name, module in NETWORKS.items():
-        size = Scenes().side(module.KIND)
-        if size not in drawn:
-            drawn[size], *_ = draw_set("blends", 8, Scenes(seed=4, size=size), "test")
-        _compare_engines(None, name, module.inputs(drawn[size], networks))
+        _compare_engines(None, name, module.inputs(drawn[module.KIND], networks))
 
 
 def _compare_engines(folder, name, stamps):

@@ -1,3 +1,5 @@
+from functools import partial
+
 import galsim
 import jax
 import jax.numpy as jnp
@@ -59,12 +61,12 @@ def test_light_adds_up_and_galaxies_keep_their_flux():
     assert (np.asarray(galaxy.parts.flux) >= 0).all()
 
 
-@pytest.mark.parametrize("kind", ["blends", "lenses"])
-def test_scenes_are_the_same_however_they_are_drawn(kind, monkeypatch):
-    key, draw, drawn = sets.key_of(3, kind, "test", 0), sets.DRAW[kind], []
+@pytest.mark.parametrize(("kind", "n", "size"), [("blends", 16, 32), ("lenses", 64, 96)])
+def test_scenes_are_the_same_however_they_are_drawn(kind, n, size, monkeypatch):
+    key, drawn = sets.key_of(3, kind, "test", 0), []
     for apart in (True, False):
         monkeypatch.setattr(device, "one_by_one", lambda apart=apart: apart)
-        drawn.append(jax.jit(lambda key: draw(key, 16, 32))(key))
+        drawn.append(jax.jit(partial(sets.DRAW[kind], n=n, size=size))(key))
     for one, other in zip(*map(jax.tree.leaves, drawn), strict=True):
         bright = np.nanmax(np.abs(np.where(np.isfinite(other), other, 0)))
         assert_allclose(one, other, rtol=1e-3, atol=1e-5 * bright)

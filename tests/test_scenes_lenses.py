@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,12 +22,12 @@ BODY = Body(*(jnp.float32(v) for v in (5.0, 0.8, 0.3, 0.0, 0.0)))
 
 @pytest.fixture(scope="module")
 def draw():
-    return jax.jit(lambda key: lenses.draw_batch(key, 128, 96))
+    return jax.jit(partial(lenses.draw_batch, n=64, size=96))
 
 
 @pytest.fixture(scope="module")
 def batches(draw):
-    return [jax.device_get(draw(jax.random.key(i))) for i in range(5)]
+    return [jax.device_get(draw(jax.random.key(i))) for i in range(10)]
 
 
 @pytest.fixture(scope="module")
