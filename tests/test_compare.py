@@ -85,10 +85,16 @@ def test_the_lens_figure_shows_what_was_scored(rng):
     logit = rng.normal(2.0 * is_lens, 1.0)
     truth = {"is_lens": is_lens, "theta_e": rng.uniform(0.3, 3, n), "re": rng.random(n)}
     truth |= {"arc_snr": 10 ** rng.uniform(0.7, 4, n), "snr": rng.random(n)}
+    truth |= {"pixel_scale": np.full(n, 0.1), "fwhm": rng.uniform(1, 3, n)}
     truth["kind"] = np.where(is_lens, "lens", rng.choice(["ring", "disc"], n))
     said = lens_scores.score(logit, expit(2 * logit - 2), np.ones((n, 8, 8, 2)), Table(truth))
     figure = lens_figure(said)
-    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["disc", "ring"]
+    assert [label.get_text() for label in figure.axes[4].get_yticklabels()] == ["disc", "ring"]
+    for curve in said["roc"].values():
+        assert (np.diff(curve["tpr"]) >= 0).all()
+        assert curve["fpr"][0] * said["n_others"] >= 1
+    at = np.argmin(np.abs(np.array(curve["fpr"]) - 0.01))
+    assert said["recall_of_clear_arcs_at_fpr_0.01"] == curve["tpr"][at] > 0.3
     assert said["calibration_error"] < 0.03
     assert all(len(ax.lines) > 1 for ax in figure.axes)
 

@@ -9,6 +9,8 @@ from pipeline.models import metrics
 
 FALSE_POSITIVE_RATES = 1e-2, 1e-3, 1e-4
 EINSTEIN_RADII = 0.3, 0.5, 0.8, 1.2, 1.8, 3.0  # arcsec
+IN_PSF_WIDTHS = 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 40.0  # the same
+RATES = np.logspace(-4, 0, 33)  # of false positives, of the ROC curve
 ARC_SNRS = 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 1e5
 CLEAR = 0.8, 20.0  # Einstein radius [arcsec] and S/N of arcs that anyone would see
 TAIL = 0.05  # share of the non-lenses that an extrapolated threshold rests on
@@ -126,12 +128,14 @@ def score(logit, p_lens, stamps, truth):
         name = f"recall_of_clear_arcs_at_fpr_{rate:g}"
         kept = clear | ~is_lens
         said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
+    said["roc"] = {"all": roc(logit, is_lens), "clear": roc(logit[kept], is_lens[kept])}
     said["tpr0"], said["tpr10"] = (recall_before(logit, is_lens, n) for n in (1, 10))
     said["calibration_error"] = metrics.calibration_error(p_lens, is_lens)
     said["reliability"] = metrics.diagram(p_lens, is_lens)
     said["log_loss"] = log_loss(p_lens, is_lens)
     said["log_loss_of_a_constant"] = log_loss(np.full(len(is_lens), is_lens.mean()), is_lens)
-    said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, snr)
+    widths = radius / np.asarray(truth["pixel_scale"] * truth["fwhm"], "f8")
+    said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, widths, snr)
     if "kind" in truth.colnames:
         kind = np.asarray(truth["kind"])[~is_lens]
         said["false_positives_at_fpr_0.01"] = false_positives(logit[~is_lens], kind)
@@ -171,14 +175,35 @@ def brightness(stamps):
     return flux[middle].sum((1, 2)) * weight
 
 
-def _curves(logit, is_lens, radius, snr):
-    """Completeness against Einstein radius and arc S/N, at a false-positive rate of 1e-2."""
+def roc(logit, is_lens):
+    """Share of lenses found at each of `RATES` that can be measured.
+
+    Returns
+    -------
+    dict of list
+        ``fpr`` and ``tpr``.
+    """
+    others = np.sort(logit[~is_lens])[::-1]
+    if not (len(others) and is_lens.any()):
+        return {"fpr": [], "tpr": []}
+    rates = RATES[(RATES * len(others) >= 1) & (RATES < 1)]
+    cuts = others[(rates * len(others)).astype(int)]
+    tpr = np.mean(logit[is_lens][:, None] > cuts, axis=0)
+    return {"fpr": rates.tolist(), "tpr": tpr.tolist()}
+
+
+def _curves(logit, is_lens, radius, widths, snr):
+    """Completeness against Einstein radius and arc S/N, at a false-positive rate of 1e-2.
+
+    `radius` is in arcsec, `widths` is the same in widths of the PSF.
+    """
     others = logit[~is_lens]
     if not (len(others) and is_lens.any()):
         return {}
     is_found = logit[is_lens] > _highest_but(others, int(1e-2 * len(others)))
     return {
         "einstein_radius_arcsec": completeness(is_found, radius[is_lens], EINSTEIN_RADII),
+        "einstein_radius_fwhm": completeness(is_found, widths[is_lens], IN_PSF_WIDTHS),
         "arc_snr": completeness(is_found, snr[is_lens], ARC_SNRS),
     }
 

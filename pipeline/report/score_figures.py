@@ -18,7 +18,12 @@ NUMBERS = {
     "nmad_dm": ("NMAD of Δm [mag]", 0.0, 1.0),
     "coverage_68": ("coverage of 68 %", 0.4, 0.9),
 }
-LENSES = {"einstein_radius_arcsec": "Einstein radius [arcsec]", "arc_snr": "S/N of the arcs"}
+LENSES = {
+    "einstein_radius_arcsec": "Einstein radius [arcsec]",
+    "einstein_radius_fwhm": "Einstein radius [FWHM of the PSF]",
+    "arc_snr": "S/N of the arcs",
+}
+LENSES_DRAWN = {"all": "all lenses", "clear": 'arcs of S/N > 20, Einstein radius > 0.8"'}
 LOGARITHMIC = "separation_fwhm", "snr", *LENSES
 WIDEST = 2.0  # ratio, or difference, of the ends of a bin without end
 
@@ -111,8 +116,8 @@ def lens_figure(said):
     -------
     Figure
     """
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    axes = figure.subplots(2, 2)
+    figure = Figure(figsize=(14, 8), layout="constrained")
+    axes = figure.subplots(2, 3)
     found = said["completeness_at_fpr_0.01"]
     for ax, (name, says) in zip(axes[0], LENSES.items(), strict=True):
         rows = [_bin(row) for row in found.get(name, [])]
@@ -121,14 +126,30 @@ def lens_figure(said):
         ax.grid(alpha=0.3)
         if rows:
             log_scale(ax, "x", FEW_DECADES)
-    kinds = said.get("false_positives_at_fpr_0.01", {})
-    share, error = ([kind[key] for kind in kinds.values()] for key in ("share", "error"))
-    axes[1, 0].barh(list(kinds), share, xerr=error, color=COLOURS[1], capsize=2)
-    axes[1, 0].axvline(0.01, color="0.5", lw=0.8)
-    axes[1, 0].set(xlabel="share of each kind that passes for a lens", xlim=(0, None))
-    _reliability(axes[1, 1], said["reliability"], said["calibration_error"])
-    axes[1, 1].set_ylabel("share of the stamps that are lenses")
+    _roc(axes[1, 0], said.get("roc", {}))
+    _kinds(axes[1, 1], said.get("false_positives_at_fpr_0.01", {}))
+    _reliability(axes[1, 2], said["reliability"], said["calibration_error"])
+    axes[1, 2].set_ylabel("share of the stamps that are lenses")
     return figure
+
+
+def _roc(ax, curves):
+    """How many lenses are found at which rate of false positives."""
+    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+        ax.plot(curve["fpr"], curve["tpr"], color=colour, label=LENSES_DRAWN[name])
+    ax.set(xlabel="false-positive rate", ylabel="share of lenses found", ylim=(0, 1))
+    ax.grid(alpha=0.3)
+    if ax.lines:
+        ax.set_xscale("log")
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def _kinds(ax, kinds):
+    """What passes for a lens at 1 % false positives."""
+    share, error = ([kind[key] for kind in kinds.values()] for key in ("share", "error"))
+    ax.barh(list(kinds), share, xerr=error, color=COLOURS[1], capsize=2)
+    ax.axvline(0.01, color="0.5", lw=0.8)
+    ax.set(xlabel="share of each kind that passes for a lens", xlim=(0, None))
 
 
 def _bin(row):
