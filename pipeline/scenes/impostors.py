@@ -17,6 +17,11 @@ from pipeline.scenes.galaxies import (
 from pipeline.scenes.light import Parts, Points, join
 
 OWN = 8  # Sersic laws of a body, at most
+SMALL = (
+    0.26,
+    0.22,
+    0.2,
+)  # half-light radius at S/N 10 [arcsec], its power of the flux, scatter [dex]
 MEMBERS = 4  # of a group, at most
 # In training.  Bare ellipticals, of the lenses' own population, are what a lens is most often told
 # from, and what looks most like a lens is drawn far oftener than it is found.
@@ -90,11 +95,16 @@ def draw_own(kind, body, share, dice):
 
 
 def ordinary(setting, star, dice):
-    """Make of the setting that of a small source, mostly faint, or of a star, often bright."""
+    """Make of the setting that of a small source, mostly faint, or of a star, often bright.
+
+    Late types of 1e9 to 1e11 solar masses at redshift 1 have half-light radii of 2.1 to 5.8 kpc,
+    as the 0.22nd power of their mass (van der Wel et al. 2014, ApJ 788, 28, table 1), which is
+    0.26 to 0.72 arcsec; S/N 10 is taken for the lower mass.
+    """
     fwhm, body = setting.conditions.psf.fwhm, setting.body
     decade = dice.uniform(1.0, 3.5) if star else 0.7 + 2.6 * dice.hump(1.0, 1.3)
-    snr = 10**decade
-    re = fwhm * 0.4 * (snr / 10) ** 0.2 * 10 ** dice.normal(0, 0.3)
+    snr, (size, power, scatter) = 10**decade, SMALL
+    re = size * (snr / 10) ** power * 10 ** dice.normal(0, scatter) / setting.pixel_scale
     re = jnp.float32(0.0) if star else jnp.clip(re, 0.2, 12.0)
     flux = snr * jnp.sqrt(effective_pixels(re, fwhm))
     return setting._replace(snr=snr, flux=flux, body=body._replace(re=re))
