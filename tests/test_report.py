@@ -12,7 +12,7 @@ from pipeline import config, io
 from pipeline.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts, Exposure
 from pipeline.flags import MEANING, Flag
-from pipeline.report import Findings, TileFacts, choose, thin, tile_facts, write_page
+from pipeline.report import Findings, TileFacts, choose, tile_facts, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
 from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick, window
 from tests.test_catalog import stage_tables
@@ -157,22 +157,6 @@ def test_the_truth_is_told():
 
 def test_the_same_findings_make_the_same_page():
     assert write_page(findings(catalog(8))) == write_page(findings(catalog(8)))
-
-
-def test_what_is_shown_is_the_extreme():
-    table = catalog(100)
-    chosen = choose(table, config.Report(stamps=5, blends=3))
-    assert_array_equal(chosen["lenses"], np.argsort(-table["p_lens"])[:5])
-    assert not (table["flags"][chosen["strangest"]] & int(Flag.EDGE)).any()
-    assert len(chosen["strangest"]) == 5
-    assert (table["blend_fraction"][chosen["blends"]] > 0.1).all()
-
-
-def test_thinning_keeps_all_of_few_and_the_same_of_many():
-    assert_array_equal(thin(3, 5), [0, 1, 2])
-    rows = thin(1000, 10)
-    assert len(np.unique(rows)) == 10
-    assert_array_equal(rows, thin(1000, 10))
 
 
 def test_stamps_are_in_units_of_the_noise():

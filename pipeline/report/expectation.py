@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.report.choose import systems
 from pipeline.report.figures import COLOURS, log_scale, panel
 
 THRESHOLDS = 0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001
@@ -16,16 +17,16 @@ class Expectation(NamedTuple):
     Attributes
     ----------
     p_lens : ndarray, (n,)
-        Sorted; sources without one are left out.
+        Of the most probable source of each of `pipeline.report.choose.systems`; sorted.
     lenses : ndarray, (n,)
-        Lenses expected among this source and all before it: the sum of their probabilities.
+        Lenses expected among this one and all before it: the sum of their probabilities.
     """
 
     p_lens: np.ndarray
     lenses: np.ndarray
 
     def rows(self):
-        """Each threshold that sources exceed: itself, how many, expected lenses, purity and so on.
+        """Each threshold that systems exceed: itself, how many, expected lenses, purity and so on.
 
         Returns
         -------
@@ -35,36 +36,35 @@ class Expectation(NamedTuple):
         """
         said = []
         for threshold in THRESHOLDS:
-            n = int(np.searchsorted(-self.p_lens, -threshold))  # those above, not equal
+            n = self.above(threshold)
             if n:
                 lenses = float(self.lenses[n - 1])
                 row = {"threshold": threshold, "n": n, "lenses": lenses, "purity": lenses / n}
                 said.append(row | {"completeness": lenses / float(self.lenses[-1])})
         return said
 
-    def rank(self, p_lens):
-        """Place of a source in the list, from 1 on."""
-        return int(np.searchsorted(-self.p_lens, -p_lens)) + 1
+    def above(self, p_lens):
+        """How many are more probable."""
+        return int(np.searchsorted(-self.p_lens, -p_lens))
 
 
 def expect(catalog):
-    """Rank a catalog's sources, and count the lenses expected among them.
+    """Rank a catalog's systems, and count the lenses expected among them.
 
-    The probabilities are taken at their word: of sources with ``p_lens`` 0.1, one in ten is a
+    The probabilities are taken at their word: of systems with ``p_lens`` 0.1, one in ten is a
     lens.  That holds where the survey's lenses and others are like the simulated ones, at the
     prevalence that the config states.
 
     Parameters
     ----------
     catalog : Table
-        With ``p_lens``; NaN where it is not known.
+        With ``p_lens``, ``ra`` and ``dec`` [deg]; NaN where they are not known.
 
     Returns
     -------
     Expectation
     """
-    p_lens = np.asarray(catalog["p_lens"], "f8")
-    ranked = -np.sort(-p_lens[np.isfinite(p_lens)])
+    ranked = -np.sort(-np.asarray(catalog["p_lens"], "f8")[systems(catalog)])
     return Expectation(ranked, np.cumsum(ranked))
 
 

@@ -13,11 +13,13 @@ from jinja2 import Environment, StrictUndefined
 from pipeline.catalog import COLUMNS
 from pipeline.flags import MEANING
 from pipeline.report import expectation, figures, truth_figures
-from pipeline.report.choose import thin
+from pipeline.report.choose import SYSTEM, thin
 from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
 CANDIDATE = 0.5  # p_lens above which a source is called a candidate
+LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "candidate": CANDIDATE}
+LIMITS["system"] = SYSTEM
 MAX_TILES = 300  # rows of the table of tiles
 DPI = 110
 
@@ -74,19 +76,23 @@ def write_page(found):
     )
     environment.filters |= {"number": _number, "percent": _percent}
     bands = found.catalog.meta.get("BANDS", "").split(",")
-    pictures = {k: data_uri(f) for k, f in _pictures(found, bands).items() if f is not None}
+    expected = expectation.expect(found.catalog)
+    summary = _summary(found, expected)
+    pictures = _pictures(found, bands, summary["area"])
+    pictures["expectation"] = expectation.expectation_figure(expected)
+    pictures = {k: data_uri(f) for k, f in pictures.items() if f is not None}
     return environment.from_string(source).render(
         found=found,
         pictures=pictures,
-        summary=_summary(found),
+        summary=summary,
         bands=bands,
         candidates=_rows(found.catalog, found.chosen["lenses"]),
         flags=_flags(found.catalog),
         known=_known(found),
-        expected=expectation.expect(found.catalog),
+        expected=expected,
         columns=COLUMNS,
         widths=_widths(found.lenses),
-        limits={"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "candidate": CANDIDATE},
+        limits=LIMITS,
         max_tiles=MAX_TILES,
     )
 
@@ -99,15 +105,14 @@ def data_uri(figure):
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _pictures(found, bands):
-    catalog, area = found.catalog, _summary(found)["area"]
+def _pictures(found, bands, area):
+    catalog = found.catalog
     some = catalog[thin(len(catalog), found.settings.points)]
     pictures = {
         "sky": figures.sky_map(some, CANDIDATE, len(catalog)),
         "counts": figures.number_counts(catalog, bands, area),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
-        "expectation": expectation.expectation_figure(expectation.expect(catalog)),
         "lenses": _mosaic(found, "lenses", _says_lens),
         "strangest": _mosaic(found, "strangest", _says_strange),
         "blends": gallery(list(found.blends.values())),
@@ -139,10 +144,9 @@ def _says_strange(row):
     return f"{row['id']}\nanomaly {row['anomaly']:.2f}"
 
 
-def _summary(found):
+def _summary(found, expected):
     """Numbers at the top of the page."""
     good = [tile for tile in found.tiles if not tile.rejected]
-    p_lens = np.asarray(found.catalog["p_lens"], "f8")
     return {
         "tiles": len(found.tiles),
         "good": len(good),
@@ -151,8 +155,8 @@ def _summary(found):
         "area": float(np.nansum([tile.area for tile in good])),
         "depth": _median([tile.depth for tile in good]),
         "seeing": _median([tile.psf_fwhm for tile in good]),
-        "candidates": int((p_lens > CANDIDATE).sum()),
-        "expected": float(np.nansum(p_lens)),
+        "candidates": expected.above(CANDIDATE),
+        "expected": float(expected.lenses[-1]) if len(expected.lenses) else 0.0,
     }
 
 
