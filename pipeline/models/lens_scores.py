@@ -123,11 +123,9 @@ def score(logit, p_lens, stamps, truth):
     for rate in FALSE_POSITIVE_RATES:
         name = f"recall_at_fpr_{rate:.4f}".rstrip("0")
         said[name], said[f"{name}_error"] = recall_at(logit, is_lens, rate)
-    clear = is_lens & (radius > CLEAR[0]) & (snr > CLEAR[1])
-    for rate in FALSE_POSITIVE_RATES[:1]:
-        name = f"recall_of_clear_arcs_at_fpr_{rate:g}"
-        kept = clear | ~is_lens
-        said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
+    kept = ~is_lens | ((radius > CLEAR[0]) & (snr > CLEAR[1]))
+    name, rate = "recall_of_clear_arcs_at_fpr_0.01", FALSE_POSITIVE_RATES[0]
+    said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
     said["roc"] = {"all": roc(logit, is_lens), "clear": roc(logit[kept], is_lens[kept])}
     said["tpr0"], said["tpr10"] = (recall_before(logit, is_lens, n) for n in (1, 10))
     said["calibration_error"] = metrics.calibration_error(p_lens, is_lens)

@@ -18,8 +18,8 @@ from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
 CANDIDATE = 0.5  # p_lens above which a source is called a candidate
-LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "candidate": CANDIDATE}
-LIMITS["system"] = SYSTEM
+LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST}
+LIMITS |= {"candidate": CANDIDATE, "system": SYSTEM}
 MAX_TILES = 300  # rows of the table of tiles
 DPI = 110
 
