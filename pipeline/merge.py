@@ -93,7 +93,7 @@ def seen_twice(merged, radius):
     worth = np.lexsort((np.asarray(merged["id"]), -depth, np.bitwise_count(flags)))
     rank = np.empty_like(worth)
     rank[worth] = np.arange(len(worth))
-    return _dominated(pairs, rank)
+    return dominated(pairs, rank)
 
 
 def _same_source(ra, dec, tile, radius):
@@ -136,8 +136,20 @@ def _depth(x, y, tile):
     return depth
 
 
-def _dominated(pairs, rank):
-    """Rows dropped for a kept row of lower `rank`: the greedy independent set, in rounds."""
+def dominated(pairs, rank):
+    """Rows dropped for a kept row of lower `rank`: the greedy independent set, in rounds.
+
+    Parameters
+    ----------
+    pairs : ndarray, (m, 2), int
+        Rows of which one is to be dropped.
+    rank : ndarray, (n,)
+        No two alike.
+
+    Returns
+    -------
+    ndarray of bool, (n,)
+    """
     better = np.where((rank[pairs[:, 0]] < rank[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
     dropped = np.zeros(len(rank), bool)
     while len(better):

@@ -10,7 +10,7 @@ from pipeline.models import metrics
 FALSE_POSITIVE_RATES = 1e-2, 1e-3, 1e-4
 EINSTEIN_RADII = 0.3, 0.5, 0.8, 1.2, 1.8, 3.0  # arcsec
 IN_PSF_WIDTHS = 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 40.0  # the same
-RATES = np.logspace(-4, 0, 33)  # of false positives, of the ROC curve
+RATES = np.logspace(-4, 0, 33)[:-1]  # of false positives, of the ROC curve
 ARC_SNRS = 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 1e5
 CLEAR = 0.8, 20.0  # Einstein radius [arcsec] and S/N of arcs that anyone would see
 TAIL = 0.05  # share of the non-lenses that an extrapolated threshold rests on
@@ -181,13 +181,9 @@ def roc(logit, is_lens):
     dict of list
         ``fpr`` and ``tpr``.
     """
-    others = np.sort(logit[~is_lens])[::-1]
-    if not (len(others) and is_lens.any()):
-        return {"fpr": [], "tpr": []}
-    rates = RATES[(RATES * len(others) >= 1) & (RATES < 1)]
-    cuts = others[(rates * len(others)).astype(int)]
-    tpr = np.mean(logit[is_lens][:, None] > cuts, axis=0)
-    return {"fpr": rates.tolist(), "tpr": tpr.tolist()}
+    found = [(float(rate), recall_at(logit, is_lens, rate)[0]) for rate in RATES]
+    measured = [pair for pair in found if pair[1] is not None]
+    return {"fpr": [rate for rate, _ in measured], "tpr": [recall for _, recall in measured]}
 
 
 def _curves(logit, is_lens, radius, widths, snr):

@@ -5,6 +5,8 @@ from scipy.spatial import cKDTree
 
 from pipeline.catalog import detection_band
 from pipeline.flags import Flag
+from pipeline.known import chord, unit_vectors
+from pipeline.merge import dominated
 
 MAX_BLEND_TILES = 3
 SYSTEM = 3.0  # arcsec: Einstein radii reach so far
@@ -23,20 +25,22 @@ def choose(catalog, settings):
     Returns
     -------
     dict of ndarray
-        Rows of the catalog: ``lenses``, of each of the `systems` one, from the most probable down;
+        Rows of the catalog: ``systems``, see `systems`; ``lenses``, the first of them;
         ``strangest``, from the largest anomaly down, without spoilt ones; ``blends``, bright ones
         with much of their footprint claimed by others, from at most three tiles.
     """
+    candidates = systems(catalog)
     whole = (np.asarray(catalog["flags"]) & _SPOILT) == 0
     return {
-        "lenses": _highest(np.where(systems(catalog), catalog["p_lens"], np.nan), settings.stamps),
+        "systems": candidates,
+        "lenses": candidates[: settings.stamps],
         "strangest": _highest(np.where(whole, catalog["anomaly"], np.nan), settings.stamps),
         "blends": _blends(catalog, whole, settings.blends),
     }
 
 
 def systems(catalog):
-    """Tell sources that may be lenses of their own from pieces of a more probable one.
+    """Rank the sources that may be lenses, without pieces of more probable ones.
 
     A lens is often several sources: the deflector, and arcs that are bright.  Going from the most
     probable source down, those within `SYSTEM` of it belong to it.
@@ -44,27 +48,22 @@ def systems(catalog):
     Parameters
     ----------
     catalog : Table
-        ``p_lens``, ``ra``, ``dec`` [deg].
+        ``p_lens``; ``ra``, ``dec`` [deg], of which one that is not known has nothing near it.
 
     Returns
     -------
-    ndarray, (n,), bool
-        True of the most probable of each system, and where the position is not known; false where
-        ``p_lens`` is not known.
+    ndarray of int
+        Rows of the most probable source of each system, from the most probable down; those whose
+        ``p_lens`` is not known are left out.
     """
-    p_lens, ra, dec = (np.asarray(catalog[name], "f8") for name in ("p_lens", "ra", "dec"))
-    own = np.isfinite(p_lens)
-    rows = np.flatnonzero(own & np.isfinite(ra) & np.isfinite(dec))
-    rows = rows[np.argsort(-p_lens[rows], kind="stable")]
-    ra, dec = np.radians(ra[rows]), np.radians(dec[rows])
-    at = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-    chord = 2 * np.sin(np.radians(SYSTEM / 3600) / 2)
-    pairs = cKDTree(at).query_pairs(chord, output_type="ndarray") if len(rows) else []
-    first = np.ones(len(rows), bool)
-    for one, other in sorted(map(tuple, np.asarray(pairs).tolist())):  # the first is more probable
-        first[other] &= not first[one]
-    own[rows] = first
-    return own
+    ranked = _highest(np.asarray(catalog["p_lens"], "f8"), len(catalog))
+    ra, dec = (np.asarray(catalog[name], "f8")[ranked] for name in ("ra", "dec"))
+    placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    if not len(placed):
+        return ranked
+    tree = cKDTree(unit_vectors(ra[placed], dec[placed]))
+    pairs = placed[tree.query_pairs(chord(SYSTEM), output_type="ndarray")]
+    return ranked[~dominated(pairs, np.arange(len(ranked)))]
 
 
 def thin(n, most, seed=0):

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.report.choose import systems
 from pipeline.report.figures import COLOURS, log_scale, panel
 
 THRESHOLDS = 0.9, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001
@@ -17,7 +16,7 @@ class Expectation(NamedTuple):
     Attributes
     ----------
     p_lens : ndarray, (n,)
-        Of the most probable source of each of `pipeline.report.choose.systems`; sorted.
+        Of the most probable source of each system; sorted.
     lenses : ndarray, (n,)
         Lenses expected among this one and all before it: the sum of their probabilities.
     """
@@ -48,8 +47,8 @@ class Expectation(NamedTuple):
         return int(np.searchsorted(-self.p_lens, -p_lens))
 
 
-def expect(catalog):
-    """Rank a catalog's systems, and count the lenses expected among them.
+def expect(p_lens):
+    """Count the lenses expected among candidates.
 
     The probabilities are taken at their word: of systems with ``p_lens`` 0.1, one in ten is a
     lens.  That holds where the survey's lenses and others are like the simulated ones, at the
@@ -57,14 +56,14 @@ def expect(catalog):
 
     Parameters
     ----------
-    catalog : Table
-        With ``p_lens``, ``ra`` and ``dec`` [deg]; NaN where they are not known.
+    p_lens : array_like, (n,)
+        Of `pipeline.report.choose.systems`, from the most probable down.
 
     Returns
     -------
     Expectation
     """
-    ranked = -np.sort(-np.asarray(catalog["p_lens"], "f8")[systems(catalog)])
+    ranked = np.asarray(p_lens, "f8")
     return Expectation(ranked, np.cumsum(ranked))
 
 

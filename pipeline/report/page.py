@@ -76,7 +76,7 @@ def write_page(found):
     )
     environment.filters |= {"number": _number, "percent": _percent}
     bands = found.catalog.meta.get("BANDS", "").split(",")
-    expected = expectation.expect(found.catalog)
+    expected = expectation.expect(found.catalog["p_lens"][found.chosen["systems"]])
     summary = _summary(found, expected)
     pictures = _pictures(found, bands, summary["area"])
     pictures["expectation"] = expectation.expectation_figure(expected)

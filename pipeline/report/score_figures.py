@@ -126,7 +126,7 @@ def lens_figure(said):
         ax.grid(alpha=0.3)
         if rows:
             log_scale(ax, "x", FEW_DECADES)
-    _roc(axes[1, 0], said.get("roc", {}))
+    _roc(axes[1, 0], said["roc"])
     _kinds(axes[1, 1], said.get("false_positives_at_fpr_0.01", {}))
     _reliability(axes[1, 2], said["reliability"], said["calibration_error"])
     axes[1, 2].set_ylabel("share of the stamps that are lenses")
@@ -137,11 +137,9 @@ def _roc(ax, curves):
     """How many lenses are found at which rate of false positives."""
     for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
         ax.plot(curve["fpr"], curve["tpr"], color=colour, label=LENSES_DRAWN[name])
-    ax.set(xlabel="false-positive rate", ylabel="share of lenses found", ylim=(0, 1))
+    ax.set(xlabel="false-positive rate", ylabel="share of lenses found", xscale="log", ylim=(0, 1))
     ax.grid(alpha=0.3)
-    if ax.lines:
-        ax.set_xscale("log")
-        ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _kinds(ax, kinds):

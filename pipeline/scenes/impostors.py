@@ -17,11 +17,8 @@ from pipeline.scenes.galaxies import (
 from pipeline.scenes.light import Parts, Points, join
 
 OWN = 8  # Sersic laws of a body, at most
-SMALL = (
-    0.26,
-    0.22,
-    0.2,
-)  # half-light radius at S/N 10 [arcsec], its power of the flux, scatter [dex]
+# Of ordinary galaxies: half-light radius at S/N 10 [arcsec], its power of the flux, scatter [dex].
+SMALL = 0.26, 0.22, 0.2
 MEMBERS = 4  # of a group, at most
 # In training.  Bare ellipticals, of the lenses' own population, are what a lens is most often told
 # from, and what looks most like a lens is drawn far oftener than it is found.
