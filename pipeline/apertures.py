@@ -71,23 +71,52 @@ def weighted_flux(flux, ivar, weights, gain):
     Parameters
     ----------
     flux, ivar : ndarray, (n, y, x, band)
-    weights : ndarray, (n, y, x)
+    weights : ndarray, (n, y, x) or (n, y, x, band)
     gain : sequence of float
         Electrons per unit of flux, one a band; 0 leaves the sources' Poisson noise out.
 
     Returns
     -------
     flux, error : ndarray, (n, band), float64
+        NaN where no pixel counts.
     """
     n, bands = len(flux), flux.shape[-1]
     total, variance = np.zeros((n, bands)), np.zeros((n, bands))
-    squared = weights**2
+    by_band = weights.ndim == 4
     for band in range(bands):
         pixels, precision = flux[..., band], ivar[..., band]
+        weight = weights[..., band] if by_band else weights
         usable = precision > 0
         noise = np.divide(1, precision, where=usable, out=np.zeros_like(precision))
         if gain[band] > 0:
             noise += np.where(usable, np.maximum(pixels, 0) / np.float32(gain[band]), 0)
-        total[:, band] = np.einsum("nyx,nyx,nyx->n", weights, pixels, usable, dtype="f8")
-        variance[:, band] = np.einsum("nyx,nyx->n", squared, noise, dtype="f8")
+        total[:, band] = np.einsum("nyx,nyx,nyx->n", weight, pixels, usable, dtype="f8")
+        variance[:, band] = np.einsum("nyx,nyx->n", weight**2, noise, dtype="f8")
+        unseen = ~(usable & (weight > 0)).any(axis=(1, 2))
+        total[unseen, band] = variance[unseen, band] = np.nan
     return total, np.sqrt(variance)
+
+
+def mirrored(lost, *planes):
+    """Replace pixels of stamps by those opposite the middle, pixel ``size // 2`` of both axes.
+
+    Parameters
+    ----------
+    lost : ndarray, (n, y, x, band), bool
+        Which pixels to replace.
+    *planes : ndarray, (n, y, x, band)
+
+    Returns
+    -------
+    list of ndarray
+        A pixel of the first row or column of a stamp of even size has none opposite, and gets 0.
+    """
+    if not lost.any():
+        return list(planes)
+    even = 1 - lost.shape[1] % 2
+    replaced = []
+    for plane in planes:
+        opposite = np.zeros_like(plane)
+        opposite[:, even:, even:] = plane[:, even:, even:][:, ::-1, ::-1]
+        replaced.append(np.where(lost, opposite, plane))
+    return replaced

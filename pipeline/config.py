@@ -31,6 +31,9 @@ class Tile(Settings):
 
     @model_validator(mode="after")
     def _bands_agree(self):
+        for band in self.image:
+            if not (band.isascii() and band.isprintable() and band.strip()) or "," in band:
+                raise ValueError(f"{band!r} is no name for a band: use ASCII without commas")
         for kind in ("weight", "mask"):
             unknown = set(getattr(self, kind)) - set(self.image)
             if unknown:

@@ -19,7 +19,8 @@ class Exposure:
     Attributes
     ----------
     flux : ndarray, (y, x, band)
-        Sky-subtracted flux [`unit` / pixel].
+        Sky-subtracted flux [`unit` / pixel]; of pixels without information 0, or the level of
+        saturation where they lie above it.
     ivar : ndarray, (y, x, band)
         Inverse variance of ``flux`` without the sources' own Poisson noise [`unit`**-2];
         0 where there is no information.

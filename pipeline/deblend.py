@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from pipeline.apertures import ellipse_weights, weighted_flux
+from pipeline.apertures import ellipse_weights, mirrored, weighted_flux
 from pipeline.cutouts import half_sides
 from pipeline.flags import Flag
 from pipeline.masks import enlarge, on_tile
@@ -138,8 +138,9 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
 
     A pixel counts by its area inside the aperture times the source's share of its light, of which
     all sources' sum to one, see `pipeline.shares`.
-    Pixels without information are not counted, nor is what lies beyond the stamp; where a stamp
-    is binned, a block is the sum of its pixels, see `pipeline.cutouts.bin_blocks`.
+    A pixel without information has the light of the one opposite the source, as for ``flux_auto``;
+    what lies beyond the stamp is not counted.  Where a stamp is binned, a block is the sum of its
+    pixels, see `pipeline.cutouts.bin_blocks`.
 
     Parameters
     ----------
@@ -156,7 +157,8 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     -------
     QTable
         ``id``; ``flux`` and ``flux_err`` (n, band), of the exposure's unit, the error being that
-        of the pixels and of their correlation, the shares taken as known; ``blend_fraction``,
+        of the pixels and of their correlation, the shares taken as known, both NaN where the band
+        has no usable pixel in the aperture; ``blend_fraction``,
         share of the footprint's pixels that others claim too; ``n_neighbours``, other sources
         whose footprints overlap or touch this one's; ``flags``, bits that only now are known.
     """
@@ -166,8 +168,10 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     divided = divide(maps["SHARE"], cutouts, exposure.flux.shape)
     for start in range(0, len(cutouts), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        weights = aperture_weights(sources[rows], cutouts[rows]) * divided[rows]
         stamps = cutouts.flux[rows], cutouts.ivar[rows]
+        shares = np.broadcast_to(divided[rows][..., None], stamps[0].shape)
+        *stamps, shares = mirrored(stamps[1] == 0, *stamps, shares)
+        weights = aperture_weights(sources[rows], cutouts[rows])[..., None] * shares
         flux[rows], error[rows] = weighted_flux(*stamps, weights, exposure.gain)
     return QTable(
         {

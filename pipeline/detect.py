@@ -10,12 +10,13 @@ from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import Sight, add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
 from pipeline.hidden import reveal
+from pipeline.holes import bridge
 from pipeline.matched import noise_correlation, snr_at
 from pipeline.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
 
 TRAINED_R50 = 16.0 * LARGEST_BINNING  # what a binned stamp shows whole [pixel]
 _WIDEST_POINT, _TELLING = 0.4, 0.21  # `broadening` of a point, and its error at an S/N of 28
-_MOST_MISSING = 0.05  # of the aperture, before the source is flagged
+_MOST_MISSING = 0.05  # of the aperture, or of the PSF's signal, before the source is flagged
 _FARTHEST_FROM_CORE, _FARTHEST_FROM_BARYCENTRE = 0.18, 1.5  # a windowed centroid [pixel]
 
 
@@ -43,12 +44,13 @@ def detect(exposure, settings, network=None):
         where it is known, PIXSCALE [arcsec].
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
-    flux, ivar = (np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar))
+    planes = (np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar))
+    flux, ivar = bridge(*planes, exposure.saturation[band])
     cores = extract_cores(flux, ivar)
     psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
     psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    sight = Sight(flux, ivar, psf, settings, correlations[band])
+    sight = Sight(flux, ivar, exposure.ivar[..., band] == 0, psf, settings, correlations[band])
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
     found, centre = add_cores(found, cores)
@@ -63,7 +65,7 @@ def detect(exposure, settings, network=None):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, ivar, psf, _, correlation) = found, sight
+    (objects, segments), (flux, ivar, lost, psf, _, correlation) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
@@ -73,8 +75,10 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
     snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
+    _, seen = snr_at(flux, np.where(lost, 0, ivar), shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
     columns["flags"] |= _footprint_flags(objects, segments, flux >= exposure.saturation[band])
+    columns["flags"] |= np.where(seen < 1 - _MOST_MISSING, Flag.MASKED, 0).astype("i4")
     columns["flags"] |= _size_flags(columns["r50"], psf)
     wider, error = broadening(flux, ivar, segments, shapes, psf)
     columns["flags"] |= _point_flag(wider, error * correlation)

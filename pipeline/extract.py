@@ -44,7 +44,9 @@ class Sight(NamedTuple):
     Attributes
     ----------
     flux, ivar : ndarray, (y, x), float32
-        Pixels of ivar 0 are not looked at.
+        Pixels of ivar 0 are not looked at; holes in bright light are bridged, see `pipeline.holes`.
+    lost : ndarray, (y, x), bool
+        Pixels without information, bridged or not.
     psf : pipeline.psf.Moffat
     settings : config.Detect
     correlation : float
@@ -53,6 +55,7 @@ class Sight(NamedTuple):
 
     flux: np.ndarray
     ivar: np.ndarray
+    lost: np.ndarray
     psf: object
     settings: object
     correlation: float
@@ -166,7 +169,11 @@ def add_cores(found, cores):
     centre : ndarray, (n, 2)
         Barycentre ``(x, y)`` of each source's core [pixel]; NaN where it has none of its own.
     """
+    y, x = np.nonzero(cores.segments)
+    core = cores.segments[y, x] - 1
     host = found.segments[cores.objects["ycpeak"], cores.objects["xcpeak"]]
+    often = _most_frequent(core, found.segments[y, x], len(host))
+    host = np.where(host > 0, host, often)  # a peak, smoothed, may be on a lost pixel
     own = _brightest_of(host, cores.objects["cflux"])
     position = np.column_stack([cores.objects["x"], cores.objects["y"]])
     peaks = cores.segments[found.objects["ycpeak"], found.objects["xcpeak"]]
@@ -174,14 +181,23 @@ def add_cores(found, cores):
     centre = np.full((len(found.objects), 2), np.nan)
     centre[host[own & ~shared] - 1] = position[own & ~shared]
     label = np.where(own, 0, len(found.objects) + np.cumsum(~own))
-    y, x = np.nonzero(cores.segments)
-    core = cores.segments[y, x] - 1
     new = (label[core] > 0) & (found.segments[y, x] == host[core])  # not of a third source
     found.segments[y[new], x[new]] = label[core[new]]
     objects = np.concatenate([found.objects, cores.objects[~own]])
     parted = ~own & (host > 0)
     objects["flag"][np.concatenate([host[parted], label[parted]]) - 1] |= sep.OBJ_MERGED
     return Detections(objects, found.segments), np.concatenate([centre, position[~own]])
+
+
+def _most_frequent(core, owner, n):
+    """Source on most of the pixels of each of `n` cores; 0 where they lie on none; (n,)."""
+    on_source = owner > 0
+    pairs = np.stack([core[on_source], owner[on_source]])
+    (core, owner), count = np.unique(pairs, axis=1, return_counts=True)
+    order = np.argsort(count, kind="stable")
+    host = np.zeros(n, int)
+    host[core[order]] = owner[order]  # the last one written, of the most pixels, stays
+    return host
 
 
 def _brightest_of(host, flux):

@@ -18,7 +18,7 @@ class Flag(IntFlag):
 
 MEANING = {
     Flag.EDGE: "The source's footprint touches the edge of the image",
-    Flag.MASKED: "More than 5 % of the source's aperture carries no information",
+    Flag.MASKED: "More than 5 % of the source's aperture, or of its core, has no data in some band",
     Flag.SATURATED: "A pixel of the footprint is saturated",
     Flag.POINT_LIKE: "The source is as small as the PSF, and bright enough to tell (S/N above 30)",
     Flag.BLENDED: "The detection was split from, or its footprint touches, another source",

@@ -77,7 +77,9 @@ def write_exposure(path, exposure):
     sci = fits.ImageHDU(_to_disk(exposure.flux), header, name="SCI")
     header["BUNIT"] = _inverse_square(exposure.unit)
     ivar = fits.ImageHDU(_to_disk(exposure.ivar), header, name="IVAR")
-    notes = fits.table_to_hdu(Table({"note": np.array(exposure.notes, dtype="U")}))
+    notes = fits.table_to_hdu(
+        Table({"note": np.array(list(map(_plain, exposure.notes)), dtype="U")})
+    )
     notes.name = "NOTES"
     with whole(path) as partial:
         fits.HDUList([fits.PrimaryHDU(), sci, ivar, notes]).writeto(partial)

@@ -3,7 +3,7 @@
 import numpy as np
 import sep
 
-from pipeline.apertures import ellipse_weights, weighted_flux
+from pipeline.apertures import ellipse_weights, mirrored, weighted_flux
 from pipeline.cutouts import boxes
 
 FACTOR, SMALLEST, LARGEST = 2.5, 3.5, 15.0  # of the aperture, in Kron radii and in a
@@ -63,6 +63,7 @@ def aperture_flux(exposure, shapes, radius, segments):
     Returns
     -------
     flux, error : ndarray, (n, band)
+        NaN where the band has no usable pixel in the aperture.
     missing : ndarray, (n,)
         Share of the aperture's area that carries no information in some band.
     """
@@ -98,8 +99,7 @@ def _measure(exposure, shapes, radius, owners, half):
     lost = (ivar == 0).any(axis=-1)
     missing = (weights * lost).sum(axis=(1, 2)) / weights.sum(axis=(1, 2))
     ivar[np.broadcast_to(others, ivar.shape)] = 0
-    bad, opposite = ivar == 0, np.s_[:, ::-1, ::-1]
-    flux, ivar = np.where(bad, flux[opposite], flux), np.where(bad, ivar[opposite], ivar)
+    flux, ivar = mirrored(ivar == 0, flux, ivar)
     return *weighted_flux(flux, ivar, weights, exposure.gain), missing
 
 
@@ -154,6 +154,6 @@ def half_light_radii(flux, mask, shapes, reach, segments):
         mask=mask,
         seg_id=ids,
         segmap=segments,
-        subpix=1,
+        subpix=5,
     )
     return np.where((total > 0) & (radius > 0), radius, np.nan)

@@ -133,7 +133,7 @@ def export(config, scenes_folder, record, home, *, network: str):
     card = io.read_json(record)
     with io.whole(record.with_suffix(".png")) as part:
         loss_figure(card["log"], network).savefig(part, dpi=130, metadata={"Software": None})
-    held_out = _read(module, scenes_folder / "validation", others)
+    held_out = _read(module, config, scenes_folder / "validation", others)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(home / "card.json", card | module.calibrate(trained, *held_out))
 
@@ -144,7 +144,7 @@ def score(config, scenes_folder, home, scores, *, network: str):
 
     module = NETWORKS[network]
     others = _networks(config, network, home.parent)
-    test = _read(module, scenes_folder / "test", others)
+    test = _read(module, config, scenes_folder / "test", others)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(scores, module.score(trained, *test))
 
@@ -155,7 +155,8 @@ def compare(config, scenes_folder, scores):
 
     from pipeline.compare import compare
 
-    _, cutouts, truths, lights = zip(*_shards(scenes_folder / "test", "blends"), strict=True)
+    read = _shards(config, scenes_folder / "test", "blends")
+    _, cutouts, truths, lights = zip(*read, strict=True)
     truth = vstack(truths, metadata_conflicts="silent")
     io.write_json(scores, compare(cutouts, truth, np.concatenate(lights)))
 
@@ -269,14 +270,14 @@ def _networks(config, name, folder):
     return {other: engine.load(folder, other, config.apply) for other in BUILDS_ON.get(name, ())}
 
 
-def _read(module, folder, networks):
+def _read(module, config, folder, networks):
     """Read a set: what the network sees of the stamps, the truth table, and the light."""
     from astropy.table import vstack
 
     from pipeline.models.stamps import join
 
     stamps, tables, lights = [], [], []
-    for shard, cutouts, truth, light in _shards(folder, module.KIND):
+    for shard, cutouts, truth, light in _shards(config, folder, module.KIND):
         companions = io.read_cutouts(shard / "companions.fits") if module.WITH_COMPANIONS else None
         stamps.append(module.inputs(cutouts, networks, companions))
         tables.append(truth)
@@ -284,9 +285,9 @@ def _read(module, folder, networks):
     return join(stamps), vstack(tables, metadata_conflicts="silent"), join(lights)
 
 
-def _shards(folder, kind):
+def _shards(config, folder, kind):
     """Yield folder, cutouts, truth and light (None where there is none) of each shard."""
-    for shard in sorted(Path(folder).iterdir(), key=lambda path: int(path.name)):
+    for shard in (folder / str(i) for i in range(config.scenes.shards(kind))):
         light = io.read_light(shard / "light.fits") if kind == "blends" else None
         cutouts = io.read_cutouts(shard / "cutouts.fits")
         yield shard, cutouts, io.read_table(shard / "truth.fits"), light

@@ -1,5 +1,6 @@
 import os
 import sys
+from types import SimpleNamespace
 
 from pipeline import digest, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
@@ -133,6 +134,11 @@ def scenes_kind(wildcards):
     return "lenses" if wildcards.network == "lens" else "blends"
 
 
+def scenes_sizes(wildcards):
+    """Settings of how many of a network's scenes are held out, and in how many files."""
+    return section(scenes={scenes_kind(wildcards), "shard"})
+
+
 def scenes_folder(wildcards):
     """Folder of the training scenes of a network."""
     return f"results/{settings.name}/training/{scenes_kind(wildcards)}"
@@ -156,16 +162,31 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
+    trained = trained_with(wildcards)
+    return f"results/{settings.name}/training/work/{wildcards.network}-{trained}"
+
+
+def trained_with(wildcards):
+    """Digest of what decides a trained network, and those that it builds on."""
     name, fit = wildcards.network, getattr(settings.train, wildcards.network)
     begun = digest.weights(name, fit.folder) if fit.start else ""
-    made_with = digest.text(
-        training_settings(wildcards), training_code("train")(wildcards), begun
+    below = (SimpleNamespace(network=other) for other in BUILDS_ON.get(name, ()))
+    return digest.text(
+        training_settings(wildcards),
+        training_code("train")(wildcards),
+        begun,
+        *map(trained_with, below),
     )
-    return f"results/{settings.name}/training/work/{wildcards.network}-{made_with}"
 
 
 def adaptation_folder(wildcards):
     """Folder of the adaptation's checkpoints and logs, which nothing resumes that is made otherwise."""
+    written = os.path.realpath(f"results/{settings.name}/adapted")
+    if settings.networks and os.path.realpath(settings.networks) == written:
+        raise WorkflowError(
+            f"networks: {settings.networks} is what adapt writes: copy it elsewhere first, "
+            "or leave `networks` out to adapt the shipped ones"
+        )
     config = section("inject", "adapt", "networks")
     weights = digest.weights("lens", settings.networks)
     made_with = digest.text(config, digest.code("adapt"), weights)

@@ -86,9 +86,10 @@ rule export_network:
     params:
         code=training_code("export"),
         scenes=scenes_folder,
+        config=scenes_sizes,
         folder=subpath(output[0], parent=True),
     shell:
-        "arclet export --network {wildcards.network} "
+        "arclet export --network {wildcards.network} --config {params.config:q} "
         "{params.scenes} {input.record} {params.folder} &> {log}"
 
 
@@ -108,9 +109,10 @@ rule score_network:
     params:
         code=training_code("score"),
         scenes=scenes_folder,
+        config=scenes_sizes,
         folder=subpath(input[0], parent=True),
     shell:
-        "arclet score --network {wildcards.network} "
+        "arclet score --network {wildcards.network} --config {params.config:q} "
         "{params.scenes} {params.folder} {output} &> {log}"
 
 
@@ -130,8 +132,9 @@ rule compare:
     params:
         code=made_with("compare"),
         scenes=subpath(input[0], ancestor=3),
+        config=section(scenes={"blends", "shard"}),
     shell:
-        "arclet compare {params.scenes} {output} &> {log}"
+        "arclet compare --config {params.config:q} {params.scenes} {output} &> {log}"
 
 
 rule score_figures:

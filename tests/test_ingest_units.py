@@ -36,6 +36,8 @@ class TestZeroPoint:
         [
             ({"MAGZERO": 27.0}, 27.0),
             ({"MAGZPT": 26.5}, 26.5),
+            ({"MAGZPT": 23.0, "EXPTIME": 10.0}, 25.5),
+            ({"MAGZPT": 23.0, "EXPTIME": 10.0, "BUNIT": "adu/s"}, 23.0),
             ({"MAGZP": "26.5"}, 26.5),
             ({"PHOTZP": 30.0}, 30.0),
             ({"MAGZERO": 29.915, "MAGZPT": 24.842}, 29.915),
@@ -86,9 +88,24 @@ class TestZeroPoint:
     def test_no_number_is_no_zero_point(self, tmp_path, pixels):
         assert calibrated(tmp_path, pixels, {"MAGZERO": "UNKNOWN"}).unit == "ct"
 
-    def test_vega_is_noted(self, tmp_path, pixels):
-        found = calibrated(tmp_path, pixels, {"PHOTZP": 23.0, "PHOTSYS": "VEGA"})
-        assert any("VEGA" in note for note in found.notes)
+    @pytest.mark.parametrize(
+        "cards",
+        [
+            {"PHOTZP": 23.0, "PHOTSYS": "VEGA"},
+            {"MAGZP": 20.5, "TELESCOP": "WISE"},
+            {"MAGZPT": 23.0, "TELESCOP": "ESO-VISTA", "EXPTIME": 10.0},
+        ],
+    )
+    def test_vega_is_noted(self, tmp_path, pixels, cards):
+        found = calibrated(tmp_path, pixels, cards)
+        assert any("VEGA" in note and "set ingest.zero_point" in note for note in found.notes)
+
+    @pytest.mark.parametrize(
+        "cards", [{"MAGZP": 26.0, "TELESCOP": "ZTF"}, {"PHOTZP": 30.0, "TELESCOP": "ESO-VISTA"}]
+    )
+    def test_ab_is_not_taken_for_vega(self, tmp_path, pixels, cards):
+        found = calibrated(tmp_path, pixels, cards)
+        assert not any("VEGA" in note for note in found.notes)
 
     @pytest.mark.parametrize(
         ("bunit", "unit"),

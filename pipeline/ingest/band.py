@@ -55,11 +55,14 @@ def read_band(tile, band, settings):
     scale, unit, notes = calibrate.flux_scale(image, _of(settings.zero_point, band), pixel_scale)
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
     bad, reasons = _bad(tile, band, settings.bad_bits, image, weight)
+    full = bad & (flux >= calibrate.saturation(image, _of(settings.saturation, band))[0])
     flux *= scale
     flux[bad] = 0
     ivar, sky, told = _noise(flux, weight, bad, settings, image.name)
     gain, on_gain = _gain(image, settings, band, scale, (sky.rms, weight is not None))
     level, on_level = _saturation(image, settings, band, scale, sky)
+    if np.isfinite(level):
+        flux[full] = level
     return Band(
         image.name,
         flux,

@@ -16,7 +16,7 @@ ZERO_POINTS = (
     "MAGZEROP",  # Euclid, SWarp
     "PHOTZP",  # ESO phase 3, MegaPipe, CFHTLS, UNIONS
     "MAGZP",  # ZTF, WISE, SkyMapper
-    "MAGZPT",  # CASU (VISTA, UKIRT), PTF
+    "MAGZPT",  # CASU (VISTA, UKIRT), DECam: of one second
     "MAGZPT1",
     "ZPAB",  # Euclid VIS
     "SEXMGZPT",  # DES coadds
@@ -28,6 +28,7 @@ NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
 MAGGIES = {"maggy", "maggies", "mgy"}
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
+IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT", "INT")}  # by telescope
 SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
@@ -66,8 +67,8 @@ def flux_scale(image, setting, pixel_scale):
     physical BUNIT; for a zero point keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch
     et al. 2018); for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408``
     (Bohlin et al. 2011; per second, so that EXPTIME enters where BUNIT is no rate); for FPA.ZP,
-    also per second (Pan-STARRS, Waters et al. 2020); and for the Legacy Surveys' marks, whose
-    unit is the nanomaggy (AB 22.5; Dey et al. 2019).
+    also per second (Pan-STARRS, Waters et al. 2020), as MAGZPT is; and for the Legacy Surveys'
+    marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
     """
     if setting is not None:
         zero_point, source = _number(image, setting, "ingest.zero_point")
@@ -93,7 +94,10 @@ def _from_zero_point(image, zero_point, source, low):
         )
     notes = [f"{image.name}: AB zero point {zero_point:.4f} from {source}"]
     if _says_vega(image, source):
-        notes.append(f"{image.name}: the header says VEGA, the zero point was taken as AB")
+        notes.append(
+            f"{image.name}: {source} is in the VEGA system but was taken as AB; "
+            "set ingest.zero_point to the AB magnitude of 1 count"
+        )
     return 10 ** (0.4 * (AB_OF_NJY - zero_point)), FLUX_UNIT, tuple(notes)
 
 
@@ -101,7 +105,10 @@ def _says_vega(image, source):
     for header in (image.header, image.primary):
         said = [str(header.get(k, "")) for k in ("PHOTSYS", "MAGSYS", "MAG_SYS", "MAGTYPE")]
         said += [header.comments[source]] if source in header else []
-        if any("vega" in text.lower() for text in said):
+        telescope = str(header.get("TELESCOP", "")).upper()
+        if any("vega" in text.lower() for text in said) or any(
+            name in telescope for name in IN_VEGA.get(source, ())
+        ):
             return True
     return False
 
@@ -111,7 +118,8 @@ def _zero_point(header):
     for keyword in ZERO_POINTS:
         value = as_number(header.get(keyword))
         if value is not None:
-            return value, keyword
+            is_per_second = keyword == "MAGZPT"
+            return value + is_per_second * _exposure_term(header, {"ct", "adu", ""}), keyword
     counts = as_number(header.get("FLUXMAG0"))
     if counts is not None and counts > 0:
         return 2.5 * math.log10(counts), "FLUXMAG0"
@@ -128,10 +136,10 @@ def _zero_point(header):
     return None, None
 
 
-def _exposure_term(header):
-    """Magnitudes that turn a zero point per second into that of a sum of counts."""
-    bunit, seconds = _plain_unit(header), as_number(header.get("EXPTIME"))
-    is_sum = bunit in {"ct", "adu"}
+def _exposure_term(header, sums=frozenset({"ct", "adu"})):
+    """Magnitudes that turn a zero point per second into that of counts, if BUNIT is of `sums`."""
+    seconds = as_number(header.get("EXPTIME"))
+    is_sum = _plain_unit(header) in sums
     return 2.5 * math.log10(seconds) if is_sum and seconds and seconds > 0 else 0.0
 
 

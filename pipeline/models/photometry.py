@@ -153,17 +153,29 @@ def apply(network, cutouts, maps, draws):
     Returns
     -------
     Table
-        ``id`` and ``flux_p16``, ``flux_p50``, ``flux_p84`` (n, band), in the cutouts' unit.
+        ``id`` and ``flux_p16``, ``flux_p50``, ``flux_p84`` (n, band), in the cutouts' unit; NaN in
+        a band that has no usable pixel where the source is.
     """
     table = Table({"id": cutouts.id})
     bands = [
         _percentiles(network, _see(cutouts, band, maps, draws), SHARES.values())
         for band in range(len(cutouts.bands))
     ]
+    seen = _is_seen(cutouts.ivar > 0, maps["TARGET"] > unet.COLLECT_ABOVE)
     for i, name in enumerate(SHARES):
-        table[name] = np.stack([percentiles[i] for percentiles in bands], axis=-1)
+        fluxes = np.stack([percentiles[i] for percentiles in bands], axis=-1)
+        table[name] = np.where(seen, fluxes, np.nan)
         table[name].unit = cutouts.unit
     return table
+
+
+def _is_seen(usable, own):
+    """Whether a band has a usable pixel of the source's own, or any if it has none; (n, band).
+
+    `usable` is (n, y, x, band), `own` is (n, y, x).
+    """
+    somewhere = own.any(axis=(1, 2), keepdims=True)
+    return (usable & np.where(somewhere, own, True)[..., None]).any(axis=(1, 2))
 
 
 def _percentiles(network, stamps, shares):

@@ -213,13 +213,15 @@ class Clock(keras.callbacks.Callback):
 
 
 def _callbacks(folder, settings):
-    best = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
+    best = min((row["val_loss"] for row in log_of(folder)), default=None)  # where one goes on
+    kept = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
+    kept["initial_value_threshold"] = best
     watched = keras.backend.backend() == "tensorflow"  # the others do not bring TensorBoard
     return [
         Clock(),
         keras.callbacks.BackupAndRestore(folder / "resume", delete_checkpoint=False),
-        keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best),
-        keras.callbacks.EarlyStopping(patience=settings.patience),
+        keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **kept),
+        keras.callbacks.EarlyStopping(patience=settings.patience, baseline=best),
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
         *([keras.callbacks.TensorBoard(folder / "events")] if watched else []),

@@ -1,0 +1,81 @@
+"""Holes in bright light: pixels that were lost amid a star's or a galaxy's core, bridged."""
+
+import numpy as np
+from scipy import ndimage
+
+BRIGHT = 10.0  # mean S/N of the pixels about a hole
+DEEPEST = 16  # what is farther from the rim of a hole stays lost [pixel]
+
+
+def bridge(flux, ivar, saturation):
+    """Interpolate across lost pixels that lie in bright light, or are saturated.
+
+    A star whose core is masked is a ring, or an arc either side of its bleeding trail, and would
+    be detected in pieces.  This is for telling sources apart; it measures nothing.
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (y, x), float32
+        Lost pixels have ivar 0; those that are saturated have a flux of `saturation` or more.
+    saturation : float
+        inf if unknown.
+
+    Returns
+    -------
+    flux, ivar : ndarray, (y, x), float32
+        As they were but in the holes, whose ivar is above 0 now.
+    """
+    lost, _ = ndimage.label(ivar == 0)
+    holes = _bright_holes(flux, ivar, lost, saturation)
+    if not len(holes):
+        return flux, ivar
+    flux, ivar = flux.copy(), ivar.copy()
+    for number, box in holes:
+        inside = lost[box] == number
+        noise = np.median(ivar[box][ivar[box] > 0])
+        ivar[box][inside & (flux[box] >= saturation)] = noise
+        _fill(flux[box], ivar[box], inside, noise)
+    return flux, ivar
+
+
+def _fill(flux, ivar, inside, noise):
+    """Fill a hole in place from its rim inwards, each pixel by the mean of those around it."""
+    for _ in range(DEEPEST):
+        good = (ivar > 0).astype("f4")
+        around = ndimage.uniform_filter(good, 3)
+        rim = inside & (good == 0) & (around > 0.1)  # one pixel of the nine
+        if not rim.any():
+            break
+        flux[rim] = (ndimage.uniform_filter(flux * good, 3)[rim]) / around[rim]
+        ivar[rim] = noise
+
+
+def _bright_holes(flux, ivar, lost, saturation):
+    """Number of each hole to bridge, and its box with the pixels about it."""
+    number, signal = _borders(flux * np.sqrt(ivar), lost)
+    count = np.maximum(np.bincount(number), 1)
+    bright = np.bincount(number, signal) / count > BRIGHT
+    bright = np.flatnonzero(bright[1:]) + 1
+    full = np.unique(lost[(lost > 0) & (flux >= saturation)])
+    chosen = np.intersect1d(np.union1d(bright, full), np.unique(number))
+    boxes = ndimage.find_objects(lost) if len(chosen) else []
+    return [(i, tuple(map(_wider, boxes[i - 1]))) for i in chosen]
+
+
+def _wider(side):
+    return slice(max(side.start - 2, 0), side.stop + 2)
+
+
+def _borders(snr, lost):
+    """Of each pair of a lost pixel and a usable one beside it: the hole's number, and the S/N."""
+    numbers, signals = [np.zeros(0, int)], [np.zeros(0)]
+    for one, other in (
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[1:], np.s_[:-1]),
+    ):
+        beside = (lost[one] > 0) & (lost[other] == 0)
+        numbers.append(lost[one][beside])
+        signals.append(snr[other][beside])
+    return np.concatenate(numbers), np.concatenate(signals)
