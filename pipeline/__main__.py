@@ -64,22 +64,35 @@ def ingest(config, tile):
     try:
         exposure = ingest(images, config.ingest, config.detect.band)
     except InputError as error:
-        if config.on_bad_tile == "stop":
-            sys.exit(f"tile {tile.name}: {error}")
-        log.warning("tile %s is rejected: %s", tile.name, error)
-        exposure = Exposure.empty(images.image, str(error))
+        exposure = Exposure.empty(images.image, _rejected(config, tile, error))
     io.write_exposure(tile / "exposure.fits", exposure)
+
+
+def _rejected(config, tile, error):
+    """Say why a tile is rejected, and stop there if the config wants that."""
+    if config.on_bad_tile == "stop":
+        sys.exit(f"tile {tile.name}: {error}")
+    log.warning("tile %s is rejected: %s", tile.name, error)
+    return str(error)
 
 
 @per_tile("exposure.fits", "sources.fits")
 def detect(config, tile):
     """Find sources and measure them."""
     from pipeline.catalog import number
+    from pipeline.data import Exposure
     from pipeline.detect import detect
+    from pipeline.extract import TooMuch
 
     exact = config.apply.model_copy(update={"precision": "f32"})  # the same on every processor
     network = _opened(config.networks, "unet", exact) if config.detect.hidden else None
-    found = detect(io.read_exposure(tile / "exposure.fits"), config.detect, network)
+    exposure = io.read_exposure(tile / "exposure.fits")
+    try:
+        found = detect(exposure, config.detect, network)
+    except TooMuch as error:
+        said = _rejected(config, tile, error)
+        found = detect(Exposure.empty(exposure.bands, said), config.detect)
+        found.meta["REJECTED"] = said
     io.write_table(tile / "sources.fits", number(found, tile.name))
 
 

@@ -15,6 +15,10 @@ _LEAST_SNR = 0.95  # of the threshold: what falls below rose on the noise of wor
 _CORE_SIGMA, _CORE_MESH = 5.0, 64
 
 
+class TooMuch(ValueError):
+    """More stands out of an image than can be told apart: the message says what to do."""
+
+
 class Detections(NamedTuple):
     """What stands out of an image.
 
@@ -90,7 +94,7 @@ def extract(flux, ivar, psf, settings, threshold):
 
     Raises
     ------
-    ValueError
+    TooMuch
         If the image has more detected pixels, or blends, than can be held.
     """
     kernel, usable = psf.kernel() / psf.kernel().sum(), ivar > 0
@@ -222,11 +226,11 @@ def _extract(flux, threshold, **options):
             return Detections(*sep.extract(flux, threshold, segmentation_map=True, **options))
         except Exception as error:  # sep raises no finer class
             if "buffer" not in str(error):
-                raise ValueError(
+                raise TooMuch(
                     f"sources cannot be told apart at {threshold:.2f} sigma: {error}; "
                     "raise detect.n_sigma or detect.deblend_contrast"
                 ) from error
-    raise ValueError(
+    raise TooMuch(
         f"more than {size} pixels are above {threshold:.2f} sigma at once: is the sky "
         "subtracted, is the weight right? Else raise detect.n_sigma"
     )

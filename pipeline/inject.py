@@ -23,7 +23,11 @@ COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "theta_e": ("arcsec", "phys.angSize", "Einstein radius of the arcs; NaN for none"),
     "arc_flux": ("flux", "phot.flux", "Flux of all arcs together, before noise; 0 for none"),
     "arc_mag": ("mag", "phot.mag", "AB magnitude of arc_flux; NaN without a zero point"),
-    "arc_snr": ("", "stat.snr", "Arcs' S/N over the noise of sky and galaxy, in the stamp"),
+    "arc_snr": (
+        "",
+        "stat.snr",
+        "Arcs' S/N over the noise of the sky and, where the gain is known, galaxy",
+    ),
     "deflector_flux": ("flux", "phot.flux", "flux_auto of the galaxy, without arcs"),
     "deflector_mag": ("mag", "phot.mag", "AB magnitude of deflector_flux"),
     "deflector_snr": ("", "stat.snr", "S/N of deflector_flux"),

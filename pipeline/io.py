@@ -57,8 +57,8 @@ def read_frame(path):
 
 
 def read_rejection(path):
-    """Read only why the tile of `write_exposure` is rejected; empty for a good one."""
-    return str(fits.getheader(path, "SCI").get("REJECTED", ""))
+    """Read only why an exposure, or a table of its sources, is rejected; empty for a good one."""
+    return str(fits.getheader(path, 1).get("REJECTED", ""))
 
 
 def write_exposure(path, exposure):

@@ -96,6 +96,26 @@ def seen_twice(merged, radius):
     return dominated(pairs, rank)
 
 
+def seen_elsewhere(tiles, radius):
+    """Ids of the sources to drop, of tiles whose catalogs are not merged yet.
+
+    Parameters
+    ----------
+    tiles : sequence of Table
+        Sources of each tile, with the columns that `seen_twice` needs.
+    radius : float
+        As of `seen_twice`.
+
+    Returns
+    -------
+    ndarray, int64
+    """
+    names = "id", "tile", "ra", "dec", "x", "y", "flags"
+    columns = (np.concatenate([np.asarray(tile[name]) for tile in tiles]) for name in names)
+    joined = Table(dict(zip(names, columns, strict=True)))
+    return np.asarray(joined["id"], "i8")[seen_twice(joined, radius)]
+
+
 def _same_source(ra, dec, tile, radius):
     """Pairs (m, 2) of rows of different tiles that are each other's nearest in those tiles."""
     placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))

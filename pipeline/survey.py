@@ -2,6 +2,8 @@
 
 import sys
 
+import numpy as np
+
 from pipeline import io
 
 
@@ -13,8 +15,14 @@ def merge(config, manifest, catalog, parquet, reasons):
     merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
     io.write_table(catalog, merged)
     io.write_table(parquet, merged)
-    why = {tile.name: io.read_rejection(tile / "exposure.fits") for tile in tiles}
+    why = {tile.name: _rejection(tile) for tile in tiles}
     io.write_csv(reasons, rejected(why))
+
+
+def _rejection(tile):
+    """Why a tile was rejected when it came in, or when it was searched; empty for a good one."""
+    said = (io.read_rejection(tile / name) for name in ("exposure.fits", "sources.fits"))
+    return next(filter(None, said), "")
 
 
 def simulate_survey(config, folder):
@@ -47,6 +55,8 @@ def provenance(config, path):
 def report(config, manifest, catalog, origin, page):
     """Show what the survey holds, and how well it was done, on one page."""
     from pipeline import report
+    from pipeline.models.engine import load
+    from pipeline.models.lens import threshold
 
     tiles = {name: manifest.parent / "tiles" / name for name in manifest.read_text().split()}
     merged, facts = io.read_table(catalog), _facts(tiles)
@@ -55,6 +65,7 @@ def report(config, manifest, catalog, origin, page):
         name=config.name,
         catalog=merged,
         tiles=facts,
+        threshold=threshold(load(config.networks, "lens", config.apply), config.lens),
         chosen=chosen,
         scored=_scored(config, merged, facts),
         provenance=io.read_json(origin),
@@ -76,6 +87,7 @@ def _facts(tiles):
         report.tile_facts(
             name,
             io.read_exposure(tile / "exposure.fits", report.STEP),
+            io.read_frame(tile / "exposure.fits")[1],
             io.read_table(tile / "sources.fits"),
             lenses,
         )
@@ -122,15 +134,19 @@ def _blends(tiles, rows, facts):
 
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
+    from pipeline.merge import seen_elsewhere
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
     from pipeline.report.selection_figure import selection_figure
     from pipeline.selection import selection
 
     limit = threshold(load(config.networks, "lens", config.apply), config.lens)
-    tiles = (manifest.parent / "tiles" / name for name in manifest.read_text().split())
+    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    sources = [io.read_table(tile / "sources.fits") for tile in tiles]
+    twice = seen_elsewhere(sources, config.merge.radius)
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
-    found = selection(injections, limit, config.inject)
+    once = (table[~np.isin(table["id"], twice)] for table in injections)
+    found = selection(once, limit, config.inject)
     io.write_table(table, found)
     with io.whole(picture) as partial:
         selection_figure(found).savefig(partial, dpi=130, metadata={"Software": None})

@@ -237,14 +237,20 @@ def _injections(config, manifest):
     from astropy.table import vstack
 
     from pipeline import inject
+    from pipeline.merge import seen_elsewhere
     from pipeline.models import lens
 
     names = manifest.read_text().split()
     most = min(config.inject.galaxies, -(-config.adapt.galaxies // len(names)))
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed, "galaxies": most}
     settings, stamps, truths = config.inject.model_copy(update=changed), [], []
-    for tile in (manifest.parent / "tiles" / name for name in names):
+    tiles = [manifest.parent / "tiles" / name for name in names]
+    twice = seen_elsewhere(
+        [io.read_table(tile / "sources.fits") for tile in tiles], config.merge.radius
+    )
+    for tile in tiles:
         sources = io.read_table(tile / "sources.fits")
+        sources = sources[~np.isin(sources["id"], twice)]
         optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
         chosen = sources[inject.deflectors(sources, optics, settings)]
         cutouts = io.read_cutouts(tile / "lens_cutouts.fits", chosen["id"])

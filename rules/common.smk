@@ -187,7 +187,7 @@ def adaptation_folder(wildcards):
             f"networks: {settings.networks} is what adapt writes: copy it elsewhere first, "
             "or leave `networks` out to adapt the shipped ones"
         )
-    config = section("inject", "adapt", "networks")
+    config = section("inject", "adapt", "merge", "networks")
     weights = digest.weights("lens", settings.networks)
     made_with = digest.text(config, digest.code("adapt"), weights)
     return f"results/{settings.name}/training/work/adapt-{made_with}"

@@ -24,6 +24,7 @@ rule injections:
 rule inject:
     input:
         every("injections", "injections.fits") if BATCHES else no_tiles,
+        every("detect", "sources.fits"),
         tiles="<results>/tiles.txt",
     output:
         table="<results>/selection.fits",
@@ -34,7 +35,7 @@ rule inject:
         mem_mb=memory(1000),
         runtime=minutes(1),
     params:
-        config=section("inject", "lens", "apply", "networks"),
+        config=section("inject", "merge", "lens", "apply", "networks"),
         code=made_with("selection", network="lens"),
     shell:
         "arclet selection --config {params.config:q} {input.tiles} {output} &> {log}"
@@ -58,7 +59,7 @@ rule adapt:
         mem_mb=growing(6000),
         runtime=growing(240),
     params:
-        config=section("inject", "adapt", "lens", "apply", "networks"),
+        config=section("inject", "adapt", "merge", "lens", "apply", "networks"),
         code=made_with("adapt", network="lens"),
         folder=subpath(output.gain, parent=True),
         work=adaptation_folder,

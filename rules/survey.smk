@@ -17,6 +17,7 @@ rule manifest:
 rule merge:
     input:
         every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
         every("catalog", "catalog.fits"),
         tiles="<results>/tiles.txt",
     output:
@@ -80,8 +81,8 @@ rule report:
         mem_mb=memory(1500, per_mb=1),
         runtime=minutes(1),
     params:
-        config=section("name", "truth", "report"),
-        code=made_with("report"),
+        config=section("name", "truth", "report", "lens", "apply", "networks"),
+        code=made_with("report", network="lens"),
     shell:
         "arclet report --config {params.config:q} "
         "{input.tiles} {input.catalog} {input.provenance} {output} &> {log}"

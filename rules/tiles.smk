@@ -41,9 +41,10 @@ rule detect:
     params:
         config=section("detect", "apply", "networks"),
         code=made_with("detect", network="unet" if settings.detect.hidden else None),
+        on_bad_tile=untracked(settings.on_bad_tile),
         tiles=folders,
     shell:
-        command("detect")
+        command("detect", "--on-bad-tile {params.on_bad_tile}")
 
 
 rule cut:

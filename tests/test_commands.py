@@ -9,6 +9,7 @@ from astropy.table import Table
 from pipeline import io
 from pipeline.__main__ import main
 from pipeline.data import Exposure
+from pipeline.report import tile_facts
 
 
 @pytest.fixture
@@ -72,3 +73,20 @@ def test_a_wrong_setting_is_named(capsys):
     with pytest.raises(SystemExit):
         main(["detect", "--config", '{"detect": {"n_sigmaa": 1}}', "t1"])
     assert "detect.n_sigmaa: there is no such setting" in capsys.readouterr().err
+
+
+def test_a_tile_whose_sources_cannot_be_told_apart_is_rejected(tmp_path, monkeypatch, rng):
+    monkeypatch.setattr("pipeline.extract._PIXEL_STACKS", (500,))
+    bright = (100 + rng.normal(size=(120, 120, 1))).astype("f4")
+    tile = tmp_path / "t1"
+    io.write_exposure(tile / "exposure.fits", Exposure(bright, np.ones_like(bright), None, ("r",)))
+    options = ["--config", json.dumps({"detect": {"hidden": False}}), "--on-bad-tile"]
+    main(["detect", *options, "reject", str(tile)])
+    assert "is the sky subtracted" in io.read_rejection(tile / "sources.fits")
+    assert io.read_rejection(tile / "exposure.fits") == ""
+    found = io.read_table(tile / "sources.fits")
+    assert len(found) == 0
+    facts = tile_facts("t1", io.read_exposure(tile / "exposure.fits", 16), (120, 120), found, [])
+    assert "is the sky subtracted" in facts.rejected
+    with pytest.raises(SystemExit, match="tile t1: more than 500 pixels"):
+        main(["detect", *options, "stop", "--code", "anew", str(tile)])

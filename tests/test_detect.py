@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from pipeline import config, kron
 from pipeline.data import Exposure
 from pipeline.detect import detect
-from pipeline.extract import Detections, add_cores, extract_cores
+from pipeline.extract import Detections, TooMuch, add_cores, extract_cores
 from pipeline.flags import Flag
 from pipeline.psf import Moffat, broadening
 
@@ -250,7 +250,7 @@ def test_nothing_to_find_gives_the_same_columns(exposure, sky):
 def test_an_image_all_above_the_threshold_says_what_to_do(monkeypatch, rng):
     monkeypatch.setattr("pipeline.extract._PIXEL_STACKS", (500,))
     image = 100 + rng.normal(size=(200, 200))
-    with pytest.raises(ValueError, match=r"more than 500 pixels are above .* is the sky"):
+    with pytest.raises(TooMuch, match=r"more than 500 pixels are above .* is the sky"):
         detect(exposure_of(image), SETTINGS)
 
 

@@ -5,31 +5,16 @@ import pytest
 from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import config, deblend
+from pipeline import deblend
 from pipeline.apertures import mirrored
 from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
 from pipeline.holes import bridge
-from pipeline.psf import Moffat
+from tests.test_detect import FWHM, SETTINGS, exposure_of, paint
 
-SIDE, LEVEL, FWHM = 160, 2000.0, 3.0
-SETTINGS = config.Detect(psf_fwhm=FWHM)
-
-
-def exposure_of(flux, ivar, **more):
-    return Exposure(flux[..., None].astype("f4"), ivar[..., None].astype("f4"), None, "r", **more)
-
-
-def paint(shape, positions, fluxes):
-    """Stars of the PSF's profile."""
-    image = np.zeros((shape[0] + 200, shape[1] + 200))
-    for (x, y), flux in zip(positions, fluxes, strict=True):
-        x0, y0 = round(x), round(y)
-        stamp = flux * Moffat(FWHM).stamps([x - x0], [y - y0], 101)[0]
-        image[y0 + 50 : y0 + 151, x0 + 50 : x0 + 151] += stamp
-    return image[100:-100, 100:-100]
+SIDE, LEVEL = 160, 2000.0
 
 
 def saturated_star(rng, flux=1e6, place=(80.3, 79.6)):
@@ -142,6 +127,6 @@ def test_half_light_radii_do_not_jump_with_the_place_in_the_pixel(rng):
         + np.stack(np.mgrid[0:400:60, 0:400:60], -1).reshape(-1, 2)[:40]
     )
     image = paint((420, 420), places, [1e5] * len(places)) + rng.normal(size=(420, 420))
-    found = detect(exposure_of(image, np.ones_like(image)), SETTINGS)
+    found = detect(exposure_of(image), SETTINGS)
     assert len(found) == len(places)
     assert np.std(found["r50"].value) < 0.01 * FWHM

@@ -194,7 +194,7 @@ def test_galaxies_stay_in_their_set():
 
 def test_the_expectation_is_the_sum_of_the_probabilities():
     expected = expect([0.95, 0.6, 0.1])
-    rows = {row["threshold"]: row for row in expected.rows()}
+    rows = {row["threshold"]: row for row in expected.rows(0.3)}
     assert rows[0.5]["n"] == 2
     assert_allclose(rows[0.5]["purity"], 1.55 / 2)
     assert_allclose(rows[0.5]["completeness"], 1.55 / 1.65)

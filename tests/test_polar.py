@@ -46,7 +46,7 @@ def test_the_measured_ellipse_is_the_galaxys():
     assert_allclose(np.linalg.det([[xx, xy], [xy, yy]]) ** 0.25, SCALE, rtol=0.05)
 
 
-@pytest.mark.parametrize(("radius", "least"), [(8, 15), (12, 12)])  # smoothed beyond 9 pixels
+@pytest.mark.parametrize(("radius", "least"), [(8, 15), (12, 12)])  # smoothed beyond 12
 def test_an_arc_remains(radius, least):
     stamps = _galaxy()
     row, column = np.mgrid[:SIZE, :SIZE] - SIZE // 2

@@ -24,8 +24,8 @@ class Expectation(NamedTuple):
     p_lens: np.ndarray
     lenses: np.ndarray
 
-    def rows(self):
-        """Each threshold that systems exceed: itself, how many, expected lenses, purity and so on.
+    def rows(self, candidate):
+        """Each threshold that systems exceed, that of candidates among them, and what lies above.
 
         Returns
         -------
@@ -34,7 +34,7 @@ class Expectation(NamedTuple):
             ``completeness`` (share of all lenses expected in the catalog).
         """
         said = []
-        for threshold in THRESHOLDS:
+        for threshold in sorted({*THRESHOLDS, candidate}, reverse=True):
             n = self.above(threshold)
             if n:
                 lenses = float(self.lenses[n - 1])

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from pipeline.catalog import AB_ZERO_POINT
 from pipeline.data import FLUX_UNIT
@@ -53,26 +54,28 @@ class TileFacts(NamedTuple):
     known: tuple[str, ...] = ()
 
 
-def tile_facts(name, exposure, sources, lenses, step=STEP):
+def tile_facts(name, exposure, shape, sources, lenses):
     """Gather what there is to say of a tile.
 
     Parameters
     ----------
     name : str
     exposure : Exposure
-        Every `step`-th pixel of the tile's, with the coordinates of the whole.
+        Every `STEP`-th pixel of the tile's, with the coordinates of the whole.
+    shape : tuple of int
+        Of the whole, ``(y, x)`` [pixel].
     sources : Table
         The tile's, whose ``meta`` gives PSFFWHM, NOISECOR and DETBAND.
     lenses : Table
         Known lenses: ``name``, ``ra``, ``dec`` [deg].
-    step : int
 
     Returns
     -------
     TileFacts
     """
-    if exposure.rejected or not exposure.ivar.size:
-        return TileFacts(name, rejected=exposure.rejected, notes=exposure.notes)
+    rejected = exposure.rejected or sources.meta.get("REJECTED", "")
+    if rejected or not exposure.ivar.size:
+        return TileFacts(name, rejected=rejected, notes=exposure.notes)
     ivar = exposure.ivar[..., int(sources.meta.get("DETBAND", 0))]
     good = ivar > 0
     rms = float(np.median(ivar[good] ** -0.5)) if good.any() else np.nan
@@ -84,38 +87,30 @@ def tile_facts(name, exposure, sources, lenses, step=STEP):
         name,
         len(sources),
         notes=exposure.notes,
-        shape=tuple(step * n for n in ivar.shape),
-        area=float(good.sum()) * (step * scale / 60) ** 2,
+        shape=tuple(shape),
+        area=float(good.mean()) * shape[0] * shape[1] * (scale / 60) ** 2,
         usable=float(good.mean()),
         psf_fwhm=fwhm * scale,
         pixel_scale=scale,
         rms=rms,
         depth=AB_ZERO_POINT - 2.5 * np.log10(5 * noise) if is_calibrated else np.nan,
         unit=exposure.unit,
-        known=tuple(lenses["name"][_on(good, exposure.wcs, lenses, step)]),
+        known=tuple(lenses["name"][_on(good, exposure.wcs, lenses)]),
     )
 
 
-def _on(good, wcs, lenses, step):
-    """Rows of the lenses that fall on good pixels (y, x) of a tile."""
+def _on(good, wcs, lenses):
+    """Rows of the lenses that fall on good pixels (y, x), every `STEP`-th, of a tile."""
     if wcs is None or not len(lenses):
         return np.zeros(0, int)
-    height, width = (step * n for n in good.shape)
-    ra, dec = wcs.all_pix2world(width / 2, height / 2, 0)
-    corner_ra, corner_dec = wcs.all_pix2world([0, width, 0, width], [0, 0, height, height], 0)
-    reach = 1.05 * _distance(ra, dec, corner_ra, corner_dec).max()
-    near = np.flatnonzero(_distance(ra, dec, lenses["ra"], lenses["dec"]) < reach)
-    x, y = wcs.all_world2pix(lenses["ra"][near], lenses["dec"][near], 0, quiet=True)
-    column, row = np.floor(x / step).astype(int), np.floor(y / step).astype(int)
+    height, width = (STEP * n for n in good.shape)
+    x, y = np.array([width / 2, 0, width, 0, width]), np.array([height / 2, 0, 0, height, height])
+    tile, sky = wcs.pixel_to_world(x, y).icrs, SkyCoord(lenses["ra"], lenses["dec"], unit="deg")
+    reach = 1.05 * np.nanmax(tile[0].separation(tile[1:]).deg)
+    near = np.flatnonzero(tile[0].separation(sky).deg < reach)
+    x, y = wcs.world_to_pixel(sky[near])
+    good_place = np.isfinite(x) & np.isfinite(y)
+    near = near[good_place]
+    column, row = (np.floor(v[good_place] / STEP).astype(int) for v in (x, y))
     inside = (column >= 0) & (row >= 0) & (column < good.shape[1]) & (row < good.shape[0])
     return near[inside][good[row[inside], column[inside]]]
-
-
-def _distance(ra, dec, other_ra, other_dec):
-    """Angle between a position and others [deg], by the haversine."""
-    ra, dec, other_ra, other_dec = (
-        np.radians(np.asarray(v, "f8")) for v in (ra, dec, other_ra, other_dec)
-    )
-    half = np.sin((other_dec - dec) / 2) ** 2
-    half = half + np.cos(dec) * np.cos(other_dec) * np.sin((other_ra - ra) / 2) ** 2
-    return 2 * np.degrees(np.arcsin(np.sqrt(half)))

@@ -26,7 +26,7 @@ def sky_map(catalog, threshold, n_all):
     size = float(np.clip(4e4 / max(len(catalog), 1), 0.3, 8))
     ax.scatter(ra[placed], dec[placed], s=size, c="0.45", lw=0, rasterized=True, label="source")
     for special, marker, colour, label in (
-        (np.asarray(catalog["p_lens"]) > threshold, "o", COLOURS[1], f"p_lens > {threshold:g}"),
+        (np.asarray(catalog["p_lens"]) > threshold, "o", COLOURS[1], f"p_lens > {threshold:.2g}"),
         (np.asarray(catalog["known_lens"]) != "", "s", COLOURS[0], "known lens"),
     ):
         rows = special & placed

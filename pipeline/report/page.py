@@ -17,9 +17,7 @@ from pipeline.report.choose import SYSTEM, thin
 from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
-CANDIDATE = 0.5  # p_lens above which a source is called a candidate
-LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST}
-LIMITS |= {"candidate": CANDIDATE, "system": SYSTEM}
+LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "system": SYSTEM}
 MAX_TILES = 300  # rows of the table of tiles
 DPI = 110
 
@@ -34,6 +32,8 @@ class Findings(NamedTuple):
     catalog : Table
         The merged one.
     tiles : list of TileFacts
+    threshold : float
+        ``p_lens`` above which a source is called a candidate.
     chosen : dict
         Rows of the catalog, as `pipeline.report.choose.choose` gives them.
     lenses, strangest : dict
@@ -49,6 +49,7 @@ class Findings(NamedTuple):
     name: str
     catalog: Table
     tiles: list
+    threshold: float
     chosen: dict
     lenses: dict
     strangest: dict
@@ -78,7 +79,7 @@ def write_page(found):
     bands = found.catalog.meta.get("BANDS", "").split(",")
     expected = expectation.expect(found.catalog["p_lens"][found.chosen["systems"]])
     summary = _summary(found, expected)
-    pictures = _pictures(found, bands, summary["area"])
+    pictures = _pictures(found, bands)
     pictures["expectation"] = expectation.expectation_figure(expected)
     pictures = {k: data_uri(f) for k, f in pictures.items() if f is not None}
     return environment.from_string(source).render(
@@ -105,12 +106,12 @@ def data_uri(figure):
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _pictures(found, bands, area):
+def _pictures(found, bands):
     catalog = found.catalog
     some = catalog[thin(len(catalog), found.settings.points)]
     pictures = {
-        "sky": figures.sky_map(some, CANDIDATE, len(catalog)),
-        "counts": figures.number_counts(catalog, bands, area),
+        "sky": figures.sky_map(some, found.threshold, len(catalog)),
+        "counts": figures.number_counts(catalog, bands, _area(found)),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
         "lenses": _mosaic(found, "lenses", _says_lens),
@@ -152,12 +153,25 @@ def _summary(found, expected):
         "good": len(good),
         "rejected": [tile for tile in found.tiles if tile.rejected],
         "sources": len(found.catalog),
-        "area": float(np.nansum([tile.area for tile in good])),
+        "area": _area(found),
         "depth": _median([tile.depth for tile in good]),
         "seeing": _median([tile.psf_fwhm for tile in good]),
-        "candidates": expected.above(CANDIDATE),
+        "candidates": expected.above(found.threshold),
         "expected": float(expected.lenses[-1]) if len(expected.lenses) else 0.0,
     }
+
+
+def _area(found):
+    """Area of the usable pixels of all tiles, overlaps once [arcmin2].
+
+    Of a tile that share counts which its sources in the catalog are of all that it had, for what
+    another tile shows better is gone.
+    """
+    names, kept = np.unique(np.asarray(found.catalog["tile"], "U"), return_counts=True)
+    kept = dict(zip(names.tolist(), kept.tolist(), strict=True))
+    good = [tile for tile in found.tiles if not tile.rejected]
+    shares = [kept.get(tile.name, 0) / tile.n_sources if tile.n_sources else 1 for tile in good]
+    return float(np.nansum([tile.area * n for tile, n in zip(good, shares, strict=True)]))
 
 
 def _median(values):

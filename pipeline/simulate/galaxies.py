@@ -39,7 +39,7 @@ def draw_galaxy(re, rng):
     Parameters
     ----------
     re : float
-        Half-light radius of the whole, along the major axis [pixel].
+        Half-light radius of the whole, circularised [pixel].
     rng : numpy.random.Generator
 
     Returns
