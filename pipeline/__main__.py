@@ -120,7 +120,7 @@ def classify(config, tile):
 
 @per_tile(
     "exposure.fits sources.fits cutouts.fits",
-    "shares.fits features.npz deblended.fits segmentation.fits",
+    "shares.fits features.npy deblended.fits segmentation.fits",
 )
 def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
@@ -129,19 +129,18 @@ def segment(config, tile):
     from pipeline.shares import reconcile
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
-    said = unet.apply(_network(config, "unet"), cutouts)
-    maps = {name: said.pop(name) for name in unet.MAPS}
+    with io.new_records(tile / "features.npy", len(cutouts)) as keep:
+        maps = unet.apply(_network(config, "unet"), cutouts, keep)
     maps["SHARE"] = reconcile(maps, cutouts, exposure.flux.shape)
     label, overlap = label_image(exposure, sources, cutouts, maps)
     flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
     io.write_maps(tile / "shares.fits", cutouts.id, cutouts.corner, binning=cutouts.binning, **maps)
-    io.write_arrays(tile / "features.npz", **said)
     io.write_table(tile / "deblended.fits", flux)
     io.write_images(tile / "segmentation.fits", exposure.wcs, LABEL=label, OVERLAP=overlap)
 
 
 @per_tile(
-    "exposure.fits cutouts.fits shares.fits features.npz", "masks.fits draws.fits uncertainty.fits"
+    "exposure.fits cutouts.fits shares.fits features.npy", "masks.fits draws.fits uncertainty.fits"
 )
 def uncertainty(config, tile):
     """Draw many segmentations of every source."""
@@ -149,7 +148,8 @@ def uncertainty(config, tile):
     from pipeline.models import punet
 
     (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
-    said = _shares(tile) | io.read_arrays(tile / "features.npz")
+    features = io.read_records(tile / "features.npy")
+    said = _shares(tile) | {name: features[name] for name in features.dtype.names}
     maps, draws = punet.apply(_network(config, "punet"), cutouts, said, config.punet)
     image = uncertainty_image(shape, cutouts, maps["TARGET_STD"])
     io.write_masks(tile / "masks.fits", cutouts, maps)

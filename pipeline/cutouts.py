@@ -46,6 +46,7 @@ def cut(exposure, sources, size, binning=1):
             side, block = size * binning[rows[0]], binning[rows[0]]
             pixels = [boxes(image, corner[rows], side) for image in (exposure.flux, exposure.ivar)]
             flux[rows], ivar[rows] = pixels if block == 1 else bin_blocks(*pixels, block)
+    flux[ivar == 0] = 0  # a saturated pixel has the level of saturation in the exposure
     return Cutouts(
         flux,
         ivar,

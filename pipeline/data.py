@@ -72,7 +72,8 @@ class Cutouts:
     Attributes
     ----------
     flux, ivar : ndarray, (n, y, x, band)
-        As in `Exposure`; of a binned stamp, flux is the sum over a block of pixels.
+        As in `Exposure`, but flux is 0 wherever ivar is; of a binned stamp, it is the sum over a
+        block of pixels.
     id : ndarray, (n,), int64
         Source identifier, unique within a run.
     corner : ndarray, (n, 2), int

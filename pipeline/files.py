@@ -76,16 +76,23 @@ def write_json(path, values):
     write_text(path, json.dumps(values, indent=1) + "\n")
 
 
-def read_arrays(path):
-    """Read the arrays of `write_arrays`, by name; nothing in the file can be code."""
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+def read_records(path):
+    """Open the records of `new_records`, which stay on disk; nothing in the file can be code."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def write_arrays(path, **arrays):
-    """Write arrays for a later stage, as NumPy's ``.npz``."""
-    with whole(path) as partial:
-        np.savez(partial, **arrays)
+@contextmanager
+def new_records(path, n):
+    """Give a function that writes some of `n` records (a structured array) after the others."""
+    with whole(path) as partial, open(partial, "wb") as file:
+
+        def append(records):
+            if not file.tell():
+                header = np.lib.format.header_data_from_array_1_0(records) | {"shape": (n,)}
+                np.lib.format.write_array_header_2_0(file, header)
+            file.write(np.ascontiguousarray(records).data)
+
+        yield append
 
 
 def write_text(path, text):

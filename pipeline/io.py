@@ -12,12 +12,12 @@ from astropy.wcs import WCS
 
 from pipeline.data import Cutouts, Exposure
 from pipeline.files import (  # noqa: F401
-    read_arrays,
+    new_records,
     read_csv,
     read_json,
+    read_records,
     read_table,
     whole,
-    write_arrays,
     write_csv,
     write_json,
     write_table,

@@ -98,7 +98,7 @@ rule segment:
         made_by(
             "segment",
             "shares.fits",
-            "features.npz",
+            "features.npy",
             "deblended.fits",
             "segmentation.fits",
         ),
@@ -122,7 +122,7 @@ rule uncertainty:
     input:
         made_by("ingest", "exposure.fits"),
         made_by("cut", "cutouts.fits"),
-        made_by("segment", "shares.fits", "features.npz"),
+        made_by("segment", "shares.fits", "features.npy"),
     output:
         made_by("uncertainty", "masks.fits", "draws.fits", "uncertainty.fits"),
     log:

@@ -76,37 +76,51 @@ def calibrate(network, stamps, truth, light):
     return {}
 
 
-def apply(network, cutouts):
+def apply(network, cutouts, keep=None):
     """Say whose light every pixel is.
 
     Parameters
     ----------
     network : Network
     cutouts : Cutouts
+    keep : callable, optional
+        Takes `records` of some stamps after those of others, which are not returned then: they
+        are four times as large as the stamps.
 
     Returns
     -------
     dict of ndarray
         ``TARGET`` and ``NEIGHBOUR``, the probability that a pixel is the central source's and
         that it is another's, which may both be, and ``SHARE``, the target's fraction of the light,
-        each (n, y, x), float32; and for the probabilistic U-Net ``FEATURES``, (n, y / 2, x / 2,
-        channel), and ``CONTEXT``, (n, channel), float16.
+        each (n, y, x), float32; and the fields of `records`.
     """
-    return maps_of(network, inputs(cutouts))
+    return maps_of(network, inputs(cutouts), keep)
 
 
-def maps_of(network, stamps):
+def records(features, context):
+    """What the probabilistic U-Net needs, a structured array (n,) of float16.
+
+    Its fields are ``FEATURES``, (n, y / 2, x / 2, channel), and ``CONTEXT``, (n, channel).
+    """
+    parts = {"FEATURES": features, "CONTEXT": context}
+    joined = np.empty(len(context), [(name, "f2", part.shape[1:]) for name, part in parts.items()])
+    for name, part in parts.items():
+        joined[name] = part
+    return joined
+
+
+def maps_of(network, stamps, keep=None):
     """As `apply`, of the network's own `inputs`."""
     n, size = stamps.shape[:2]
-    found = {name: np.empty((n, size, size), "f4") for name in MAPS}
+    found, kept = {name: np.empty((n, size, size), "f4") for name in MAPS}, []
     for start in range(0, max(n, 1), BATCH):
         rows = slice(start, start + BATCH)
         maps, *parts = network("main", stamps[rows])
         for i, name in enumerate(MAPS):
             found[name][rows] = maps[..., i]
-        for name, part in zip(("FEATURES", "CONTEXT"), parts, strict=True):
-            found.setdefault(name, np.empty((n, *part.shape[1:]), "f2"))[rows] = part
-    return found
+        (keep or kept.append)(records(*parts))
+    joined = np.concatenate(kept) if kept else None
+    return found if joined is None else found | {k: joined[k] for k in joined.dtype.names}
 
 
 def score(network, stamps, truth, light):
