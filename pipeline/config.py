@@ -51,8 +51,10 @@ class Ingest(Settings):
     weight_is: Literal["ivar", "rms", "variance", "exposure"] = Field(
         "ivar", description="Meaning of the weight maps."
     )
-    bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] = Field(
-        0xFFFF, description="Mask bits that spoil a pixel."
+    bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] | None = Field(
+        None,
+        description="Mask bits that spoil a pixel; if left out 0xFFFF, without planes that an LSST "
+        "or HSC header names and that do no harm, as DETECTED; of JWST 1.",
     )
     zero_point: PerBand[float] = Field(
         None,
@@ -173,7 +175,7 @@ class Config(Settings):
     """The whole of a config file, one section a stage."""
 
     name: Name = Field("survey", description="Name of the run; products go to results/{name}.")
-    tiles: dict[str, Tile] = Field({}, description="Images of each tile.")
+    tiles: dict[Name, Tile] = Field({}, description="Images of each tile.")
     on_bad_tile: Literal["reject", "accept", "stop"] = Field(
         "reject",
         description="A tile that cannot be used: go on and end with an error status (reject), "
@@ -239,10 +241,18 @@ def read(values):
         raise ValueError("\n".join(map(_explain, error.errors()))) from None
 
 
+REMEDIES = {  # of pydantic's own words, which speak of Python
+    "model_type": "it needs settings of its own, indented below it (a tile, image: {band: path})",
+    "dict_type": "it needs an entry for each name, as {band: path}",
+}
+
+
 def _explain(error):
     """Explain one of pydantic's errors in a line: key, what is wrong, value, remedy."""
     *parents, key = error["loc"] or ("",)
     where = ".".join(map(str, error["loc"])) or "config"
+    if error["type"] in REMEDIES:
+        return f"{where}: {REMEDIES[error['type']]}, not {error['input']!r}"
     if error["type"] != "extra_forbidden":
         got = "" if isinstance(error["input"], dict) else f", not {error['input']!r}"
         return f"{where}: {error['msg'].removeprefix('Value error, ')}{got}"
@@ -256,6 +266,6 @@ def _section(path):
     """Class of the section at the end of a path of keys."""
     section = Config
     for key in path:
-        field = section.model_fields.get(key)
-        section = field.annotation if field and field.annotation != dict[str, Tile] else Tile
+        field = section.model_fields.get(key) if section is not Tile else None
+        section = field.annotation if field and field.annotation != dict[Name, Tile] else Tile
     return section

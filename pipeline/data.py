@@ -37,7 +37,8 @@ class Exposure:
     saturation : tuple of float
         Flux at which a pixel saturates [`unit`], one a band; inf where it is unknown.
     notes : tuple of str
-        Whatever unusual was decided on the way, in words.
+        Whatever unusual was decided on the way, in words; what the user should check ends in a
+        question mark.
     rejected : str
         Why the tile cannot be used; empty for a good tile.
     """

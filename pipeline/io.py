@@ -36,7 +36,7 @@ def read_exposure(path, step=1):
         if "REJECTED" in header:
             return Exposure.empty(bands, str(header["REJECTED"]))
         some = np.s_[..., ::step, ::step]
-        flux, ivar = (_from_disk(hdus[name].data[some]) for name in ("SCI", "IVAR"))
+        flux, ivar = (_from_disk(_cube(hdus[name].data)[some]) for name in ("SCI", "IVAR"))
         return Exposure(
             flux,
             ivar,
@@ -46,8 +46,18 @@ def read_exposure(path, step=1):
             pixel_scale=header.get("PIXSCALE", np.nan),
             gain=tuple(header[f"GAIN{i}"] for i in range(len(bands))),
             saturation=tuple(header.get(f"SATUR{i}", np.inf) for i in range(len(bands))),
-            notes=tuple(str(row["note"]) for row in Table.read(hdus["NOTES"])),
+            notes=_notes(hdus),
         )
+
+
+def read_notes(path):
+    """Read only what was decided on the way to an exposure; a tuple of str."""
+    with fits.open(path) as hdus:
+        return _notes(hdus)
+
+
+def _notes(hdus):
+    return tuple(str(row["note"]) for row in Table.read(hdus["NOTES"]))
 
 
 def read_frame(path):
@@ -62,7 +72,7 @@ def read_rejection(path):
 
 
 def write_exposure(path, exposure):
-    """Write an exposure: image cubes SCI and IVAR with WCS, and a table of NOTES."""
+    """Write an exposure: images SCI and IVAR with WCS, cubes of several bands; table of NOTES."""
     header = fits.Header() if exposure.wcs is None else exposure.wcs.to_header(relax=True)
     header["BANDS"] = ",".join(exposure.bands)
     header["BUNIT"] = exposure.unit
@@ -74,9 +84,9 @@ def write_exposure(path, exposure):
         header[f"GAIN{i}"] = gain, "[electron / BUNIT], 0 if unknown"
         if np.isfinite(level):
             header[f"SATUR{i}"] = level, "[BUNIT]"
-    sci = fits.ImageHDU(_to_disk(exposure.flux), header, name="SCI")
+    sci = fits.ImageHDU(_image(exposure.flux), header, name="SCI")
     header["BUNIT"] = _inverse_square(exposure.unit)
-    ivar = fits.ImageHDU(_to_disk(exposure.ivar), header, name="IVAR")
+    ivar = fits.ImageHDU(_image(exposure.ivar), header, name="IVAR")
     notes = fits.table_to_hdu(
         Table({"note": np.array(list(map(_plain, exposure.notes)), dtype="U")})
     )
@@ -230,6 +240,17 @@ def _planes(hdu, rows):
 
 def _to_disk(cube):
     return np.ascontiguousarray(np.moveaxis(cube, -1, -3), ">f4") if cube.size else None
+
+
+def _image(planes):
+    """As `_to_disk`, but an image (y, x) of one band: with SIP, a WCS takes no third axis."""
+    cube = _to_disk(planes)
+    return cube[0] if cube is not None and len(cube) == 1 else cube
+
+
+def _cube(image):
+    """Undo that; (band, y, x)."""
+    return image.reshape(-1, *image.shape[-2:])
 
 
 def _from_disk(cube):

@@ -152,11 +152,17 @@ def selection(config, manifest, table, picture):
         selection_figure(found).savefig(partial, dpi=130, metadata={"Software": None})
 
 
-def verdict(config, reasons, said):
-    """Fail if tiles were rejected, unless the config accepts that."""
+def verdict(config, manifest, reasons, said):
+    """Say what to check, and fail if tiles were rejected, unless the config accepts that."""
+    from pipeline.report import doubts
+
     found = io.read_csv(reasons)
+    tiles = (manifest.parent / "tiles" / name for name in manifest.read_text().split())
+    check = [doubt for tile in tiles for doubt in doubts(io.read_notes(tile / "exposure.fits"))]
+    check = [f"to check: {doubt}\n" for doubt in check]
+    sys.stdout.writelines(check[:20])
     lines = [f"rejected tiles: {len(found)}"]
     lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]
     if len(found) and config.on_bad_tile != "accept":
         sys.exit("\n".join([*lines, f"all of them: {reasons}; to go on: on_bad_tile: accept"]))
-    io.write_text(said, "\n".join(lines) + "\n")
+    io.write_text(said, "".join(check) + "\n".join(lines) + "\n")

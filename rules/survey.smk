@@ -92,6 +92,8 @@ rule verdict:
     input:
         "<results>/report.html",
         "<results>/provenance.json",
+        every("ingest", "exposure.fits"),
+        tiles="<results>/tiles.txt",
         rejected="<results>/rejected.csv",
     output:
         "<results>/verdict.txt",
@@ -100,4 +102,4 @@ rule verdict:
     params:
         config=section("on_bad_tile"),
     shell:
-        "arclet verdict --config {params.config:q} {input.rejected} {output} 2> {log}"
+        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> {log}"

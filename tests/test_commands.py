@@ -19,10 +19,14 @@ def rejected(tmp_path):
     return path
 
 
-def verdict(rejected, on_bad_tile):
-    said = rejected.with_name("verdict.txt")
+def verdict(rejected, on_bad_tile, notes=()):
+    said, tiles = rejected.with_name("verdict.txt"), rejected.with_name("tiles.txt")
     config = json.dumps({"on_bad_tile": on_bad_tile})
-    main(["verdict", "--config", config, str(rejected), str(said)])
+    tiles.write_text("t1\n")
+    plane = np.ones((4, 4, 1), "f4")
+    exposure = Exposure(plane, plane, None, ("r",), notes=tuple(notes))
+    io.write_exposure(rejected.parent / "tiles" / "t1" / "exposure.fits", exposure)
+    main(["verdict", "--config", config, str(tiles), str(rejected), str(said)])
     return said.read_text()
 
 
@@ -39,6 +43,12 @@ def test_rejected_tiles_can_be_accepted(rejected):
 def test_no_rejected_tile_is_a_good_end(rejected):
     io.write_csv(rejected, Table(names=("tile", "reason"), dtype=("U1", "U1")))
     assert verdict(rejected, "reject") == "rejected tiles: 0\n"
+
+
+def test_what_is_to_be_checked_is_said_at_the_end(rejected, capsys):
+    said = verdict(rejected, "accept", ["zero point 27", "/data/Müller.fits: is that right?"])
+    assert said.startswith("to check: /data/M?ller.fits: is that right?\nrejected tiles: 2")
+    assert capsys.readouterr().out == "to check: /data/M?ller.fits: is that right?\n"
 
 
 @pytest.mark.parametrize("on_bad_tile", ["reject", "accept"])

@@ -22,6 +22,9 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"detect": {"min_pixels": -1}}, "detect.min_pixels: .*greater than 0, not -1"),
         ({"detect": {"n_sigma": "high"}}, "detect.n_sigma: .*, not 'high'"),
         ({"tiles": {"t1": {"image": {}}}}, "tiles.t1.image: .*at least 1"),
+        ({"tiles": {"t1": None, "image": {"H": "a"}}}, "tiles.t1: it needs settings of its own, "),
+        ({"tiles": {"t1": {"image": "a.fits"}}}, "tiles.t1.image: .*as {band: path}, not 'a.fits'"),
+        ({"tiles": {"t1": {"image": {"g,r": "a"}}}}, "'g,r' is no name for a band"),
         ({"name": "../x"}, "'../x' is no name for a file: use letters, digits and _ . + -"),
         ({"tiles": {"a b": IMAGE}}, "'a b' is no name for a file"),
         ({"tiles": {"$(rm)": IMAGE}}, "'$(rm)' is no name for a file"),
@@ -39,6 +42,10 @@ IMAGE = {"image": {"r": "a.fits"}}
 def test_messages(wrong, message):
     with pytest.raises(ValueError, match=re.escape(message).replace(r"\.\*", ".*")):
         read(wrong)
+
+
+def test_a_tile_may_be_a_number():
+    assert list(read({"tiles": {2: IMAGE}}).tiles) == ["2"]
 
 
 def test_all_that_is_wrong_is_said_at_once():

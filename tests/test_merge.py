@@ -11,7 +11,7 @@ from pipeline import config
 from pipeline.catalog import COLUMNS, assemble
 from pipeline.flags import Flag
 from pipeline.known import known_lenses, name_known
-from pipeline.merge import merge, rejected, seen_twice
+from pipeline.merge import merge, rejected, seen_elsewhere, seen_twice
 from tests.test_catalog import stage_tables
 
 ARCSEC = 1 / 3600
@@ -48,6 +48,14 @@ def test_a_spoilt_twin_is_dropped_even_if_deeper():
     merged = merge([left, right], config.Merge(), NO_LENSES)
     assert left["id"][1] not in merged["id"]
     assert len(merged) == 5
+
+
+def test_sources_to_drop_are_known_before_the_catalogs_are_merged():
+    left, right = catalog("left", [0, 50, 96, 100]), catalog("right", [89, 96.2, 150, 190])
+    merged = merge([left, right], config.Merge(), NO_LENSES)
+    gone = seen_elsewhere([left, right], config.Merge().radius)
+    assert sorted({*ids(left), *ids(right)} - set(ids(merged))) == sorted(gone.tolist())
+    assert len(gone) == 1
 
 
 def test_close_sources_of_one_tile_both_stay():

@@ -124,6 +124,29 @@ def test_the_page_stands_alone_and_says_the_main_things():
     ):
         assert said in words
     assert "Compared with the truth" not in words
+    assert "To check" not in words
+
+
+def test_what_is_to_be_checked_is_said_at_the_top():
+    odd = TileFacts("t1", 40, notes=("all is well", "a.fits: is ingest.weight_is right?"))
+    counts = TileFacts("t2", 7, unit="ct")
+    _, words = read(write_page(findings(catalog(), [odd, counts])))
+    top = words[: words.index("Lens candidates")] + words[words.index("To check") :][:300]
+    assert "t1 : a.fits: is ingest.weight_is right?" in top
+    assert "t2 : its 7 sources have no fluxes in the catalog, for its unit is ct, not nJy" in top
+    assert "all is well" not in top
+
+
+def test_the_area_counts_overlaps_once():
+    table = catalog(30)
+    table["tile"] = ["t1"] * 20 + ["t2"] * 10
+    tiles = [
+        TileFacts("t1", 20, area=8.0),
+        TileFacts("t2", 20, area=8.0),
+        TileFacts("t3", area=1.0),
+    ]
+    _, words = read(write_page(findings(table, tiles)))
+    assert "13.0 arcmin² of usable pixels" in words
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,21 @@ def test_a_killed_training_resumes(config, tmp_path):
     assert [row["epoch"] for row in fit.log_of(tmp_path / "work")] == [0, 1]
 
 
+def test_a_resumed_training_keeps_the_best_weights_that_it_had(config, tmp_path):
+    short = {**SETTINGS, "train": {"unet": {**ONE, "epochs": 1}}}
+    work = tmp_path / "work"
+    train(Config.model_validate(short), tmp_path, tmp_path / "r.json", work, network="unet")
+    log, best = work / "log.csv", work / "best.weights.h5"
+    header, row = log.read_text().splitlines()
+    names = header.split(",")
+    row = dict(zip(names, row.split(","), strict=True)) | {"val_loss": "-1e9"}
+    log.write_text("\n".join([header, ",".join(row[name] for name in names)]) + "\n")
+    before = best.read_bytes()
+    train(config, tmp_path, tmp_path / "r.json", work, network="unet")
+    assert len(fit.log_of(work)) == 2
+    assert best.read_bytes() == before
+
+
 @pytest.mark.parametrize("known", ["bf16", "f32"])
 def test_a_training_computes_in_half_precision_where_the_processor_knows_it(known, monkeypatch):
     monkeypatch.setattr(engine, "fastest_precision", lambda: known)

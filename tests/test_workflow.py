@@ -131,6 +131,25 @@ def test_a_setting_reruns_its_stage_and_what_follows(run, changed, reruns):
     assert run.planned(**changed).keys() == reruns
 
 
+def test_no_training_resumes_on_another_network_below(run):
+    def folders(seed):
+        options = "-n", "-p", "train"
+        status, said = run.configured(*options, train={"unet": {"seed": seed}})
+        assert status == 0, said
+        return dict(re.findall(r"training/work/(\w+)-(\w+)", said))
+
+    one, other = folders(0), folders(5)
+    assert one.keys() == other.keys() == set(NETWORKS)
+    assert {name for name in one if one[name] != other[name]} == {"unet", "punet", "photometry"}
+
+
+def test_adapt_does_not_write_over_the_networks_in_use(run):
+    shutil.copytree(run.home / "nets", run.home / "results/x/adapted")
+    status, said = run.configured("-n", "adapt", networks="results/x/adapted")
+    assert status != 0
+    assert "results/x/adapted is what adapt writes: copy it elsewhere first" in said
+
+
 def test_an_added_tile_is_the_only_one_computed(run):
     planned = run.planned(tiles={"a_new_one": {"image": {"r": "new.fits"}}, **TILES})
     assert {planned[stage] for stage in STAGES} == {1}

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from pipeline.ingest import calibrate
+from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dead_pixels
 from pipeline.ingest.fitsfile import InputError, read_bits, read_image
 from pipeline.ingest.regrid import pixel_side
@@ -54,15 +55,15 @@ def read_band(tile, band, settings):
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
     scale, unit, notes = calibrate.flux_scale(image, _of(settings.zero_point, band), pixel_scale)
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
-    bad, reasons = _bad(tile, band, settings.bad_bits, image, weight)
-    full = bad & (flux >= calibrate.saturation(image, _of(settings.saturation, band))[0])
+    bad, full, reasons = _bad(tile, band, settings.bad_bits, image, weight)
+    level, on_level = calibrate.saturation(image, _of(settings.saturation, band), bad)
+    full |= flux >= level
     flux *= scale
     flux[bad] = 0
     ivar, sky, told = _noise(flux, weight, bad, settings, image.name)
     gain, on_gain = _gain(image, settings, band, scale, (sky.rms, weight is not None))
-    level, on_level = _saturation(image, settings, band, scale, sky)
-    if np.isfinite(level):
-        flux[full] = level
+    level = level * scale - (sky.level if settings.fit_sky else 0.0)
+    level, doubt = _saturated(flux, full, level, sky, image.name)
     return Band(
         image.name,
         flux,
@@ -72,7 +73,7 @@ def read_band(tile, band, settings):
         pixel_scale,
         gain,
         level,
-        (*on_wcs, *notes, *more, *reasons, *told, *on_gain, *on_level),
+        (*on_wcs, *notes, *more, *reasons, *told, *on_gain, *(doubt or on_level)),
     )
 
 
@@ -106,10 +107,10 @@ def _weight(tile, band, kind, image, scale):
 
 
 def _bad(tile, band, bad_bits, image, weight):
-    """Pixels without information (y, x), and notes on large parts of them."""
+    """Pixels without information, and saturated ones (y, x); notes on large parts of them."""
     is_nan = ~np.isfinite(image.data)
     dead = dead_pixels(image.data)
-    bad = is_nan | dead
+    bad, full = is_nan | dead, np.zeros_like(dead)
     if weight is not None:
         bad |= weight <= 0
     notes = [
@@ -120,15 +121,15 @@ def _bad(tile, band, bad_bits, image, weight):
     if band in tile.mask:
         mask = read_bits(*_place(tile.mask, band, tile))
         _check_shape(mask, image)
-        most = np.iinfo(mask.data.dtype).max
-        bad |= (mask.data & mask.data.dtype.type(bad_bits & most)) > 0
-        notes += mask.notes
+        masked, full, told = spoilt(mask, bad_bits)
+        bad |= masked
+        notes += [*mask.notes, *told]
     if bad.all():
         raise InputError(
             f"{image.name}: no usable pixel, all are masked, without weight, dead or NaN; "
             "check the weight, the mask and ingest.bad_bits"
         )
-    return bad, tuple(notes)
+    return bad, full, tuple(notes)
 
 
 def _check_shape(other, image):
@@ -183,10 +184,16 @@ def _gain(image, settings, band, scale, noise):
     return gain, notes
 
 
-def _saturation(image, settings, band, scale, sky):
-    """Sky-subtracted flux at which a pixel saturates; a level near the sky is not believed."""
-    level, notes = calibrate.saturation(image, _of(settings.saturation, band))
-    level = level * scale - (sky.level if settings.fit_sky else 0.0)
+def _saturated(flux, full, level, sky, name):
+    """Give saturated pixels at least the flux `level`, in place; gives that level, and notes.
+
+    A level near the sky is not believed.  Where only a mask knows of them, it is that of the
+    brightest pixel.
+    """
     if level < 10 * sky.rms:
-        return np.inf, (f"{image.name}: the saturation level is not believed, it is near the sky",)
-    return level, notes
+        return np.inf, (f"{name}: the saturation level is not believed, it is near the sky",)
+    if full.any():
+        if not np.isfinite(level):
+            level = float(np.nextafter(flux.max(), np.float32(np.inf)))
+        flux[full] = np.maximum(flux[full], np.float32(level))
+    return level, ()

@@ -4,6 +4,7 @@ import math
 import re
 import warnings
 
+import numpy as np
 from astropy import units as u
 from astropy.utils.exceptions import AstropyWarning
 
@@ -28,6 +29,8 @@ NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
 MAGGIES = {"maggy", "maggies", "mgy"}
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
+CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
+SAMPLE = 100_000  # pixels that tell a level and a noise well enough
 IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT", "INT")}  # by telescope
 SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
@@ -66,9 +69,9 @@ def flux_scale(image, setting, pixel_scale):
     Without a setting the image's header is asked before the file's first one, and each for a
     physical BUNIT; for a zero point keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch
     et al. 2018); for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408``
-    (Bohlin et al. 2011; per second, so that EXPTIME enters where BUNIT is no rate); for FPA.ZP,
-    also per second (Pan-STARRS, Waters et al. 2020), as MAGZPT is; and for the Legacy Surveys'
-    marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
+    (Bohlin et al. 2011; per second, so that EXPTIME, of either header, enters where BUNIT is no
+    rate); for FPA.ZP, also per second (Pan-STARRS, Waters et al. 2020), as MAGZPT is; and for the
+    Legacy Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
     """
     if setting is not None:
         zero_point, source = _number(image, setting, "ingest.zero_point")
@@ -78,7 +81,7 @@ def flux_scale(image, setting, pixel_scale):
         scale = _physical(header, pixel_scale)
         if scale is not None:
             return scale, FLUX_UNIT, (f"{image.name}: unit {header['BUNIT']} from BUNIT",)
-        zero_point, source = _zero_point(header)
+        zero_point, source = _zero_point(header, image)
         if zero_point is not None:
             return _from_zero_point(image, zero_point, source, PLAUSIBLE[0])
     unit = own_unit(image)
@@ -93,10 +96,10 @@ def _from_zero_point(image, zero_point, source, low):
             f"{low} to {PLAUSIBLE[1]}; set ingest.zero_point to the AB magnitude of 1 count"
         )
     notes = [f"{image.name}: AB zero point {zero_point:.4f} from {source}"]
-    if _says_vega(image, source):
+    if _says_vega(image, source.partition(",")[0]):
         notes.append(
             f"{image.name}: {source} is in the VEGA system but was taken as AB; "
-            "set ingest.zero_point to the AB magnitude of 1 count"
+            "should ingest.zero_point be set to the AB magnitude of 1 count?"
         )
     return 10 ** (0.4 * (AB_OF_NJY - zero_point)), FLUX_UNIT, tuple(notes)
 
@@ -113,22 +116,22 @@ def _says_vega(image, source):
     return False
 
 
-def _zero_point(header):
-    """Zero point of a header and the keyword it came from, or two Nones."""
+def _zero_point(header, image):
+    """Zero point of a header of the image and the keyword it came from, or two Nones."""
     for keyword in ZERO_POINTS:
         value = as_number(header.get(keyword))
         if value is not None:
-            is_per_second = keyword == "MAGZPT"
-            return value + is_per_second * _exposure_term(header, {"ct", "adu", ""}), keyword
+            sums = {"ct", "adu", ""} if keyword == "MAGZPT" else ()
+            return _exposed(value, keyword, image, sums)
     counts = as_number(header.get("FLUXMAG0"))
     if counts is not None and counts > 0:
         return 2.5 * math.log10(counts), "FLUXMAG0"
     density, pivot = (as_number(header.get(k)) for k in ("PHOTFLAM", "PHOTPLAM"))
     if density and pivot and density > 0 and pivot > 0:
         zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
-        return zero_point + _exposure_term(header), "PHOTFLAM"
-    per_second, seconds = as_number(header.get("FPA.ZP")), as_number(header.get("EXPTIME"))
-    if per_second is not None and seconds and seconds > 0:
+        return _exposed(zero_point, "PHOTFLAM", image, {"ct", "adu"})
+    per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, ("EXPTIME",))
+    if per_second is not None and seconds:
         return per_second + 2.5 * math.log10(seconds), "FPA.ZP"
     survey = str(header.get("SURVEY", "")).lower().replace(" ", "")
     if survey.startswith(LEGACY) and "BRICK" in header:
@@ -136,11 +139,15 @@ def _zero_point(header):
     return None, None
 
 
-def _exposure_term(header, sums=frozenset({"ct", "adu"})):
-    """Magnitudes that turn a zero point per second into that of counts, if BUNIT is of `sums`."""
-    seconds = as_number(header.get("EXPTIME"))
-    is_sum = _plain_unit(header) in sums
-    return 2.5 * math.log10(seconds) if is_sum and seconds and seconds > 0 else 0.0
+def _exposed(zero_point, source, image, sums):
+    """Turn a zero point per second into that of the image's counts, if its BUNIT is of `sums`."""
+    units = (_plain_unit(header) for header in (image.header, image.primary))
+    if next(filter(None, units), "") not in sums:
+        return zero_point, source
+    seconds, _ = _first(image, ("EXPTIME",))
+    if seconds is None:
+        return zero_point, f"{source}, which is of one second, for there is no EXPTIME"
+    return zero_point + 2.5 * math.log10(seconds), f"{source}, of {seconds:g} s"
 
 
 def _physical(header, pixel_scale):
@@ -221,14 +228,30 @@ def _electrons(image):
     return None, None
 
 
-def saturation(image, setting):
-    """Find the value, in the image's own counts, at which a pixel saturates; inf if unknown."""
+def saturation(image, setting, bad):
+    """Find the value, in the image's own counts, at which a pixel saturates; inf if unknown.
+
+    Without a setting or a keyword it is the highest value, if `CLIPPED` good pixels or more share
+    it exactly and it is far above all but a few.
+    """
     if setting is not None:
         return _number(image, setting, "ingest.saturation")[0], ()
     value, keyword = _first(image, ("SATURATE", "SATURAT", "SATLEVEL"))
-    if value is None:
+    if value is not None:
+        return value, (f"{image.name}: saturation at {value:g} counts from {keyword}",)
+    good = image.data[~bad]
+    top = float(good.max())
+    n = int((good == top).sum())
+    if n < CLIPPED or not top > _far_above(good):
         return math.inf, ()
-    return value, (f"{image.name}: saturation at {value:g} counts from {keyword}",)
+    told = f"{n} pixels share the highest value, {top:g}: it was taken for saturation"
+    return top, (f"{image.name}: {told}; is that right (ingest.saturation)?",)
+
+
+def _far_above(values):
+    """Value that only saturation reaches, from a sample of pixels."""
+    low, middle = np.percentile(values[:: max(1, values.size // SAMPLE)], [16, 50])
+    return middle + 100 * (middle - low)
 
 
 def _first(image, keywords):

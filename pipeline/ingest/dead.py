@@ -5,6 +5,8 @@ from scipy import ndimage
 
 BLOCK = 8
 EDGE_SHARE = 0.02  # of the image's edge, for a value other than 0 to be suspected
+NATURAL = 0.1  # of a value's pixels on the edge, for the next value, as noise has them
+FILLINGS = 8  # values that may fill blocks inside
 EDGE_RUN = 32  # pixels of the edge that a thin border has at least
 
 
@@ -19,9 +21,11 @@ def dead_pixels(flux):
     Returns
     -------
     ndarray, (y, x), bool
-        Pixels of value 0, or of another value common on the image's edge, in a region that
-        holds a solid block of 8 x 8 pixels or 32 pixels of the edge.  Single zeros are kept:
-        they are natural in an image of integers.
+        Pixels of value 0, of another value common on the image's edge, or of one that fills a
+        solid block of 8 x 8 pixels, in a region that holds such a block or 32 pixels of the edge.
+        Single zeros are kept: they are natural in an image of integers.  So are values whose
+        neighbours are common too, as the sky's are in such an image, and the highest value, which
+        may be that of saturation.
     """
     dead = np.zeros(flux.shape, bool)
     for value in _suspects(flux):
@@ -39,10 +43,32 @@ def dead_pixels(flux):
 
 
 def _suspects(flux):
-    """Zero, and values that are common on the edge."""
+    """Zero and values that are common on the edge or fill a block, but are not natural there."""
     edge = _edge(flux)
     values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
-    return {0.0, *values[counts > max(EDGE_RUN, EDGE_SHARE * edge.size)].tolist()}
+    gaps = np.diff(values)
+    near = np.where(gaps <= 1.5 * gaps.min(initial=np.inf), 1, 0)  # of integers, the next ones
+    around = np.maximum(np.append(0, near * counts[:-1]), np.append(near * counts[1:], 0))
+    is_natural = around > NATURAL * counts
+    common = values[(counts > max(EDGE_RUN, EDGE_SHARE * edge.size)) & ~is_natural]
+    highest = np.max(flux, initial=-np.inf, where=np.isfinite(flux))
+    filling = {value for value in _fillings(flux) if value not in values[is_natural]}
+    zero = set() if 0 in values[is_natural] else {0.0}
+    return zero | set(common.tolist()) | (filling - {float(highest)})
+
+
+def _fillings(flux):
+    """The values that fill most blocks."""
+    blocks = _blocks(flux)
+    constant = blocks.min((1, 3)) == blocks.max((1, 3))  # not where there is a NaN
+    values, counts = np.unique(blocks[:, 0, :, 0][constant], return_counts=True)
+    return set(values[np.argsort(-counts, kind="stable")[:FILLINGS]].tolist())
+
+
+def _blocks(image):
+    """The whole blocks of an image; (row, y, column, x)."""
+    rows, columns = (n // BLOCK * BLOCK for n in image.shape)
+    return image[:rows, :columns].reshape(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK)
 
 
 def _edge(image):
@@ -51,9 +77,7 @@ def _edge(image):
 
 def _solid(same):
     """Which blocks are solid."""
-    rows, columns = (n // BLOCK * BLOCK for n in same.shape)
-    blocks = same[:rows, :columns].reshape(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK)
-    return blocks.all(axis=3).all(axis=1)
+    return _blocks(same).all(axis=3).all(axis=1)
 
 
 def _has_block(same):

@@ -31,6 +31,7 @@ UNREADABLE = (
         CfitsioException,
     ),
 )
+SECTION = re.compile(r"\[[\d\s*:-]+,[\d\s*:-]+\]$")  # as CFITSIO has them
 LARGEST = 2**32  # pixels: more is a damaged header, not an image
 
 
@@ -131,7 +132,9 @@ def split_name(where):
 def _read(where, convert, index, n_bands):
     path, wanted = split_name(where)
     if not path.is_file():
-        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); correct the path")
+        is_section = SECTION.search(where)
+        remedy = "sections of an image are not read" if is_section else "correct the path"
+        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); {remedy}")
     is_mask = convert is _as_bits
     with path.open("rb") as file, _reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
         number, hdu = _find(hdus, wanted, path, notes)

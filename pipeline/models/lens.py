@@ -98,7 +98,8 @@ def apply(network, cutouts, settings):
     cutouts : Cutouts
     settings : pipeline.config.Lens
         The prevalence for which the probability is meant (Saerens et al. 2002, eq. 4), and whether
-        the logits are averaged over the stamp's orientations.
+        the logits are averaged over the stamp's orientations.  The calibration is that of one:
+        that of eight has a scale larger by 0.4 % on 6,000 validation stamps.
 
     Returns
     -------

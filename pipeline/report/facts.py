@@ -53,6 +53,16 @@ class TileFacts(NamedTuple):
     unit: str = FLUX_UNIT
     known: tuple[str, ...] = ()
 
+    @property
+    def doubts(self):
+        """What the user should check."""
+        return doubts(self.notes)
+
+
+def doubts(notes):
+    """Those of an exposure's notes that the user should check."""
+    return [note for note in notes if note.endswith("?")]
+
 
 def tile_facts(name, exposure, shape, sources, lenses):
     """Gather what there is to say of a tile.

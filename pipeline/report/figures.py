@@ -38,6 +38,8 @@ def sky_map(catalog, threshold, n_all):
     ax.set_xlabel("right ascension [deg]")
     ax.set_ylabel("declination [deg]")
     ax.ticklabel_format(useOffset=False)
+    if ra[placed].min() < 0 or ra[placed].max() > 360:
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value % 360:g}")
     ax.tick_params(labelsize=8)
     shown = f", {len(catalog)} shown" if len(catalog) < n_all else ""
     ax.set_title(f"{n_all} sources{shown}", fontsize=10)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from astropy import units as u
 from astropy.table import Table
 from jinja2 import Environment, StrictUndefined
 
@@ -17,7 +18,9 @@ from pipeline.report.choose import SYSTEM, thin
 from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
+STRANGE = 0.98  # anomaly above which p_lens may mean little
 LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "system": SYSTEM}
+LIMITS |= {"strange": STRANGE}
 MAX_TILES = 300  # rows of the table of tiles
 DPI = 110
 
@@ -148,10 +151,14 @@ def _says_strange(row):
 def _summary(found, expected):
     """Numbers at the top of the page."""
     good = [tile for tile in found.tiles if not tile.rejected]
+    systems = found.chosen["systems"]
+    odd = np.asarray(found.catalog["anomaly"])[systems] > STRANGE
     return {
         "tiles": len(found.tiles),
         "good": len(good),
         "rejected": [tile for tile in found.tiles if tile.rejected],
+        "doubts": [(tile.name, doubt) for tile in good for doubt in _doubts(tile, found.catalog)],
+        "odd": float(np.nansum(found.catalog["p_lens"][systems][odd])),
         "sources": len(found.catalog),
         "area": _area(found),
         "depth": _median([tile.depth for tile in good]),
@@ -159,6 +166,15 @@ def _summary(found, expected):
         "candidates": expected.above(found.threshold),
         "expected": float(expected.lenses[-1]) if len(expected.lenses) else 0.0,
     }
+
+
+def _doubts(tile, catalog):
+    """What to check of a tile, its unit of flux among it."""
+    unit = str(catalog["flux"].unit or "")
+    if not tile.n_sources or u.Unit(tile.unit) == u.Unit(unit):
+        return tile.doubts
+    told = f"its {tile.n_sources} sources have no fluxes in the catalog, for its unit is "
+    return [*tile.doubts, f"{told}{tile.unit}, not {unit}; should ingest.zero_point be set?"]
 
 
 def _area(found):
