@@ -4,11 +4,12 @@ import numpy as np
 from scipy import ndimage
 
 BRIGHT = 10.0  # mean S/N of the pixels about a hole
+OF_A_STAR = 8  # such pixels about a saturated one, whose trail may lead far into the sky
 DEEPEST = 16  # what is farther from the rim of a hole stays lost [pixel]
 
 
 def bridge(flux, ivar, saturation):
-    """Interpolate across lost pixels that lie in bright light, or are saturated.
+    """Interpolate across lost pixels that lie in bright light.
 
     A star whose core is masked is a ring, or an arc either side of its bleeding trail, and would
     be detected in pieces.  This is for telling sources apart; it measures nothing.
@@ -53,11 +54,12 @@ def _fill(flux, ivar, inside, noise):
 def _bright_holes(flux, ivar, lost, saturation):
     """Number of each hole to bridge, and its box with the pixels about it."""
     number, signal = _borders(flux * np.sqrt(ivar), lost)
-    count = np.maximum(np.bincount(number), 1)
-    bright = np.bincount(number, signal) / count > BRIGHT
-    bright = np.flatnonzero(bright[1:]) + 1
+    count, total = np.bincount(number), np.bincount(number, signal)
+    is_bright = total > BRIGHT * count
     full = np.unique(lost[(lost > 0) & (flux >= saturation)])
-    chosen = np.intersect1d(np.union1d(bright, full), np.unique(number))
+    full = full[full < len(count)]
+    is_bright[full] |= np.bincount(number, signal > BRIGHT)[full] >= OF_A_STAR
+    chosen = np.flatnonzero(is_bright)
     boxes = ndimage.find_objects(lost) if len(chosen) else []
     return [(i, tuple(map(_wider, boxes[i - 1]))) for i in chosen]
 

@@ -69,6 +69,13 @@ def test_only_holes_in_bright_light_are_bridged(rng):
     assert image[40, 40] == 0  # what came is left as it was
 
 
+def test_a_masked_cosmic_ray_is_no_star(rng):
+    image = rng.normal(size=(80, 80))
+    image[40, 38:43], ivar = LEVEL, np.ones((80, 80))
+    ivar[40, 38:43] = 0
+    assert len(detect(exposure_of(image, ivar=ivar, saturation=(LEVEL,)), SETTINGS)) == 0
+
+
 def test_nothing_is_copied_where_there_are_no_holes(rng):
     image = rng.normal(size=(50, 50)).astype("f4")
     flux, _ = bridge(image, np.ones_like(image), np.inf)
