@@ -12,7 +12,8 @@ def bridge(flux, ivar, saturation):
     """Interpolate across lost pixels that lie in bright light.
 
     A star whose core is masked is a ring, or an arc either side of its bleeding trail, and would
-    be detected in pieces.  This is for telling sources apart; it measures nothing.
+    be detected in pieces.  Sources are told apart and placed on what this gives; their light is
+    measured on what there is.
 
     Parameters
     ----------

@@ -142,14 +142,19 @@ def selection(config, manifest, table, picture):
 
     limit = threshold(load(config.networks, "lens", config.apply), config.lens)
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
-    sources = [io.read_table(tile / "sources.fits") for tile in tiles]
-    twice = seen_elsewhere(sources, config.merge.radius)
+    twice = seen_elsewhere([_injected(tile) for tile in tiles], config.merge.radius)
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
     once = (table[~np.isin(table["id"], twice)] for table in injections)
     found = selection(once, limit, config.inject)
     io.write_table(table, found)
     with io.whole(picture) as partial:
         selection_figure(found).savefig(partial, dpi=130, metadata={"Software": None})
+
+
+def _injected(tile):
+    """Sources of a tile that arcs were painted onto."""
+    sources = io.read_table(tile / "sources.fits")
+    return sources[np.isin(sources["id"], io.read_table(tile / "injections.fits")["id"])]
 
 
 def verdict(config, manifest, reasons, said):

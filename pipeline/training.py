@@ -244,17 +244,16 @@ def _injections(config, manifest):
     most = min(config.inject.galaxies, -(-config.adapt.galaxies // len(names)))
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed, "galaxies": most}
     settings, stamps, truths = config.inject.model_copy(update=changed), [], []
-    tiles = [manifest.parent / "tiles" / name for name in names]
-    twice = seen_elsewhere(
-        [io.read_table(tile / "sources.fits") for tile in tiles], config.merge.radius
-    )
-    for tile in tiles:
+    chosen = []
+    for tile in (manifest.parent / "tiles" / name for name in names):
         sources = io.read_table(tile / "sources.fits")
-        sources = sources[~np.isin(sources["id"], twice)]
         optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
-        chosen = sources[inject.deflectors(sources, optics, settings)]
-        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", chosen["id"])
-        painted, truth = inject.paint(cutouts, chosen, optics, settings)
+        chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
+    twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
+    for tile, optics, galaxies in chosen:
+        once = galaxies[~np.isin(galaxies["id"], twice)]
+        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", once["id"])
+        painted, truth = inject.paint(cutouts, once, optics, settings)
         stamps.append(lens.inputs(painted))
         truths.append(truth)
     return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")
