@@ -31,7 +31,7 @@ LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
 CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
 SAMPLE = 100_000  # pixels that tell a level and a noise well enough
-IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT", "INT")}  # by telescope
+IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT")}  # by telescope
 SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),

@@ -119,8 +119,8 @@ def _on(good, wcs, lenses):
     reach = 1.05 * np.nanmax(tile[0].separation(tile[1:]).deg)
     near = np.flatnonzero(tile[0].separation(sky).deg < reach)
     x, y = wcs.world_to_pixel(sky[near])
-    good_place = np.isfinite(x) & np.isfinite(y)
-    near = near[good_place]
-    column, row = (np.floor(v[good_place] / STEP).astype(int) for v in (x, y))
+    placed = np.isfinite(x) & np.isfinite(y)
+    near = near[placed]
+    column, row = (np.floor(v[placed] / STEP).astype(int) for v in (x, y))
     inside = (column >= 0) & (row >= 0) & (column < good.shape[1]) & (row < good.shape[0])
     return near[inside][good[row[inside], column[inside]]]
