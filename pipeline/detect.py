@@ -77,7 +77,8 @@ def _measured(exposure, sight, correlations, found, centre):
     snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
     _, seen = snr_at(flux, np.where(lost, 0, ivar), shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
-    columns["flags"] |= _footprint_flags(objects, segments, flux >= exposure.saturation[band])
+    saturated = exposure.flux[..., band] >= exposure.saturation[band]
+    columns["flags"] |= _footprint_flags(objects, segments, saturated)
     columns["flags"] |= np.where(seen < 1 - _MOST_MISSING, Flag.MASKED, 0).astype("i4")
     columns["flags"] |= _size_flags(columns["r50"], psf)
     wider, error = broadening(flux, ivar, segments, shapes, psf)

@@ -13,7 +13,8 @@ def bridge(flux, ivar, saturation):
 
     A star whose core is masked is a ring, or an arc either side of its bleeding trail, and would
     be detected in pieces.  Sources are told apart and placed on what this gives; their light is
-    measured on what there is.
+    measured on what there is.  A hole becomes no brighter than what is around it, for
+    the higher a peak, the coarser the levels at which its neighbours are told from it.
 
     Parameters
     ----------
@@ -33,15 +34,19 @@ def bridge(flux, ivar, saturation):
         return flux, ivar
     flux, ivar = flux.copy(), ivar.copy()
     for number, box in holes:
-        inside = lost[box] == number
-        noise = np.median(ivar[box][ivar[box] > 0])
-        ivar[box][inside & (flux[box] >= saturation)] = noise
-        _fill(flux[box], ivar[box], inside, noise)
+        _fill(flux[box], ivar[box], lost[box] == number, saturation)
     return flux, ivar
 
 
-def _fill(flux, ivar, inside, noise):
-    """Fill a hole in place from its rim inwards, each pixel by the mean of those around it."""
+def _fill(flux, ivar, inside, saturation):
+    """Fill a hole in place: saturated pixels, and the others from its rim inwards.
+
+    The former are as bright as the brightest about the hole; each of the latter is the mean of
+    those around it.
+    """
+    usable, full = ivar > 0, inside & (flux >= saturation)
+    noise = np.median(ivar[usable])
+    flux[full], ivar[full] = flux[usable].max(), noise
     for _ in range(DEEPEST):
         good = (ivar > 0).astype("f4")
         around = ndimage.uniform_filter(good, 3)
