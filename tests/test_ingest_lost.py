@@ -1,0 +1,133 @@
+"""Pixels that masks, dead regions and saturation take from an ingested tile."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline.config import Ingest, Tile
+from pipeline.ingest import InputError, ingest
+from tests.test_ingest import SHAPE, take
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(0, 2, SHAPE).astype("f4")
+
+
+class TestMasks:
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "u2", "u4", "f4"])
+    def test_only_the_named_bits_count(self, save, pixels, dtype):
+        mask = np.zeros(SHAPE, dtype)
+        mask[1, 1], mask[2, 2], mask[3, 3] = 1, 4, 5
+        found = take(save("a.fits", pixels), {"bad_bits": 4}, mask=save("m.fits", mask))
+        assert_array_equal(np.argwhere(found.ivar[..., 0] == 0), [[2, 2], [3, 3]])
+
+    def test_the_sign_bit_is_a_bit(self, save, pixels):
+        mask = np.zeros(SHAPE, "i2")
+        mask[1, 1] = -32768
+        path = save("m.fits", mask)
+        assert take(save("a.fits", pixels), {"bad_bits": "0x8000"}, mask=path).ivar[1, 1, 0] == 0
+        assert take(save("b.fits", pixels), {"bad_bits": 0x7FFF}, mask=path).ivar[1, 1, 0] > 0
+
+    def test_planes_that_do_no_harm_are_left_alone(self, tmp_path, save, pixels):
+        mask = np.zeros(SHAPE, "i4")
+        mask[10:90], mask[3, 4], mask[5, 6] = 1 << 5, 1, 2
+        header = fits.Header({"MP_BAD": 0, "MP_SAT": 1, "HIERARCH MP_DETECTED": 5})
+        path = str(tmp_path / "m.fits")
+        fits.PrimaryHDU(mask, header).writeto(path)
+        found = take(save("a.fits", pixels), mask=path)
+        assert_array_equal(np.argwhere(found.ivar[..., 0] == 0), [[3, 4], [5, 6]])
+        assert_array_equal(np.argwhere(found.flux >= found.saturation[0])[:, :2], [[5, 6]])
+        assert any("bit 0 (BAD)" in note and "bit 1 (SAT)" in note for note in found.notes)
+        strict = take(save("b.fits", pixels), {"bad_bits": 0xFFFF}, mask=path)
+        assert (strict.ivar == 0).sum() == 80 * SHAPE[1] + 2
+        assert any(note.endswith("is ingest.bad_bits right?") for note in strict.notes)
+
+    def test_of_jwst_only_do_not_use_spoils(self, tmp_path, save, pixels):
+        mask = np.zeros(SHAPE, "u4")
+        mask[1, 1], mask[2, 2] = 4, 5
+        path = str(tmp_path / "m.fits")
+        fits.PrimaryHDU(mask, fits.Header({"TELESCOP": "JWST"})).writeto(path)
+        found = take(save("a.fits", pixels), mask=path)
+        assert_array_equal(np.argwhere(found.ivar[..., 0] == 0), [[2, 2]])
+
+    def test_all_masked_is_an_error(self, save, pixels):
+        mask = save("m.fits", np.ones(SHAPE, "u1"))
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: no usable pixel.*bad_bits"):
+            take(save("a.fits", pixels), mask=mask)
+
+    def test_another_shape_is_an_error(self, save, pixels):
+        with pytest.raises(InputError, match=r"m\.fits\[PRIMARY\]: shape \(5, 5\)"):
+            take(save("a.fits", pixels), mask=save("m.fits", np.zeros((5, 5), "i2")))
+
+
+class TestDeadPixels:
+    @pytest.mark.parametrize("value", [0.0, -999.0])
+    def test_a_border_of_one_value_carries_no_weight(self, save, rng, value):
+        image = rng.normal(100, 2, (256, 256)).astype("f4")
+        image[:40], image[:, 250:] = value, value
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        dead = np.zeros((256, 256), bool)
+        dead[:40], dead[:, 250:] = True, True
+        assert_array_equal(found.ivar[..., 0] == 0, dead)
+        assert any("dead border" in note for note in found.notes)
+        assert abs(found.flux[..., 0][~dead].mean()) < 0.1
+        assert_allclose(found.ivar[..., 0][~dead], 0.25, rtol=0.15)
+
+    def test_a_single_row_at_the_edge_is_found(self, save, pixels):
+        pixels[-1] = 0
+        found = take(save("a.fits", pixels))
+        assert_array_equal(np.unique(np.nonzero(found.ivar[..., 0] == 0)[0]), [119])
+
+    def test_a_dead_region_inside_is_found(self, save, pixels):
+        pixels[40:60, 70:100] = 0
+        assert (take(save("a.fits", pixels)).ivar == 0).sum() == 600
+
+    def test_a_sentinel_inside_is_found(self, save, rng):
+        image = rng.normal(100, 2, (256, 256)).astype("f4")
+        image[40:65, 70:103], image[200:216, 8:24] = -9999, -1e30
+        assert (take(save("a.fits", image)).ivar == 0).sum() == 25 * 33 + 16 * 16
+
+    @pytest.mark.parametrize("noise", [0.4, 0.6, 1])
+    @pytest.mark.parametrize("sky", [0, 1000])
+    def test_the_sky_is_natural_among_integers(self, save, rng, sky, noise):
+        image = rng.normal(sky + 0.1, noise, (256, 256)).round().astype("i2")
+        image[:20] = sky - 700
+        found = take(save("a.fits", image))
+        assert (found.ivar[20:] > 0).all()
+        assert (found.ivar[:20] == 0).all()
+
+    def test_nan_becomes_a_pixel_without_weight(self, save, pixels):
+        pixels[3, 4] = np.nan
+        found = take(save("a.fits", pixels), weight=save("w.fits", np.ones(SHAPE)))
+        assert found.flux[3, 4, 0] == found.ivar[3, 4, 0] == 0
+
+    def test_all_nan_is_an_error(self, save):
+        with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: no usable pixel"):
+            take(save("a.fits", np.full(SHAPE, np.nan)))
+
+    def test_a_constant_image_is_an_error(self, save):
+        with pytest.raises(InputError, match="no usable pixel"):
+            take(save("a.fits", np.full(SHAPE, 7.0)))
+
+
+class TestSaturation:
+    def test_a_plateau_is_saturated_whatever_the_sky(self, tmp_path, rng):
+        y, x = np.indices((256, 256))
+        image = rng.normal(1000 + 0.5 * x, 5)
+        for i in range(4):
+            image += 2e5 * np.exp(-((x - 30 - 60 * i) ** 2 + (y - 128) ** 2) / 18)
+        clipped = image >= 60000
+        image = np.minimum(image, 60000).astype("u2")
+        for name, header in {"said": {"SATURATE": 60000.0}, "seen": {}}.items():
+            path = str(tmp_path / f"{name}.fits")
+            fits.PrimaryHDU(image, fits.Header(header)).writeto(path)
+            settings = Ingest(sky_mesh=64)
+            found = ingest(Tile(image={"r": path}), settings)
+            assert_array_equal(found.flux[..., 0] >= found.saturation[0], clipped)
+            assert any("taken for saturation" in note for note in found.notes) == (name == "seen")
+
+    def test_a_faint_image_of_integers_is_not_clipped(self, save, rng):
+        found = take(save("a.fits", rng.poisson(20, (256, 256)).astype("i2")))
+        assert found.saturation == (np.inf,)
