@@ -65,7 +65,7 @@ def detect(exposure, settings, network=None):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, ivar, lost, psf, _, correlation) = found, sight
+    (objects, segments), (flux, ivar, _, psf, _, correlation) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
@@ -74,8 +74,7 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["noise_ratio"] = np.stack(ratios, axis=-1)
     columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
-    snr, _ = snr_at(flux, ivar, shapes["x"], shapes["y"], psf)
-    _, seen = snr_at(flux, np.where(lost, 0, ivar), shapes["x"], shapes["y"], psf)
+    snr, seen = snr_at(flux, exposure.ivar[..., band], shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
     saturated = exposure.flux[..., band] >= exposure.saturation[band]
     columns["flags"] |= _footprint_flags(objects, segments, saturated)

@@ -112,15 +112,19 @@ def records(features, context):
 def maps_of(network, stamps, keep=None):
     """As `apply`, of the network's own `inputs`."""
     n, size = stamps.shape[:2]
-    found, kept = {name: np.empty((n, size, size), "f4") for name in MAPS}, []
+    found, kept = {name: np.empty((n, size, size), "f4") for name in MAPS}, None
     for start in range(0, max(n, 1), BATCH):
         rows = slice(start, start + BATCH)
         maps, *parts = network("main", stamps[rows])
         for i, name in enumerate(MAPS):
             found[name][rows] = maps[..., i]
-        (keep or kept.append)(records(*parts))
-    joined = np.concatenate(kept) if kept else None
-    return found if joined is None else found | {k: joined[k] for k in joined.dtype.names}
+        some = records(*parts)
+        if keep:
+            keep(some)
+        else:
+            kept = np.empty(n, some.dtype) if kept is None else kept
+            kept[rows] = some
+    return found if keep else found | {name: kept[name] for name in kept.dtype.names}
 
 
 def score(network, stamps, truth, light):

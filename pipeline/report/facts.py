@@ -53,11 +53,6 @@ class TileFacts(NamedTuple):
     unit: str = FLUX_UNIT
     known: tuple[str, ...] = ()
 
-    @property
-    def doubts(self):
-        """What the user should check."""
-        return doubts(self.notes)
-
 
 def doubts(notes):
     """Those of an exposure's notes that the user should check."""

@@ -15,6 +15,7 @@ from pipeline.catalog import COLUMNS
 from pipeline.flags import MEANING
 from pipeline.report import expectation, figures, truth_figures
 from pipeline.report.choose import SYSTEM, thin
+from pipeline.report.facts import doubts
 from pipeline.report.mosaic import gallery, mosaic
 from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
@@ -172,9 +173,9 @@ def _doubts(tile, catalog):
     """What to check of a tile, its unit of flux among it."""
     unit = str(catalog["flux"].unit or "")
     if not tile.n_sources or u.Unit(tile.unit) == u.Unit(unit):
-        return tile.doubts
+        return doubts(tile.notes)
     told = f"its {tile.n_sources} sources have no fluxes in the catalog, for its unit is "
-    return [*tile.doubts, f"{told}{tile.unit}, not {unit}; should ingest.zero_point be set?"]
+    return [*doubts(tile.notes), f"{told}{tile.unit}, not {unit}; should ingest.zero_point be set?"]
 
 
 def _area(found):
