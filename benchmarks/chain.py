@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from pipeline import io
-from pipeline.__main__ import STAGES
+from pipeline.tiles import STAGES
 
 ROOT = Path(__file__).parent.parent
 RUN = Path("results/bench")

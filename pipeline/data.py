@@ -72,9 +72,9 @@ class Cutouts:
 
     Attributes
     ----------
-    flux, ivar : ndarray, (n, y, x, band)
+    flux, ivar : ndarray or pipeline.planes.Planes, (n, y, x, band)
         As in `Exposure`, but flux is 0 wherever ivar is; of a binned stamp, it is the sum over a
-        block of pixels.
+        block of pixels.  Those of `Planes` are in memory only in the chosen rows.
     id : ndarray, (n,), int64
         Source identifier, unique within a run.
     corner : ndarray, (n, 2), int
@@ -183,6 +183,8 @@ def _check_pixels(flux, ivar, bands, *, ndim):
             f"flux and ivar must be {ndim}-d, of one shape and end in {len(bands)} bands "
             f"{bands}; got {flux.shape} and {ivar.shape}"
         )
+    if not isinstance(flux, np.ndarray):  # in a file: checked as rows are chosen
+        return
     if not np.isfinite(flux).all():
         bad = np.sum(~np.isfinite(flux))
         raise ValueError(f"flux has {bad} non-finite pixels; give them ivar 0")

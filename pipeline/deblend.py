@@ -15,25 +15,24 @@ from pipeline.flags import Flag
 from pipeline.masks import enlarge, on_tile
 from pipeline.shares import divide
 
-_ROWS_AT_ONCE = 256
 _PIXELS_AT_ONCE = 2**22
+_PAIRS_AT_ONCE = 2**19
 
 
 class Footprints(NamedTuple):
-    """Every pixel that a source claims, a row a claim; each (m,), int.
+    """Every pixel that a source claims, a row a claim; each (m,).
 
-    ``source`` is the row of the source's stamp, ``stamp_y``, ``stamp_x`` the pixel of the stamp
-    (-1 where the claim is granted, see `footprints`) and ``y``, ``x`` that of the tile.
+    ``source`` is the row of the source's stamp, ``y``, ``x`` the pixel of the tile, and ``share``
+    the source's of its light, inf where the claim is granted, see `footprints`.
     """
 
     source: np.ndarray
-    stamp_y: np.ndarray
-    stamp_x: np.ndarray
     y: np.ndarray
     x: np.ndarray
+    share: np.ndarray
 
 
-def footprints(exposure, sources, cutouts, target):
+def footprints(exposure, sources, cutouts, maps):
     """List the tile's pixels that each source claims.
 
     A source claims the usable pixels where its TARGET is above one half; that of binned stamps is
@@ -46,18 +45,18 @@ def footprints(exposure, sources, cutouts, target):
     sources : Table
         ``id``, ``x``, ``y`` [pixel], in the order of the stamps.
     cutouts : Cutouts
-    target : ndarray, (n, y, x)
-        Probability that a pixel is the source's.
+    maps : dict of ndarray or Planes, (n, y, x)
+        TARGET, the probability that a pixel is the source's, and SHARE, of each stamp.
 
     Returns
     -------
     Footprints
     """
     _same_sources(sources, cutouts)
-    claims = _in_tile(exposure, cutouts, target)
+    claims = _in_tile(exposure, cutouts, maps)
     idle = np.setdiff1d(np.arange(len(cutouts)), claims.source)
-    nowhere = np.full(len(idle), -1)
-    granted = Footprints(idle, nowhere, nowhere, *_middles(sources[idle], exposure.flux.shape))
+    middles = _middles(sources[idle], exposure.flux.shape)
+    granted = Footprints(idle, *middles, np.full(len(idle), np.inf, "f4"))
     return Footprints(*map(np.concatenate, zip(claims, granted, strict=True)))
 
 
@@ -67,22 +66,23 @@ def _middles(sources, shape):
     return [np.clip(np.rint(np.asarray(sources[k], "f8")), 0, n - 1).astype(int) for k, n in places]
 
 
-def _in_tile(exposure, cutouts, target):
-    """Usable pixels of the tile where `target` (n, y, x), on its grid, is above one half."""
-    usable, side = (exposure.ivar > 0).any(axis=-1), target.shape[1]
-    parts = [Footprints(*np.zeros((5, 0), int))]
+def _in_tile(exposure, cutouts, maps):
+    """Usable pixels of the tile where a source's TARGET, on its grid, is above one half."""
+    usable, side = (exposure.ivar > 0).any(axis=-1), cutouts.flux.shape[1]
+    found = [Footprints(*np.zeros((3, 0), int), np.zeros(0, "f4"))]
     for binning in np.unique(cutouts.binning):
         every = np.flatnonzero(cutouts.binning == binning)
         step = max(1, _PIXELS_AT_ONCE // (side * binning) ** 2)
         for rows in (every[start : start + step] for start in range(0, len(every), step)):
-            which, dy, dx = np.nonzero(enlarge(target[rows], binning) > 0.5)
-            source, row, column = rows[which], dy // binning, dx // binning
-            y, x = cutouts.corner[source, 1] + dy, cutouts.corner[source, 0] + dx
+            which, dy, dx = np.nonzero(enlarge(maps["TARGET"][rows], binning) > 0.5)
+            at, (x, y) = (which, dy // binning, dx // binning), cutouts.corner[rows[which]].T
+            x, y = x + dx, y + dy
             inside = (y >= 0) & (x >= 0) & (y < usable.shape[0]) & (x < usable.shape[1])
             inside[inside] = usable[y[inside], x[inside]]
-            inside[inside] = cutouts.ivar[source[inside], row[inside], column[inside]].any(axis=-1)
-            parts.append(Footprints(*(v[inside] for v in (source, row, column, y, x))))
-    return Footprints(*map(np.concatenate, zip(*parts, strict=True)))
+            inside &= cutouts.ivar[rows].any(axis=-1)[at]
+            claims = Footprints(rows[which], y, x, maps["SHARE"][rows][at])
+            found.append(Footprints(*(values[inside] for values in claims)))
+    return Footprints(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def label_image(exposure, sources, cutouts, maps):
@@ -94,7 +94,7 @@ def label_image(exposure, sources, cutouts, maps):
     sources : Table
         ``id``, ``label``, ``x``, ``y``, in the order of the stamps.
     cutouts : Cutouts
-    maps : dict of ndarray, (n, y, x)
+    maps : dict of ndarray or Planes, (n, y, x)
         TARGET and SHARE of each stamp.
 
     Returns
@@ -106,11 +106,9 @@ def label_image(exposure, sources, cutouts, maps):
     overlap : ndarray, (y, x), uint8
         How many sources claim the pixel, at most 255.
     """
-    claims = footprints(exposure, sources, cutouts, maps["TARGET"])
-    share = maps["SHARE"][claims.source, claims.stamp_y, claims.stamp_x]
-    share = np.where(claims.stamp_x < 0, np.inf, share)
+    claims = footprints(exposure, sources, cutouts, maps)
     owner = np.asarray(sources["label"], "i4")[claims.source]
-    order = np.lexsort((owner, share))
+    order = np.lexsort((owner, claims.share))
     label = np.zeros(exposure.flux.shape[:2], "i4")
     label[claims.y[order], claims.x[order]] = owner[order]  # the last one written stays
     _grant_middles(label, sources)
@@ -148,7 +146,7 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
     sources : Table
         As `pipeline.detect.detect` gives it, in the order of the stamps.
     cutouts : Cutouts
-    maps : dict of ndarray, (n, y, x)
+    maps : dict of ndarray or Planes, (n, y, x)
         TARGET and SHARE of each stamp.
     overlap : ndarray, (y, x)
         Of `label_image`.
@@ -162,16 +160,14 @@ def deblended_flux(exposure, sources, cutouts, maps, overlap):
         share of the footprint's pixels that others claim too; ``n_neighbours``, other sources
         whose footprints overlap or touch this one's; ``flags``, bits that only now are known.
     """
-    claims = footprints(exposure, sources, cutouts, maps["TARGET"])
+    claims = footprints(exposure, sources, cutouts, maps)
     shape = (len(cutouts), len(exposure.bands))
     flux, error = np.zeros(shape), np.zeros(shape)
-    divided = divide(maps["SHARE"], cutouts, exposure.flux.shape)
-    for start in range(0, len(cutouts), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        stamps = cutouts.flux[rows], cutouts.ivar[rows]
-        shares = np.broadcast_to(divided[rows][..., None], stamps[0].shape)
-        *stamps, shares = mirrored(stamps[1] == 0, *stamps, shares)
-        weights = aperture_weights(sources[rows], cutouts[rows])[..., None] * shares
+    for rows, divided in divide(maps["SHARE"], cutouts, exposure.flux.shape):
+        some = cutouts[rows]
+        shares = np.broadcast_to(divided[..., None], some.flux.shape)
+        *stamps, shares = mirrored(some.ivar == 0, some.flux, some.ivar, shares)
+        weights = aperture_weights(sources[rows], some)[..., None] * shares
         flux[rows], error[rows] = weighted_flux(*stamps, weights, exposure.gain)
     return QTable(
         {
@@ -203,26 +199,18 @@ def aperture_weights(sources, cutouts):
     return ellipse_weights(x, y, semi_axes, theta, cutouts.flux.shape[1])
 
 
-def uncertainty_image(shape, cutouts, spread):
-    """Largest spread of any stamp that covers a pixel.
+def raise_to(image, cutouts, spread):
+    """Raise pixels of the tile to the spread of the stamps that cover them, where that is larger.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of the tile, (y, x).
+    image : ndarray, (y, x), float32
     cutouts : Cutouts
     spread : ndarray, (n, y, x)
         Spread of each stamp's mask over the draws.
-
-    Returns
-    -------
-    ndarray, (y, x), float32
-        0 where no stamp is.
     """
-    image = np.zeros(shape, "f4")
     for window, plane in on_tile(spread, cutouts, image.shape):
         np.maximum(image[window], plane, out=image[window])
-    return image
 
 
 def _same_sources(sources, cutouts):
@@ -263,16 +251,19 @@ def _count_neighbours(claims, n):
     width = claims.x.max(initial=0) + 3  # rows of pixels never run into each other
     order = np.lexsort((claims.source, claims.y * width + claims.x))
     pixel, source = (claims.y * width + claims.x)[order], claims.source[order]
-    pairs = [np.zeros(0, int)]
+    found = np.zeros(0, int)
     for step in (0, 1, width - 1, width, width + 1):  # the other half of the 3x3 by symmetry
         first, end = (np.searchsorted(pixel, pixel + step, side) for side in ("left", "right"))
-        count = end - first
-        one = np.repeat(np.arange(len(pixel)), count)
-        other = np.arange(len(one)) - np.repeat(np.cumsum(count) - count - first, count)
-        apart = source[one] != source[other]
-        one, other = source[one[apart]], source[other[apart]]
-        pairs.append(np.unique(np.minimum(one, other) * n + np.maximum(one, other)))
-    pairs = np.unique(np.concatenate(pairs))
-    return np.bincount(np.concatenate([pairs // max(n, 1), pairs % max(n, 1)]), minlength=n).astype(
-        "i4"
-    )
+        for pair in _pairs(first, end - first):
+            low, high = np.sort(source[pair], axis=0)
+            found = np.union1d(found, (low * n + high)[low < high])
+    both = np.concatenate([found // max(n, 1), found % max(n, 1)])
+    return np.bincount(both, minlength=n).astype("i4")
+
+
+def _pairs(first, count):
+    """Yield numbers of claims, and of each the `count` claims from `first` on; (2, m)."""
+    part = np.cumsum(count) // _PAIRS_AT_ONCE
+    for some in np.split(np.arange(len(count)), np.flatnonzero(np.diff(part)) + 1):
+        one, before = np.repeat(some, count[some]), np.cumsum(count[some]) - count[some]
+        yield np.stack([one, np.arange(len(one)) - np.repeat(before - first[some], count[some])])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable
 
+from pipeline.planes import Planes
+
 
 @contextmanager
 def whole(path):
@@ -77,8 +79,9 @@ def write_json(path, values):
 
 
 def read_records(path):
-    """Open the records of `new_records`, which stay on disk; nothing in the file can be code."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    """Open the records of `new_records`, which stay on disk until rows of them are chosen."""
+    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Planes(path, stored.shape, stored.dtype, stored.offset)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pipeline.planes import parts
+
 WHOLE_SHARE = 0.98  # of a tile's stamps that the squares hold whole
 LARGEST_SIDE = 512  # of the squares [pixel]
 
@@ -64,7 +66,7 @@ def on_tile(maps, cutouts, shape):
 
     Parameters
     ----------
-    maps : ndarray, (n, y, x)
+    maps : ndarray or Planes, (n, y, x)
     cutouts : Cutouts
         What the maps are of.
     shape : tuple of int
@@ -77,18 +79,19 @@ def on_tile(maps, cutouts, shape):
     part : ndarray, float32
         The map there, as of `enlarge`.
     """
-    corners, blocks = cutouts.corner[:, ::-1].tolist(), cutouts.binning.tolist()
-    for one, corner, block in zip(maps, corners, blocks, strict=True):
-        plane = enlarge(one[None], block)[0]
-        ends = [
-            (min(max(start, 0), side), min(max(start + len(plane), 0), side))
-            for start, side in zip(corner, shape[:2], strict=True)
-        ]
-        inside = (
-            slice(first - start, last - start)
-            for (first, last), start in zip(ends, corner, strict=True)
-        )
-        yield tuple(slice(*one) for one in ends), plane[tuple(inside)]
+    for rows in parts(len(maps)):
+        corners, blocks = cutouts.corner[rows, ::-1].tolist(), cutouts.binning[rows].tolist()
+        for one, corner, block in zip(maps[rows], corners, blocks, strict=True):
+            plane = enlarge(one[None], block)[0]
+            ends = [
+                (min(max(start, 0), side), min(max(start + len(plane), 0), side))
+                for start, side in zip(corner, shape[:2], strict=True)
+            ]
+            inside = (
+                slice(first - start, last - start)
+                for (first, last), start in zip(ends, corner, strict=True)
+            )
+            yield tuple(slice(*one) for one in ends), plane[tuple(inside)]
 
 
 def enlarge(maps, binning):

@@ -19,22 +19,15 @@ def reconcile(maps, cutouts, shape):
 
     Parameters
     ----------
-    maps : dict of ndarray, (n, y, x)
-        The U-Net's TARGET, NEIGHBOUR and SHARE of each stamp.
+    maps : dict of ndarray or Planes, (n, y, x)
+        The U-Net's TARGET, NEIGHBOUR and SHARE of each stamp, of which SHARE is changed.
     cutouts : Cutouts
     shape : tuple of int
         Of the tile (y, x, ...).
-
-    Returns
-    -------
-    ndarray, (n, y, x), float32
-        SHARE.
     """
-    agreed = np.array(maps["SHARE"], "f4")
     for rows, own, others in _claims(maps["SHARE"], cutouts, shape):
         is_light = np.maximum(maps["TARGET"][rows], maps["NEIGHBOUR"][rows])
-        agreed[rows] = agree(agreed[rows], own, others, is_light)
-    return agreed
+        maps["SHARE"][rows] = agree(maps["SHARE"][rows], own, others, is_light)
 
 
 def agree(share, own, others, is_light):
@@ -64,21 +57,21 @@ def divide(share, cutouts, shape):
 
     Parameters
     ----------
-    share : ndarray, (n, y, x)
+    share : ndarray or Planes, (n, y, x)
         SHARE of each stamp.
     cutouts : Cutouts
     shape : tuple of int
         Of the tile (y, x, ...).
 
-    Returns
-    -------
-    ndarray, (n, y, x), float32
-        On the grid of the stamps; 1 where nobody else has a share.
+    Yields
+    ------
+    rows : ndarray, int
+        Some of the sources; each comes once.
+    divided : ndarray, (m, y, x), float32
+        Theirs of the light, on the grid of their stamps; 1 where nobody else has a share.
     """
-    divided = np.ones(share.shape, "f4")
     for rows, own, others in _claims(share, cutouts, shape):
-        divided[rows] = np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
-    return divided
+        yield rows, np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
 
 
 def _claims(share, cutouts, shape):

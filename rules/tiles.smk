@@ -58,7 +58,7 @@ rule cut:
     benchmark:
         "<benchmarks>/cut/{batch}.tsv"
     resources:
-        mem_mb=memory(1000, per_mb=8),
+        mem_mb=memory(1000, per_mb=4),
         runtime=minutes(1, per_mb=0.01),
     params:
         config=section("cut"),
@@ -79,7 +79,7 @@ rule classify:
         "<benchmarks>/classify/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2000, per_mb=8),
+        mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks", lens={"prevalence", "turns"}),
@@ -108,7 +108,7 @@ rule segment:
         "<benchmarks>/segment/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2000, per_mb=12),
+        mem_mb=memory(2000, per_mb=4),
         runtime=minutes(2, per_mb=0.1),
     params:
         config=section("apply", "networks"),
@@ -131,7 +131,7 @@ rule uncertainty:
         "<benchmarks>/uncertainty/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2000, per_mb=12),
+        mem_mb=memory(2000, per_mb=1),
         runtime=minutes(2, per_mb=0.2),
     params:
         config=section("punet", "apply", "networks"),
@@ -154,7 +154,7 @@ rule photometry:
         "<benchmarks>/photometry/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2000, per_mb=8),
+        mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),
@@ -176,7 +176,7 @@ rule anomaly:
         "<benchmarks>/anomaly/{batch}.tsv"
     threads: 4
     resources:
-        mem_mb=memory(2000, per_mb=8),
+        mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", "networks"),

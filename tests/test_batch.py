@@ -5,8 +5,8 @@ import os
 import pytest
 
 from pipeline import batch
-from pipeline.__main__ import Stage
 from pipeline.config import read
+from pipeline.tiles import Stage
 
 CONFIG = {"cut": {"size": 64}}
 

@@ -91,7 +91,7 @@ def test_light_is_divided_as_the_shares_say(rng):
     sources = sources_at((30, 31), (31, 31))
     stamps = cut(exposure, sources, 32)
     share = np.stack([np.full((32, 32), v, "f4") for v in (0.6, 0.2)])
-    divided = divide(share, stamps, exposure.flux.shape)
+    divided = np.concatenate([part for _, part in divide(share, stamps, exposure.flux.shape)])
     assert_allclose(divided[:, 16, 16], [0.75, 0.25], rtol=1e-6)
     assert_allclose(divided[:, :, [0, -1]][[0, 1], :, [0, -1]], 1)  # where the other's ends
 
@@ -101,9 +101,10 @@ def test_shares_of_two_stamps_agree_where_there_is_light_and_stay_where_there_is
     stamps = cut(exposure, sources, 32)
     maps = discs(sources, stamps, 6)
     maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.uniform(0.2, 0.9, (2, 32, 32))
-    share, light = reconcile(maps, stamps, exposure.flux.shape), maps["TARGET"][0] > 0
-    assert_allclose(share.sum(0)[light], 1, rtol=1e-5)
-    assert_allclose(share[:, ~light], maps["SHARE"][:, ~light])
+    before, light = maps["SHARE"].copy(), maps["TARGET"][0] > 0
+    reconcile(maps, stamps, exposure.flux.shape)
+    assert_allclose(maps["SHARE"].sum(0)[light], 1, rtol=1e-5)
+    assert_allclose(maps["SHARE"][:, ~light], before[:, ~light])
 
 
 def test_light_of_a_source_that_nobody_found_is_given_to_no_other():
@@ -112,8 +113,8 @@ def test_light_of_a_source_that_nobody_found_is_given_to_no_other():
     maps = discs(sources, stamps, 6)
     maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], np.full((2, 32, 32), 0.5, "f4")
     maps["SHARE"][1] = 0.01
-    found = reconcile(maps, stamps, exposure.flux.shape)[0]
-    assert found.max() < 0.56
+    reconcile(maps, stamps, exposure.flux.shape)
+    assert maps["SHARE"][0].max() < 0.56
 
 
 def test_a_lone_source_keeps_the_share_that_it_was_given(rng):
@@ -121,7 +122,9 @@ def test_a_lone_source_keeps_the_share_that_it_was_given(rng):
     stamps = cut(exposure, sources, 32)
     maps = discs(sources, stamps, 6)
     maps["NEIGHBOUR"], maps["SHARE"] = maps["TARGET"], rng.random((1, 32, 32)).astype("f4")
-    assert_allclose(reconcile(maps, stamps, exposure.flux.shape), maps["SHARE"], rtol=1e-6)
+    before = maps["SHARE"].copy()
+    reconcile(maps, stamps, exposure.flux.shape)
+    assert_allclose(maps["SHARE"], before, rtol=1e-6)
 
 
 def test_an_isolated_source_that_owns_its_light_has_its_kron_flux(rng):
@@ -265,7 +268,8 @@ def test_uncertainty_is_the_largest_of_the_stamps():
     exposure = exposure_of(np.zeros((40, 50)))
     stamps = cut(exposure, sources_at((10, 10), (14, 10), (49, 39)), 16)
     spread = np.ones((3, 16, 16), "f4") * np.array([0.2, 0.3, 0.1])[:, None, None]
-    image = deblend.uncertainty_image(exposure.flux.shape[:2], stamps, spread)
-    assert image.dtype == np.float32
+    image = np.zeros(exposure.flux.shape[:2], "f4")
+    deblend.raise_to(image, stamps[2:], spread[2:])
+    deblend.raise_to(image, stamps[:2], spread[:2])
     assert_allclose(image[10, [2, 6, 18, 22]], [0.2, 0.3, 0.3, 0])
     assert_allclose(image[39, 49], 0.1)

@@ -87,5 +87,6 @@ def test_the_uncertainty_of_a_binned_stamp_is_painted_over_the_tile(rng):
         side = 16 * block
         part = image[y : y + side, x : x + side]
         np.maximum(part, enlarge(stamp[None], block)[0], out=part)
-    found = deblend.uncertainty_image(exposure.flux.shape[:2], stamps, spread)
+    found = np.zeros(exposure.flux.shape[:2], "f4")
+    deblend.raise_to(found, stamps, spread)
     assert_array_equal(found, image[50:90, 50:100])

@@ -8,7 +8,7 @@ MODULES = {
     "survey": "",
     "training": "",
     "__init__": "",
-    "__main__": """
+    "tiles": """
 from pipe import io
 
 STAGES = {}
@@ -83,8 +83,8 @@ def test_a_change_of_code_concerns_its_users_only(package, module, reruns):
 
 
 def test_a_change_of_the_function_or_of_its_helper_counts(package):
-    before, main = digests(), package / "__main__.py"
-    main.write_text(main.read_text().replace("return io.read(tile)", "return io.read(tile, 1)"))
+    before, tiles = digests(), package / "tiles.py"
+    tiles.write_text(tiles.read_text().replace("return io.read(tile)", "return io.read(tile, 1)"))
     after = digests()
     assert before["detect"] != after["detect"]
     assert before["cut"] == after["cut"]
@@ -98,8 +98,8 @@ def test_comments_and_layout_do_not_count(package):
 
 
 def test_data_files_beside_an_imported_package_count(package):
-    main = package / "__main__.py"
-    main.write_text(main.read_text().replace("from pipe import cutouts", "from pipe import deep"))
+    tiles = package / "tiles.py"
+    tiles.write_text(tiles.read_text().replace("from pipe import cutouts", "from pipe import deep"))
     before = digests()
     (package / "deep" / "page.html").write_text("<html>")
     after = digests()
@@ -108,7 +108,8 @@ def test_data_files_beside_an_imported_package_count(package):
 
 
 def test_every_command_of_the_package_has_a_digest_of_its_own():
-    from pipeline.__main__ import COMMANDS, STAGES
+    from pipeline.__main__ import COMMANDS
+    from pipeline.tiles import STAGES
 
     names = [*STAGES, *(work.__name__ for work in COMMANDS)]
     assert len({digest.code(name) for name in names}) == len(names)

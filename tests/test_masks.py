@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import io
+from pipeline import cubes, io, planes
 from pipeline.data import Cutouts
 from pipeline.masks import corner_in_tile, enlarge, expand, on_tile, side_in_tile
 
@@ -19,6 +19,13 @@ def stamps_of(binning, size=8):
     corner = centre - ((size // 2) * binning + binning // 2)[:, None]
     none = np.zeros((n, size, size, 1), "f4")
     return Cutouts(none, none, np.arange(n) + 5, corner, ("r",), binning=binning)
+
+
+def write_masks(path, stamps, maps):
+    """Write maps of stamps, some after the others."""
+    with io.new_masks(path, stamps, *maps) as keep:
+        for rows in io.parts(len(stamps)):
+            keep(rows, {name: values[rows] for name, values in maps.items()})
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_between_the_middles_of_blocks_maps_are_linear(binning):
 def test_masks_are_written_in_the_tiles_pixels(tmp_path, rng):
     stamps = stamps_of([1, 2, 4, 1])
     maps = {name: rng.random((4, 8, 8)).astype("f4") for name in ("TARGET", "TARGET_STD")}
-    io.write_masks(tmp_path / "masks.fits", stamps, maps)
+    write_masks(tmp_path / "masks.fits", stamps, maps)
     ids, corner, target, spread = io.read_maps(tmp_path / "masks.fits", *maps)
     assert_array_equal(ids, stamps.id)
     assert_array_equal(corner[:, 0] + 16, [100, 101, 102, 103])
@@ -93,15 +100,16 @@ def test_masks_are_written_in_the_tiles_pixels(tmp_path, rng):
 def test_many_masks_are_written_a_few_at_a_time(tmp_path, rng, monkeypatch):
     stamps = stamps_of(rng.integers(1, 4, 50))
     maps = {"TARGET": rng.random((50, 8, 8))}
-    io.write_masks(tmp_path / "once.fits", stamps, maps)
-    monkeypatch.setattr(io, "_PIXELS_AT_ONCE", 3 * 24**2)
-    io.write_masks(tmp_path / "parts.fits", stamps, maps)
+    write_masks(tmp_path / "once.fits", stamps, maps)
+    monkeypatch.setattr(cubes, "_PIXELS_AT_ONCE", 3 * 24**2)
+    monkeypatch.setattr(planes, "AT_ONCE", 7)
+    write_masks(tmp_path / "parts.fits", stamps, maps)
     assert (tmp_path / "once.fits").read_bytes() == (tmp_path / "parts.fits").read_bytes()
 
 
 def test_masks_of_no_sources(tmp_path):
     none = np.zeros((0, 8, 8), "f4")
-    io.write_masks(tmp_path / "masks.fits", stamps_of([]), {"TARGET": none})
+    write_masks(tmp_path / "masks.fits", stamps_of([]), {"TARGET": none})
     ids, corner, target = io.read_maps(tmp_path / "masks.fits", "TARGET")
     assert len(ids) == 0 and corner.shape == (0, 2) and target.shape == (0, 8, 8)
 

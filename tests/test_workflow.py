@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from pipeline import io
-from pipeline.__main__ import STAGES as ALL_STAGES
 from pipeline.config import NETWORKS
+from pipeline.tiles import STAGES as ALL_STAGES
 
 ROOT = Path(__file__).parent.parent
 STAGES = {name: stage for name, stage in ALL_STAGES.items() if name != "injections"}

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pipeline import config, io
-from pipeline.__main__ import STAGES
 from pipeline.cutouts import cut, lens_binning
 from pipeline.data import Exposure
 from pipeline.detect import detect
+from pipeline.tiles import STAGES
 
 DEBLENDING = "cut", "segment", "uncertainty", "photometry"
 NEAR = 3.0  # a detection is the source at a given position, at least if this close [pixel]

@@ -10,12 +10,12 @@ from astropy.table import Table
 from benchmarks.external import chain
 from benchmarks.external.hsc import width
 from pipeline import io
-from pipeline.__main__ import STAGES
 from pipeline.config import read
 from pipeline.data import Exposure
 from pipeline.flags import Flag
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
+from pipeline.tiles import STAGES
 
 FIELDS = "kids", "decals", "vista", "viking"
 BALANCED = {"prevalence": 0.5}  # what the threshold of the model card is meant for

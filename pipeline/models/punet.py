@@ -22,6 +22,7 @@ from pipeline.models.unet import (  # noqa: F401
 )
 
 MAPS = "TARGET", "SHARE"
+MASKS = "TARGET", "TARGET_STD"  # that are made of the draws
 LATENT = 8
 N_DRAWS = 32  # of a flux, where no settings say
 DRAWN = 1, 4, 8, 16  # how many draws are compared with the truth
@@ -69,7 +70,7 @@ def apply(network, cutouts, maps, settings):
     footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
     uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
-    return {"TARGET": mean, "TARGET_STD": spread}, table
+    return dict(zip(MASKS, (mean, spread), strict=True)), table
 
 
 def _noise(ids, n_draws, seed):

@@ -1,0 +1,97 @@
+"""Stages hold a few sources at a time, which changes nothing that they say."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from numpy.testing import assert_array_equal
+
+from pipeline import config, io, planes
+from pipeline.catalog import number
+from pipeline.cutouts import deblend_binning
+from pipeline.data import Exposure
+from pipeline.detect import detect
+from pipeline.tiles import STAGES
+
+ASKED = "cut", "classify", "segment", "uncertainty", "photometry", "anomaly"
+PEAK = """
+import resource, sys
+from pathlib import Path
+from pipeline.config import read
+from pipeline.tiles import STAGES
+for stage in sys.argv[2:]:
+    STAGES[stage].work(read({}), Path(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.fixture(scope="module")
+def detected():
+    """A crowded tile of two bands, and what is found in it."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:300, :300]
+    light = np.zeros((300, 300))
+    for x0, y0, width in zip(*rng.uniform(10, 290, (2, 60)), rng.uniform(1.5, 9, 60), strict=True):
+        light += 60 * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2 / width**2)
+    flux = (light[..., None] * [1, 0.4] + rng.normal(size=(300, 300, 2))).astype("f4")
+    ivar = np.ones_like(flux)
+    flux[100:104, 50:200], ivar[100:104, 50:200] = 0, 0
+    exposure = Exposure(flux, ivar, None, ("r", "i"), pixel_scale=0.2)
+    found = detect(exposure, config.Detect(psf_fwhm=3.5, hidden=False))
+    assert len(found) > 30 and len(set(deblend_binning(found, 32))) > 1
+    return exposure, found
+
+
+def tile_of(folder, exposure, found):
+    """Folder of a tile that was searched."""
+    io.write_exposure(folder / "exposure.fits", exposure)
+    io.write_table(folder / "sources.fits", number(found, folder.name))
+    return folder
+
+
+def test_sources_seen_a_few_at_a_time_are_as_all_at_once(tmp_path, homes, detected, monkeypatch):
+    settings = config.read({"networks": str(homes), "cut": {"size": 32, "lens_size": 32}})
+    once, parts = (tile_of(tmp_path / name / "t", *detected) for name in ("once", "parts"))
+    for folder, at_once in ((once, 512), (parts, 7)):
+        monkeypatch.setattr(planes, "AT_ONCE", at_once)
+        for stage in ASKED:
+            STAGES[stage].work(settings, folder)
+    for product in sorted(once.glob("*.fits")):
+        assert fits.FITSDiff(product, parts / product.name, rtol=1e-5).identical, product.name
+    assert not [path for path in parts.iterdir() if path.suffix not in {".fits", ".npy"}]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_sources(tmp_path, detected):
+    exposure, found = detected
+    wide = {name: np.tile(getattr(exposure, name), (6, 6, 1)) for name in ("flux", "ivar")}
+    small, peaks = found[deblend_binning(found, 64) == 1], []
+    for n in (512, 2048):
+        again, one = np.divmod(np.arange(n), len(small))
+        many = QTable(small[one], copy=True)
+        for name, shift in (("x", again % 6), ("y", again // 6 % 6)):
+            many[name] = np.asarray(many[name]) + 300 * shift
+        tile = tile_of(tmp_path / str(n), replace(exposure, **wide), many)
+        asked = [sys.executable, "-c", PEAK, tile, *ASKED]
+        peaks.append(float(subprocess.run(asked, capture_output=True, check=True).stdout))
+    held = ("cutouts.fits", "lens_cutouts.fits", "features.npy")
+    most = sum((tile / name).stat().st_size for name in held) / 2**20
+    assert peaks[1] - peaks[0] < 0.2 * most, (peaks, most)
+
+
+def test_rows_of_an_array_in_a_file_are_those_of_the_array(tmp_path, rng):
+    values = rng.random((9, 4, 5)).astype("f4")
+    with io.scratch(tmp_path, values.shape, "one", "other") as kept:
+        kept["one"][:] = values
+        kept["one"][[7, 2]] = values[[7, 2]] + 1
+        kept["other"][3:5] = values[3:5]
+        assert not any(path.is_file() and path.stat().st_nlink for path in tmp_path.iterdir())
+        changed = values.copy()
+        changed[[7, 2]] += 1
+        for rows in (slice(None), slice(2, 5), np.array([8, 0, 7]), slice(3, 3)):
+            assert_array_equal(kept["one"][rows], changed[rows])
+        assert_array_equal(kept["other"][3:5], values[3:5])
