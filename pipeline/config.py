@@ -10,11 +10,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline.config_inject import Adapt, Inject, Lens
-from pipeline.config_train import Scenes, Train
+from pipeline.config_train import BUILDS_ON, Scenes, Train  # noqa: F401
 from pipeline.settings import Fraction, Positive, Seed, Settings
 
 NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
-BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
 
 
 def _bits(value):

@@ -4,6 +4,8 @@ from pydantic import Field, model_validator
 
 from pipeline.settings import Positive, Seed, Settings
 
+BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
+
 
 class Scenes(Settings):
     """The simulated scenes that networks are trained, calibrated and scored on."""
@@ -77,3 +79,14 @@ class Train(Settings):
     punet: Fit = Fit()
     photometry: Fit = Fit()
     anomaly: Fit = Fit()
+
+    @model_validator(mode="after")
+    def _learns_what_is_below_it(self):
+        for name, below in BUILDS_ON.items():
+            anew = [other for other in below if getattr(self, other).epochs]
+            if anew and not getattr(self, name).epochs:
+                raise ValueError(
+                    f"{name}: epochs: 0 takes it as it is, but it builds on {anew[0]}, which is "
+                    "trained: give it epochs too"
+                )
+        return self

@@ -104,9 +104,8 @@ def classify(config, tile):
     """Ask the lens finder about every source."""
     from pipeline.models import lens
 
-    cutouts = io.open_cutouts(tile / "lens_cutouts.fits")
-    network, rows = _network(config, "lens"), io.parts(len(cutouts))
-    said = [lens.apply(network, cutouts[some], config.lens) for some in rows]
+    (cutouts,), network = _read(tile, "lens_cutouts"), _network(config, "lens")
+    said = [lens.apply(network, cutouts[rows], config.lens) for rows in io.parts(len(cutouts))]
     io.write_table(tile / "classify.fits", _stacked(said))
 
 
@@ -145,8 +144,9 @@ def uncertainty(config, tile):
     from pipeline.models import punet, unet
 
     (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
-    maps, records = io.open_maps(tile / "shares.fits", *unet.MAPS), tile / "features.npy"
-    features, image, tables = io.read_records(records), np.zeros(shape, "f4"), []
+    maps = io.open_maps(tile / "shares.fits", *unet.MAPS)
+    features = io.read_records(tile / "features.npy")
+    image, tables = np.zeros(shape, "f4"), []
     with io.new_masks(tile / "masks.fits", cutouts, *punet.MASKS) as keep:
         for rows in io.parts(len(cutouts)):
             some, kept = cutouts[rows], features[rows]
@@ -166,11 +166,8 @@ def photometry(config, tile):
     from pipeline.models import photometry
 
     cutouts, draws = _read(tile, "cutouts", "draws")
-    network, maps = (
-        _network(config, "photometry"),
-        io.open_maps(tile / "shares.fits", *photometry.MAPS),
-    )
-    said = []
+    network, said = _network(config, "photometry"), []
+    maps = io.open_maps(tile / "shares.fits", *photometry.MAPS)
     for rows in io.parts(len(cutouts)):
         some = {name: planes[rows] for name, planes in maps.items()}
         said.append(photometry.apply(network, cutouts[rows], some, draws["flux_draws"][rows]))
@@ -220,6 +217,7 @@ def _read(tile, *names):
     readers = {
         "exposure": io.read_exposure,
         "cutouts": io.open_cutouts,
+        "lens_cutouts": io.open_cutouts,
     }
     return [readers.get(name, io.read_table)(tile / f"{name}.fits") for name in names]
 

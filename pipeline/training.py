@@ -35,6 +35,7 @@ def train(config, home, record, work, *, network: str):
 
     from pipeline.models import NETWORKS
     from pipeline.nets import NETS, fit
+    from pipeline.nets.start import take_over
 
     start = _start(config, network)
     if not getattr(config.train, network).epochs:
@@ -52,7 +53,7 @@ def train(config, home, record, work, *, network: str):
     def build():
         model = NETS[network].build(shape, settings, others)
         if start:
-            model.set_weights(start.model.get_weights())
+            take_over(model, start.model)
         return model
 
     model = fit.fit(build, batches, validation, settings, work)

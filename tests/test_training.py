@@ -10,6 +10,7 @@ from pipeline.config import Config
 from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import fit, read_model
+from pipeline.nets.start import take_over
 from pipeline.training import export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
@@ -87,9 +88,30 @@ def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):
     assert card["settings"]["filters"] == card["before"]["settings"]["filters"] == [4, 8]
 
 
+def test_what_a_layer_sees_more_than_before_begins_at_nothing(rng):
+    def build(n_planes, names=("first", "last")):
+        given = keras.Input((4, 4, n_planes))
+        last = keras.layers.Conv2D(1, 1, name=names[1])
+        return keras.Model(given, last(keras.layers.Conv2D(5, 3, name=names[0])(given)))
+
+    start, model = build(2), build(3)
+    start.set_weights([rng.normal(size=w.shape) for w in start.weights])
+    model.get_layer("last").trainable = False
+    kept = model.get_layer("last").get_weights()
+    take_over(model, start)
+    stamps = rng.normal(size=(2, 4, 4, 3)).astype("f4")
+    first = (keras.Model(m.input, m.get_layer("first").output) for m in (model, start))
+    now, before = (np.asarray(m(stamps[..., :n])) for m, n in zip(first, (3, 2), strict=True))
+    assert_allclose(now, before, atol=1e-5)
+    assert_array_equal(model.get_layer("last").get_weights()[0], kept[0])
+    with pytest.raises(ValueError):
+        take_over(keras.Model(model.input, model.get_layer("first").output), start)
+
+
 def test_a_network_of_no_epochs_is_taken_as_it_is(networks, tmp_path):
     start = {"start": str(networks / "networks"), "epochs": 0}
-    config = Config.model_validate({**SETTINGS, "train": {"photometry": start}})
+    every = dict.fromkeys(("unet", "punet", "photometry"), start)
+    config = Config.model_validate({**SETTINGS, "train": every})
     home, record = tmp_path / "photometry", tmp_path / "r.json"
     train(config, home, record, tmp_path / "work", network="photometry")
     before, after = (
@@ -99,6 +121,8 @@ def test_a_network_of_no_epochs_is_taken_as_it_is(networks, tmp_path):
     for one, other in zip(before, after, strict=True):
         assert_array_equal(one, other)
     assert json.loads(record.read_text())["epochs_trained"] == 2
+    with pytest.raises(ValueError, match="builds on unet"):
+        Config.model_validate({"train": every | {"unet": ONE}})
     with pytest.raises(ValueError, match="start"):
         Config.model_validate({"train": {"unet": {"epochs": 0}}})
 
