@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from pipeline.models import mixture, punet
 from pipeline.models.stamps import turned
 from pipeline.nets.anomaly import power_spectrum, texture
-from pipeline.nets.layers import REACHES, Nearness, SkyUnits, arcsinh, fold, unfold
+from pipeline.nets.layers import SkyUnits, arcsinh, fold, unfold
 from pipeline.nets.lens import mean_member_loss
 from pipeline.nets.photometry import negative_log_likelihood
 from pipeline.nets.punet import kl_divergence
@@ -78,16 +78,6 @@ def test_folding_is_undone(rng):
     folded = punet._folded(maps[:, :, :4])
     assert_allclose(folded[1, :, 3], maps[1, 2:4, 2:4].reshape(4, 3))
     assert_allclose(punet._unfolded(folded[..., 0], 4), maps[:, :, :4, 0])
-
-
-def test_how_near_the_source_is_depends_on_the_distance_alone(rng):
-    stamps = rng.normal(size=(2, 12, 16, 3)).astype("f4")
-    seen = np.asarray(Nearness()(fold(stamps)))
-    assert_allclose(unfold(seen[..., :12]), stamps)
-    planes = np.asarray(unfold(seen[..., 12:]))
-    y, x = np.mgrid[:12, :16] - np.array([6, 8])[:, None, None]
-    expected = np.exp(-(x**2 + y**2)[..., None] / 2 / np.square(REACHES))
-    assert_allclose(planes, np.stack([expected] * 2), atol=1e-6)
 
 
 def test_eight_turns_are_eight_different_stamps(rng):

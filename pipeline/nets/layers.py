@@ -1,10 +1,7 @@
 """Building blocks shared by the networks."""
 
 import keras
-import numpy as np
 from keras import ops
-
-REACHES = 1.5, 5.0, 16.0  # of what says how near the source is [pixel]
 
 
 @keras.saving.register_keras_serializable("arclet")
@@ -25,30 +22,6 @@ class SkyUnits(keras.layers.Layer):
     def compute_output_shape(self, shape):
         """Shape of what `call` gives."""
         return (*shape[:-1], 3 * shape[-1] // 2)
-
-
-@keras.saving.register_keras_serializable("arclet")
-class Nearness(keras.layers.Layer):
-    """Append to what is seen of each 2x2 pixels how near they are to the source.
-
-    Convolutions see the same everywhere; that the source is in pixel ``side // 2`` of both axes
-    they would have to learn from the stamp's edges (Liu et al. 2018, arXiv:1807.03247).  Takes
-    what `fold` gives, (n, y / 2, x / 2, channel), and appends 4 channels for each of `REACHES`:
-    Gaussians of the distance.
-    """
-
-    def call(self, folded):
-        """Append the planes."""
-        height, width = (2 * side for side in folded.shape[1:3])
-        y, x = (np.arange(side) - side // 2 for side in (height, width))
-        square = y[:, None, None] ** 2 + x[:, None] ** 2
-        planes = np.exp(-square / (2 * np.square(REACHES))).astype("f4")
-        planes = ops.zeros_like(folded[..., :1]) + ops.cast(fold(planes[None]), folded.dtype)
-        return ops.concatenate([folded, planes], axis=-1)
-
-    def compute_output_shape(self, shape):
-        """Shape of what `call` gives."""
-        return (*shape[:-1], shape[-1] + 4 * len(REACHES))
 
 
 def arcsinh(x):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from pipeline.models.unet import MAPS
-from pipeline.nets.layers import Nearness, contract_and_expand, fold, sky_units, unfold
+from pipeline.nets.layers import contract_and_expand, fold, sky_units, unfold
 
 WIDTH = 32  # channels of what is kept of every 2x2 pixels
 SHARE_WEIGHT, FLUX_WEIGHT = 0.3, 0.3  # in the loss, a mask's pixel being 1
@@ -14,7 +14,7 @@ FLUX_FLOOR = 10.0  # below which the error of a flux is not relative [sky noise 
 def build(shape, settings, networks=None):
     """Build a U-Net: a stamp to `MAPS`, (n, y, x, 3)."""
     stamps = keras.Input(shape)
-    finest = contract_and_expand(Nearness()(fold(see(stamps))), settings.filters)
+    finest = contract_and_expand(fold(see(stamps)), settings.filters)
     features = keras.layers.Conv2D(WIDTH, 1, activation="relu", name="features")(finest)
     logits = unfold(keras.layers.Conv2D(4 * len(MAPS), 1)(features))
     maps = keras.layers.Activation("sigmoid", dtype="float32")(logits)
