@@ -58,7 +58,7 @@ def new_cutouts(path, like, n):
     header = {"BANDS": ",".join(like.bands), "BUNIT": like.unit, "SIZE": like.flux.shape[1]}
     header["DETBAND"] = like.reference, "number of the detection band"
     headers = {"SCI": header, "IVAR": header | {"BUNIT": inverse_square(like.unit)}}
-    kept, parent = [_no_stamps(like)], fits.ImageHDU(name="PARENT")
+    kept, parent = [], fits.ImageHDU(name="PARENT")
     if like.wcs is not None:
         parent.header.update(like.wcs.to_header(relax=True))
 
@@ -86,7 +86,7 @@ def read_maps(path, *names, ids=None):
 
     Gives ids (n,), corners (n, 2) and one (n, y, x) array a name, as float32.
     """
-    stamps = Table.read(path, "STAMPS")
+    stamps = Table.read(path, hdu="STAMPS")
     rows = _rows(stamps["id"], ids)
     corner = np.column_stack([stamps["x0"], stamps["y0"]])
     planes = [planes[rows] for planes in open_maps(path, *names).values()]
@@ -112,15 +112,14 @@ def new_masks(path, cutouts, *names):
     stamp loses its margin, a smaller one is surrounded by 0.
     """
     n, side = len(cutouts), side_in_tile(cutouts.binning, cutouts.flux.shape[1])
-    headers, step = dict.fromkeys(names, _SCALED | {"SIZE": side}), _PIXELS_AT_ONCE // side**2
+    headers = dict.fromkeys(names, _SCALED | {"SIZE": side})
+    step = max(1, _PIXELS_AT_ONCE // side**2)
 
     def keep(rows, maps):
-        every = np.arange(n)[rows]
-        for start in range(0, len(every), max(step, 1)):
-            some = slice(start, start + max(step, 1))
+        every, binning = np.arange(n)[rows], cutouts.binning[rows]
+        for some in (slice(start, start + step) for start in range(0, len(every), step)):
             for name, cube in cubes.items():
-                binning = cutouts.binning[every[some]]
-                cube[every[some]] = expand(maps[name][some], binning, side)
+                cube[every[some]] = expand(maps[name][some], binning[some], side)
 
     with _new_cubes(path, MapPlanes, (n, side, side), headers) as (cubes, others):
         yield keep
@@ -186,10 +185,6 @@ def _rows(known, ids):
 
 def _places(ids, corner, **more):
     return {"id": np.asarray(ids, "i8"), "x0": corner[:, 0], "y0": corner[:, 1], **more}
-
-
-def _no_stamps(like):
-    return _places(like.id[:0], like.corner[:0], binning=like.binning[:0])
 
 
 def _stamps(places):
