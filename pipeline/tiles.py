@@ -115,7 +115,10 @@ def classify(config, tile):
 )
 def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
-    from pipeline.deblend import deblended_flux, label_image
+    from astropy.table import hstack
+
+    from pipeline.deblend import deblended_flux
+    from pipeline.footprints import crowding, footprints, label_image
     from pipeline.models import unet
     from pipeline.shares import reconcile
 
@@ -127,11 +130,13 @@ def segment(config, tile):
                 for name, planes in maps.items():
                     planes[rows] = said[name]
         reconcile(maps, cutouts, exposure.flux.shape)
-        label, overlap = label_image(exposure, sources, cutouts, maps)
-        flux = deblended_flux(exposure, sources, cutouts, maps, overlap)
+        claims = footprints(exposure, sources, cutouts, maps)
+        label, overlap = label_image(claims, sources, exposure.flux.shape[:2])
+        crowd = crowding(claims, len(sources), overlap)
+        flux = deblended_flux(exposure, sources, cutouts, maps["SHARE"])
         places = cutouts.id, cutouts.corner
         io.write_maps(tile / "shares.fits", *places, binning=cutouts.binning, **maps)
-    io.write_table(tile / "deblended.fits", flux)
+    io.write_table(tile / "deblended.fits", hstack([flux, crowd]))
     io.write_images(tile / "segmentation.fits", exposure.wcs, LABEL=label, OVERLAP=overlap)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, hstack
 from numpy.testing import assert_allclose, assert_array_equal
 from photutils.geometry import elliptical_overlap_grid
 
@@ -10,6 +10,7 @@ from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.detect import detect
 from pipeline.flags import Flag
+from pipeline.footprints import crowding, footprints, label_image
 from pipeline.shares import divide, reconcile
 
 
@@ -42,8 +43,10 @@ def discs(sources, cutouts, radius, share=1.0):
 def measure(exposure, sources, radius=4.0, share=1.0, *, size=32, binning=1):
     stamps = cut(exposure, sources, size, binning)
     maps = discs(sources, stamps, radius, share)
-    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    return label, overlap, deblend.deblended_flux(exposure, sources, stamps, maps, overlap)
+    claims = footprints(exposure, sources, stamps, maps)
+    label, overlap = label_image(claims, sources, exposure.flux.shape[:2])
+    flux = deblend.deblended_flux(exposure, sources, stamps, maps["SHARE"])
+    return label, overlap, hstack([flux, crowding(claims, len(sources), overlap)])
 
 
 def test_aperture_weights_against_exact_geometry(rng):
@@ -75,7 +78,7 @@ def test_light_is_neither_lost_nor_counted_twice(rng, binning):
     stamps = cut(exposure, sources, 32, binning)
     maps = discs(sources, stamps, 4 * binning)
     maps["SHARE"][:] = rng.random((2, 32, 32))
-    parts = deblend.deblended_flux(exposure, sources, stamps, maps, overlap=np.zeros((120, 120)))
+    parts = deblend.deblended_flux(exposure, sources, stamps, maps["SHARE"])
     alone = measure(exposure, sources[:1], 4 * binning, binning=binning)[2]
     assert_allclose(parts["flux"].value.sum(), alone["flux"].value.sum(), rtol=1e-5)
 
@@ -135,8 +138,7 @@ def test_an_isolated_source_that_owns_its_light_has_its_kron_flux(rng):
     sources = sources[np.argsort(-sources["snr"])[:1]]
     stamps = cut(exposure, sources, 64)
     maps = discs(sources, stamps, 8)
-    _, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    found = deblend.deblended_flux(exposure, sources, stamps, maps, overlap)
+    found = deblend.deblended_flux(exposure, sources, stamps, maps["SHARE"])
     assert_allclose(found["flux"], sources["flux_auto"], rtol=1e-5)
     assert_allclose(found["flux_err"], sources["flux_auto_err"], rtol=1e-5)
     assert found["flags"][0] == 0
@@ -148,19 +150,6 @@ def test_missing_pixels_are_not_counted():
     whole = measure(exposure_of(flux), sources_at((20, 20)))[2]
     holed = measure(exposure_of(flux, ivar), sources_at((20, 20)))[2]
     assert_allclose((whole["flux"] - holed["flux"]).value, 1, rtol=1e-5)
-
-
-def test_the_largest_share_gets_the_label_and_overlap_counts():
-    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((18, 20), (22, 20))
-    stamps = cut(exposure, sources, 32)
-    maps = discs(sources, stamps, 4)
-    maps["SHARE"][0], maps["SHARE"][1] = 0.4, 0.6
-    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
-    first, second = ((np.mgrid[:40, :40][1] - x) ** 2 + (np.mgrid[:40, :40][0] - 20) ** 2 <= 16
-                     for x in (18, 22))  # fmt: skip
-    assert_array_equal(label, np.where(second, 2, np.where(first, 1, 0)))
-    assert_array_equal(overlap, first.astype(int) + second)
-    assert label.dtype == np.int32
 
 
 def test_order_does_not_matter(rng):
@@ -186,59 +175,11 @@ def test_translation_moves_the_images_along(rng):
     assert_allclose(there[2]["flux"], here[2]["flux"], atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("apart", "touches"),
-    [((9, 0), True), ((10, 0), False), ((0, 9), True), ((0, 10), False), ((2, 2), True)],
-)
-def test_neighbours_overlap_or_touch(apart, touches):
-    there = 20 + np.array(apart)
-    table = measure(exposure_of(np.zeros((60, 60))), sources_at((20, 20), there))[2]
-    assert_array_equal(table["n_neighbours"], [touches, touches])
-    assert ((table["blend_fraction"] > 0) == (max(apart) < 9)).all()
-
-
-def test_neighbours_do_not_reach_round_the_edge():
-    exposure = exposure_of(np.zeros((40, 40)))
-    table = measure(exposure, sources_at((39, 20), (0, 21)))[2]
-    assert_array_equal(table["n_neighbours"], [0, 0])
-
-
-def test_blend_fraction_by_hand():
-    table = measure(exposure_of(np.zeros((40, 40))), sources_at((20, 20), (20, 20)))[2]
-    assert_array_equal(table["blend_fraction"], [1, 1])
-
-
-def test_a_source_that_claims_nothing_has_its_central_pixel():
-    exposure = exposure_of(np.zeros((40, 40)))
-    label, overlap, table = measure(exposure, sources_at((10.2, 12.9)), radius=-1)
-    assert label[13, 10] == 1
-    assert overlap.sum() == 1
-    assert table["blend_fraction"][0] == 0
-
-
-def test_a_source_that_is_outbid_everywhere_has_its_central_pixel():
-    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((20, 20), (21, 22))
-    stamps = cut(exposure, sources, 32)
-    maps = discs(sources, stamps, 6)
-    maps["TARGET"][1] = maps["TARGET"][1] * (discs(sources, stamps, 2)["TARGET"][1] > 0)
-    maps["SHARE"][0], maps["SHARE"][1] = 0.9, 0.5
-    label, _ = deblend.label_image(exposure, sources, stamps, maps)
-    assert list(np.argwhere(label == sources["label"][1])[0]) == [22, 21]
-    assert (label == sources["label"][1]).sum() == 1
-    assert (label == sources["label"][0]).sum() > 100
-
-
 def test_a_tile_without_usable_pixels():
     exposure = exposure_of(np.zeros((40, 40)), np.zeros((40, 40)))
     label, _, table = measure(exposure, sources_at((10, 12)))
     assert (label > 0).sum() == 1
     assert np.isnan(table["flux"].value).all()
-
-
-def test_a_source_in_the_corner():
-    label, _, table = measure(exposure_of(np.ones((40, 40))), sources_at((0, 39)))
-    assert label[39, 0] == 1
-    assert np.isfinite(table["flux"]).all()
 
 
 def test_an_empty_tile_has_the_same_columns():
@@ -255,13 +196,6 @@ def test_an_aperture_that_leaves_its_stamp_is_flagged():
     sources = sources_at((40, 40), (40, 40))
     sources["a"][1], sources["b"][1] = 6, 5
     assert_array_equal(measure(exposure, sources)[2]["flags"], [0, Flag.STAMP_CLIPPED])
-
-
-def test_other_stamps_are_refused():
-    exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((10, 10), (20, 20))
-    stamps = cut(exposure, sources, 32)
-    with pytest.raises(ValueError, match="2 stamps are not of the 1 sources"):
-        deblend.label_image(exposure, sources[:1], stamps, discs(sources, stamps, 4))
 
 
 def test_uncertainty_is_the_largest_of_the_stamps():

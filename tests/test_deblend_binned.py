@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pipeline import deblend
 from pipeline.cutouts import cut
 from pipeline.flags import Flag
+from pipeline.footprints import footprints, label_image
 from pipeline.masks import enlarge
 from tests.test_deblend import exposure_of, measure, sources_at
 
@@ -42,7 +43,8 @@ def test_a_binned_claim_is_where_the_interpolated_map_is_above_one_half(rng):
     stamps = cut(exposure, sources, 16, 3)
     target = rng.random((1, 16, 16)).astype("f4")
     maps = {"TARGET": target, "SHARE": np.ones_like(target)}
-    label, overlap = deblend.label_image(exposure, sources, stamps, maps)
+    claims = footprints(exposure, sources, stamps, maps)
+    label, overlap = label_image(claims, sources, exposure.flux.shape[:2])
     x, y = stamps.corner[0]
     expected = np.zeros((60, 70))
     expected[y : y + 48, x : x + 48] = enlarge(target, 3)[0] > 0.5
