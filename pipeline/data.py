@@ -5,6 +5,7 @@ where ``ivar > 0``; flux is finite everywhere, so no stage after ingest thinks a
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from astropy.wcs import WCS, Sip
@@ -41,6 +42,8 @@ class Exposure:
         question mark.
     rejected : str
         Why the tile cannot be used; empty for a good tile.
+    gaps : ndarray, (y, x, band), bool, or None
+        Pixels that were interpolated, see `pipeline.holes.spanned`.
     """
 
     flux: np.ndarray
@@ -53,11 +56,18 @@ class Exposure:
     saturation: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     rejected: str = ""
+    gaps: np.ndarray | None = None
 
     def __post_init__(self):
         _check_pixels(self.flux, self.ivar, self.bands, ndim=3)
         object.__setattr__(self, "gain", self.gain or (0.0,) * len(self.bands))
         object.__setattr__(self, "saturation", self.saturation or (np.inf,) * len(self.bands))
+
+    @cached_property
+    def seen(self):
+        """Pixels that were observed: usable, and not interpolated; (y, x, band), bool."""
+        usable = self.ivar > 0
+        return usable if self.gaps is None else usable & ~self.gaps
 
     @classmethod
     def empty(cls, bands, reason):

@@ -10,7 +10,7 @@ from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import Sight, add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
 from pipeline.hidden import reveal
-from pipeline.holes import bridge
+from pipeline.holes import bridge, spanned
 from pipeline.matched import noise_correlation, snr_at
 from pipeline.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
 
@@ -44,13 +44,14 @@ def detect(exposure, settings, network=None):
         where it is known, PIXSCALE [arcsec].
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
-    planes = (np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar))
+    exposure = spanned(exposure)
+    planes = [np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar)]
     flux, ivar = bridge(*planes, exposure.saturation[band])
     cores = extract_cores(flux, ivar)
     psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
     psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    sight = Sight(flux, ivar, exposure.ivar[..., band] == 0, psf, settings, correlations[band])
+    sight = Sight(flux, ivar, planes[1] == 0, psf, settings, correlations[band])
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
     found, centre = add_cores(found, cores)
@@ -74,7 +75,8 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["noise_ratio"] = np.stack(ratios, axis=-1)
     columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
-    snr, seen = snr_at(flux, exposure.ivar[..., band], shapes["x"], shapes["y"], psf)
+    weight = np.where(exposure.seen[..., band], ivar, 0)
+    snr, seen = snr_at(flux, weight, shapes["x"], shapes["y"], psf)
     columns["snr"] = snr / correlation
     saturated = exposure.flux[..., band] >= exposure.saturation[band]
     columns["flags"] |= _footprint_flags(objects, segments, saturated)
@@ -123,9 +125,8 @@ def _measure(exposure, band, shapes, segments):
     radius, failed = kron.kron_radii(flux, mask, shapes, segments)
     total, error, missing = kron.aperture_flux(exposure, shapes, radius, segments)
     reach = np.column_stack([shapes["a"] * radius, total[:, band]])
-    flags = np.where(failed, Flag.KRON_FAILED, 0) | np.where(
-        missing > _MOST_MISSING, Flag.MASKED, 0
-    )
+    flags = np.where(failed, Flag.KRON_FAILED, 0)
+    flags |= np.where(missing > _MOST_MISSING, Flag.MASKED, 0)
     return {
         "flux_auto": total,
         "flux_auto_err": error,

@@ -49,8 +49,8 @@ class Sight(NamedTuple):
     ----------
     flux, ivar : ndarray, (y, x), float32
         Pixels of ivar 0 are not looked at; holes in bright light are bridged, see `pipeline.holes`.
-    lost : ndarray, (y, x), bool
-        Pixels without information, bridged or not.
+    holes : ndarray, (y, x), bool
+        Pixels of holes, bridged or not.
     psf : pipeline.psf.Moffat
     settings : config.Detect
     correlation : float
@@ -59,7 +59,7 @@ class Sight(NamedTuple):
 
     flux: np.ndarray
     ivar: np.ndarray
-    lost: np.ndarray
+    holes: np.ndarray
     psf: object
     settings: object
     correlation: float

@@ -108,9 +108,9 @@ def _core(image, box, psf):
 
 
 def _damaged(segments, sight):
-    """Whether a source borders on pixels without information, as a saturated star does; (n,)."""
+    """Whether a source borders on a hole, as a saturated star does; (n,)."""
     side = 2 * int(np.ceil(sight.psf.fwhm)) + 1
-    near = maximum_filter(sight.lost.astype("u1"), side) > 0
+    near = maximum_filter(sight.holes.astype("u1"), side) > 0
     damaged = np.zeros(segments.max(initial=0) + 1, bool)
     damaged[segments[near]] = True
     return damaged[1:]

@@ -96,7 +96,7 @@ def _measure(exposure, shapes, radius, owners, half):
     owner = boxes(segments, corner, side)
     others = ((owner > 0) & (owner != ids[:, None, None]))[..., None]
     flux, ivar = boxes(exposure.flux, corner, side), boxes(exposure.ivar, corner, side)
-    lost = (ivar == 0).any(axis=-1)
+    lost = ~boxes(exposure.seen, corner, side).all(axis=-1)
     missing = (weights * lost).sum(axis=(1, 2)) / weights.sum(axis=(1, 2))
     ivar[np.broadcast_to(others, ivar.shape)] = 0
     flux, ivar = mirrored(ivar == 0, flux, ivar)

@@ -81,8 +81,10 @@ def detect(config, tile):
 def cut(config, tile):
     """Cut a stamp around every source, for the deblender and for the lens finder."""
     from pipeline.cutouts import deblend_binning, lens_binning
+    from pipeline.holes import spanned
 
     exposure, sources = _read(tile, "exposure", "sources")
+    exposure = spanned(exposure)
     size, binning = config.cut.size, deblend_binning(sources, config.cut.size)
     _cut(tile / "cutouts.fits", exposure, sources, size, binning)
     binning = lens_binning(exposure, sources, config.cut)
