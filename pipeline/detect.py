@@ -41,17 +41,19 @@ def detect(exposure, settings, network=None):
         ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
         ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
         ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
-        where it is known, PIXSCALE [arcsec].
+        where there are such, PIXSCALE [arcsec] and DOUBT, what to check of the PSF.
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
     exposure = spanned(exposure)
     planes = [np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar)]
     flux, ivar = bridge(*planes, exposure.saturation[band])
     cores = extract_cores(flux, ivar)
-    psf = Moffat(settings.psf_fwhm) if settings.psf_fwhm else None
-    psf = psf or measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
+    if settings.psf_fwhm:
+        psf, doubt = Moffat(settings.psf_fwhm), ""
+    else:
+        psf, doubt = measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    sight = Sight(flux, ivar, planes[1] == 0, psf, settings, correlations[band])
+    sight = Sight(flux, ivar, planes[1] == 0, psf, doubt, settings, correlations[band])
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
     found, centre = add_cores(found, cores)
@@ -66,7 +68,7 @@ def detect(exposure, settings, network=None):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, ivar, _, psf, _, correlation) = found, sight
+    (objects, segments), (flux, ivar, _, psf, doubt, _, correlation) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
@@ -86,6 +88,8 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flags"] |= _point_flag(wider, error * correlation)
     meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
+    if doubt:
+        meta["DOUBT"] = doubt
     if np.isfinite(exposure.pixel_scale):
         meta["PIXSCALE"] = exposure.pixel_scale
     return _table(exposure, shapes, columns, meta)

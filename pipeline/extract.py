@@ -52,6 +52,8 @@ class Sight(NamedTuple):
     holes : ndarray, (y, x), bool
         Pixels of holes, bridged or not.
     psf : pipeline.psf.Moffat
+    doubt : str
+        Of the PSF, see `pipeline.psf.measure_psf`.
     settings : config.Detect
     correlation : float
         By which the filtered noise exceeds that of independent pixels.
@@ -61,6 +63,7 @@ class Sight(NamedTuple):
     ivar: np.ndarray
     holes: np.ndarray
     psf: object
+    doubt: str
     settings: object
     correlation: float
 

@@ -59,10 +59,11 @@ def read_exposure(path, step=1):
         )
 
 
-def read_notes(path):
-    """Read only what was decided on the way to an exposure; a tuple of str."""
-    with fits.open(path) as hdus:
-        return _notes(hdus)
+def read_notes(tile):
+    """Read only what was decided on the way to a tile's exposure and sources; a tuple of str."""
+    doubt = fits.getheader(tile / "sources.fits", 1).get("DOUBT")
+    with fits.open(tile / "exposure.fits") as hdus:
+        return (*_notes(hdus), *filter(None, [doubt]))
 
 
 def _notes(hdus):

@@ -1,6 +1,5 @@
 """The PSF of an image, measured on its own stars."""
 
-import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -9,16 +8,17 @@ from scipy.optimize import least_squares
 
 from pipeline.cutouts import boxes
 
-log = logging.getLogger(__name__)
-
 TRAINED_FWHM = 1.5, 5.0  # of the networks' training scenes [pixel]
 DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
 DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
 _STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
+_REMEDY = "; should detect.psf_fwhm be set?"
 _WIDEST_KERNEL = 12.0  # to either side [pixel]
 _WIDER = 1.3  # the profile that a source is compared with, in widths of the PSF
-_LOCUS = 1.12  # largest over smallest half-light radius of the stellar locus
+_LOCUS = 1.08  # largest over smallest half-light radius of the stellar locus
+_LOCUS_PEAK = 2  # how many times more sources it holds than the next such range
+_LOCUS_SHARE = 0.25  # of the sources in the densest such range, that are the least for a locus
 _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
 _NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
 
@@ -136,8 +136,7 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
 
     Stars are found as the narrow locus of smallest half-light radii among bright, round,
     isolated sources; one Moffat profile is fitted to all of them.  With fewer than five in the
-    locus, the smallest of all compact sources stand in; without any, `DEFAULT_FWHM`.  Both are
-    logged.
+    locus, the smallest of all compact sources stand in; without any, `DEFAULT_FWHM`.
 
     Parameters
     ----------
@@ -150,18 +149,21 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
 
     Returns
     -------
-    Moffat
+    psf : Moffat
+    doubt : str
+        What the user should check; empty if it was measured on stars.
     """
     compact = _compact(flux, ivar, objects, 0.7 * saturation)
     bright = compact[(compact["snr"] > _STAR_SNR) & compact["isolated"]]
-    stars = _stellar_locus(bright)
+    stars, is_peak = _stellar_locus(bright)
     if not len(compact):
-        log.warning("no source to measure the PSF on; FWHM %.1f pixel is assumed", DEFAULT_FWHM)
-        return Moffat(DEFAULT_FWHM)
+        told = f"no source to measure the PSF on, FWHM {DEFAULT_FWHM} pixel is assumed"
+        return Moffat(DEFAULT_FWHM), told + _REMEDY
     if len(stars) < _STARS_AT_LEAST:
-        stars = compact[np.argsort(compact["r50"])][: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
-        log.warning("too few stars: the PSF is measured on the %d smallest sources", len(stars))
-    return _fit(stars, flux, ivar)
+        stars, is_peak = compact[np.argsort(compact["r50"])], False
+        stars = stars[: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
+    told = f"no clear stars, the PSF is measured on {len(stars)} of the smallest sources"
+    return _fit(stars, flux, ivar), "" if is_peak else told + _REMEDY
 
 
 def _compact(flux, ivar, objects, brightest):
@@ -190,16 +192,22 @@ def _compact(flux, ivar, objects, brightest):
 
 
 def _stellar_locus(compact):
-    """Those in the densest range of half-light radii; of comparable ranges, the smallest."""
+    """Those in the smallest well-filled range of half-light radii, and whether it is a peak.
+
+    Stars may be fewer than small galaxies, but these spread over wider ranges: the next range
+    holds nearly as many.
+    """
     ordered = compact[np.argsort(compact["r50"])]
     if not len(ordered):
-        return ordered
-    end = np.searchsorted(ordered["r50"], ordered["r50"] * _LOCUS, "right")
-    count = end - np.arange(len(ordered))
-    start = np.argmax(count >= 0.6 * count.max())
+        return ordered, False
+    radius = ordered["r50"]
+    end, next_end = (np.searchsorted(radius, radius * _LOCUS**k, "right") for k in (1, 2))
+    count = end - np.arange(len(radius))
+    start = np.argmax(count >= max(_STARS_AT_LEAST, _LOCUS_SHARE * count.max()))
     start += np.argmax(count[start : end[start]])
     members = ordered[start : end[start]]
-    return members[np.argsort(-members["snr"])][:_STARS_AT_MOST]
+    is_peak = len(members) >= _LOCUS_PEAK * (next_end[start] - end[start])
+    return members[np.argsort(-members["snr"])][:_STARS_AT_MOST], is_peak
 
 
 def _fit(stars, flux, ivar):

@@ -163,8 +163,8 @@ def verdict(config, manifest, reasons, said):
 
     found = io.read_csv(reasons)
     tiles = (manifest.parent / "tiles" / name for name in manifest.read_text().split())
-    check = [doubt for tile in tiles for doubt in doubts(io.read_notes(tile / "exposure.fits"))]
-    check = [f"to check: {doubt}\n" for doubt in check]
+    check = [(tile.name, doubt) for tile in tiles for doubt in doubts(io.read_notes(tile))]
+    check = [f"to check: tile {name}: {doubt}\n" for name, doubt in check]
     sys.stdout.writelines(check[:20])
     lines = [f"rejected tiles: {len(found)}"]
     lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]

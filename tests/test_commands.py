@@ -26,6 +26,8 @@ def verdict(rejected, on_bad_tile, notes=()):
     plane = np.ones((4, 4, 1), "f4")
     exposure = Exposure(plane, plane, None, ("r",), notes=tuple(notes))
     io.write_exposure(rejected.parent / "tiles" / "t1" / "exposure.fits", exposure)
+    sources = Table({"id": [1]}, meta={"DOUBT": "no stars?"} if notes else {})
+    io.write_table(rejected.parent / "tiles" / "t1" / "sources.fits", sources)
     main(["verdict", "--config", config, str(tiles), str(rejected), str(said)])
     return said.read_text()
 
@@ -46,9 +48,10 @@ def test_no_rejected_tile_is_a_good_end(rejected):
 
 
 def test_what_is_to_be_checked_is_said_at_the_end(rejected, capsys):
-    said = verdict(rejected, "accept", ["zero point 27", "/data/Müller.fits: is that right?"])
-    assert said.startswith("to check: /data/M?ller.fits: is that right?\nrejected tiles: 2")
-    assert capsys.readouterr().out == "to check: /data/M?ller.fits: is that right?\n"
+    said = verdict(rejected, "accept", ["zero point 27", "/data/Müller.fits: right?"])
+    lines = [f"to check: tile t1: {what}\n" for what in ("/data/M?ller.fits: right?", "no stars?")]
+    assert said.startswith("".join(lines) + "rejected tiles: 2")
+    assert capsys.readouterr().out == "".join(lines)
 
 
 @pytest.mark.parametrize("on_bad_tile", ["reject", "accept"])

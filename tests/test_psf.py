@@ -7,7 +7,7 @@ from pipeline.extract import extract_cores
 from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
 
 
-def sky_of(fwhm, n_stars, n_galaxies, rng, side=700):
+def sky_of(fwhm, n_stars, n_galaxies, rng, *, side=700, sizes=(0.5, 2)):
     """Stars and larger galaxies on a jittered grid; the noise of a pixel is 1."""
     loose = galsim.GSParams(folding_threshold=2e-2, maximum_fft_size=8192)
     psf = galsim.Moffat(beta=3.2, fwhm=fwhm, gsparams=loose)
@@ -21,7 +21,7 @@ def sky_of(fwhm, n_stars, n_galaxies, rng, side=700):
     for i, (x, y) in enumerate(places):
         thing = psf.withFlux(10 ** rng.uniform(3, 4.5))
         if i >= n_stars:
-            size = fwhm * rng.uniform(0.5, 2)
+            size = fwhm * rng.uniform(*sizes)
             galaxy = galsim.Sersic(n=1.5, half_light_radius=size, flux=10 ** rng.uniform(3, 4.5))
             galaxy = galaxy.shear(q=rng.uniform(0.5, 1), beta=rng.uniform(0, 180) * galsim.degrees)
             thing = galsim.Convolve(galaxy, psf, gsparams=loose)
@@ -40,8 +40,23 @@ def measure(flux, ivar=None, **more):
 
 @pytest.mark.parametrize("fwhm", [1.5, 2.2, 3.3, 6.0])
 def test_the_width_of_stars_is_found_among_galaxies(fwhm, rng):
-    found = measure(sky_of(fwhm, 25, 60, rng))
+    found, doubt = measure(sky_of(fwhm, 25, 60, rng))
     assert_allclose(found.fwhm, fwhm, rtol=0.05)
+    assert not doubt
+
+
+@pytest.mark.parametrize("fwhm", [2.5, 3.5])
+def test_few_stars_among_many_small_galaxies_are_enough(fwhm, rng):
+    found, doubt = measure(sky_of(fwhm, 12, 180, rng, side=1000, sizes=(0.25, 1.2)))
+    assert_allclose(found.fwhm, fwhm, rtol=0.04)
+    assert not doubt
+
+
+def test_galaxies_alone_are_no_stars_and_that_is_said(rng):
+    found, doubt = measure(sky_of(3.0, 0, 190, rng, side=1000, sizes=(0.3, 1.5)))
+    assert "no clear stars, the PSF is measured on" in doubt
+    assert doubt.endswith("detect.psf_fwhm be set?")
+    assert 3 < found.fwhm < 4
 
 
 def test_masked_and_saturated_stars_do_not_count(rng):
@@ -50,20 +65,21 @@ def test_masked_and_saturated_stars_do_not_count(rng):
     clipped, ivar = np.minimum(flux, level), np.ones_like(flux)
     ivar[:, 100:110] = 0
     clipped[:, 100:110] = 0
-    assert_allclose(measure(clipped, ivar, saturation=level).fwhm, 2.5, rtol=0.05)
+    assert_allclose(measure(clipped, ivar, saturation=level)[0].fwhm, 2.5, rtol=0.05)
 
 
-def test_without_stars_the_smallest_sources_stand_in(rng, caplog):
-    found = measure(sky_of(3.0, 2, 0, rng))
-    assert "too few stars: the PSF is measured on the" in caplog.text
+def test_without_enough_stars_the_smallest_sources_stand_in(rng):
+    found, doubt = measure(sky_of(3.0, 2, 0, rng))
+    assert "no clear stars, the PSF is measured on 1 of the smallest sources" in doubt
     assert_allclose(found.fwhm, 3.0, rtol=0.1)
 
 
 @pytest.mark.parametrize("usable", [0, 1])
-def test_an_empty_sky_gives_the_default_and_says_so(usable, rng, caplog):
+def test_an_empty_sky_gives_the_default_and_says_so(usable, rng):
     flux = rng.normal(size=(128, 128)).astype("f4")
-    assert measure(flux, np.full_like(flux, usable)).fwhm == DEFAULT_FWHM
-    assert "no source to measure the PSF on" in caplog.text
+    found, doubt = measure(flux, np.full_like(flux, usable))
+    assert found.fwhm == DEFAULT_FWHM
+    assert "no source to measure the PSF on" in doubt
 
 
 @pytest.mark.parametrize("fwhm", [1.5, 3.0])

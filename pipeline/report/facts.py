@@ -70,7 +70,7 @@ def tile_facts(name, exposure, shape, sources, lenses):
     shape : tuple of int
         Of the whole, ``(y, x)`` [pixel].
     sources : Table
-        The tile's, whose ``meta`` gives PSFFWHM, NOISECOR and DETBAND.
+        The tile's, with the ``meta`` of `pipeline.detect.detect`.
     lenses : Table
         Known lenses: ``name``, ``ra``, ``dec`` [deg].
 
@@ -91,7 +91,7 @@ def tile_facts(name, exposure, shape, sources, lenses):
     return TileFacts(
         name,
         len(sources),
-        notes=exposure.notes,
+        notes=(*exposure.notes, *filter(None, [sources.meta.get("DOUBT")])),
         shape=tuple(shape),
         area=float(good.mean()) * shape[0] * shape[1] * (scale / 60) ** 2,
         usable=float(good.mean()),
