@@ -33,7 +33,7 @@ def bridge(flux, ivar, saturation):
     flux, ivar : ndarray, (y, x), float32
         As they were but in the holes, whose ivar is above 0 now.
     """
-    lost, _ = ndimage.label(ivar == 0)
+    lost, _ = ndimage.label((ivar == 0) & _within_reach(flux, ivar, saturation))
     holes = _bright_holes(flux, ivar, lost, saturation)
     if not len(holes):
         return flux, ivar
@@ -135,6 +135,15 @@ def _fill(flux, ivar, inside, saturation):
             break
         flux[rim] = (ndimage.uniform_filter(flux * good, 3)[rim]) / around[rim]
         ivar[rim] = noise
+
+
+def _within_reach(flux, ivar, saturation):
+    """Pixels so near to bright or saturated ones that they might be bridged; (y, x), bool.
+
+    A trail that ends in the image's masked border is a hole, but not all of the border with it.
+    """
+    seeds = (flux >= saturation) | (flux * np.sqrt(ivar) > BRIGHT)
+    return ndimage.maximum_filter(seeds, 2 * DEEPEST + 1)
 
 
 def _bright_holes(flux, ivar, lost, saturation):

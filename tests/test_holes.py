@@ -40,6 +40,18 @@ def test_a_saturated_star_is_one_source_that_says_so(rng):
     assert star["flags"] & Flag.MASKED
 
 
+def test_a_trail_that_ends_in_a_masked_border_does_not_bridge_the_border(rng):
+    exposure = saturated_star(rng)
+    flux, ivar = (image[..., 0].copy() for image in (exposure.flux, exposure.ivar))
+    border = np.ones(flux.shape, bool)
+    border[30:-30, 30:-30] = False
+    flux[border & (flux < LEVEL)], ivar[border] = 0, 0
+    _, bridged = bridge(flux, ivar, LEVEL)
+    far = np.abs(np.arange(SIDE) - 80) > 40
+    assert (bridged[35:45, 79:82] > 0).all()
+    assert_array_equal(bridged[:, far] > 0, ivar[:, far] > 0)
+
+
 @pytest.mark.parametrize("lost", [(0, 0), (1, 0), (0, -1)])
 def test_a_star_with_a_lost_pixel_in_its_core_is_one_source(rng, lost):
     places = [(25.0 + 37 * i + 0.21 * i, 30.0 + 0.13 * i) for i in range(4)]
