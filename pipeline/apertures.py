@@ -97,26 +97,26 @@ def weighted_flux(flux, ivar, weights, gain):
     return total, np.sqrt(variance)
 
 
-def mirrored(lost, *planes):
-    """Replace pixels of stamps by those opposite the middle, pixel ``size // 2`` of both axes.
+def folded(weights, lost):
+    """Let the pixel opposite the middle, ``size // 2`` of both axes, stand in for each lost one.
+
+    Such a pixel counts for both, and so does its noise.
 
     Parameters
     ----------
+    weights : ndarray, (n, y, x)
     lost : ndarray, (n, y, x, band), bool
-        Which pixels to replace.
-    *planes : ndarray, (n, y, x, band)
 
     Returns
     -------
-    list of ndarray
-        A pixel of the first row or column of a stamp of even size has none opposite, and gets 0.
+    ndarray, (n, y, x, band)
+        0 on lost pixels.  One in the first row or column of a stamp of even size has none
+        opposite.
     """
+    weights = np.broadcast_to(weights[..., None], lost.shape)
     if not lost.any():
-        return list(planes)
+        return weights
     even = 1 - lost.shape[1] % 2
-    replaced = []
-    for plane in planes:
-        opposite = np.zeros_like(plane)
-        opposite[:, even:, even:] = plane[:, even:, even:][:, ::-1, ::-1]
-        replaced.append(np.where(lost, opposite, plane))
-    return replaced
+    lent = np.zeros_like(weights)
+    lent[:, even:, even:] = (weights * lost)[:, even:, even:][:, ::-1, ::-1]
+    return np.where(lost, 0, weights + lent)

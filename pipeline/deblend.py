@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from pipeline.apertures import ellipse_weights, mirrored, weighted_flux
+from pipeline.apertures import ellipse_weights, folded, weighted_flux
 from pipeline.cutouts import half_sides
 from pipeline.flags import Flag
 from pipeline.masks import on_tile
@@ -43,10 +43,9 @@ def deblended_flux(exposure, sources, cutouts, share):
     flux, error = np.zeros(shape), np.zeros(shape)
     for rows, divided in divide(share, cutouts, exposure.flux.shape):
         some = cutouts[rows]
-        shares = np.broadcast_to(divided[..., None], some.flux.shape)
-        *stamps, shares = mirrored(some.ivar == 0, some.flux, some.ivar, shares)
-        weights = aperture_weights(sources[rows], some)[..., None] * shares
-        flux[rows], error[rows] = weighted_flux(*stamps, weights, exposure.gain)
+        weights = folded(aperture_weights(sources[rows], some), some.ivar == 0)
+        weights = weights * divided[..., None]
+        flux[rows], error[rows] = weighted_flux(some.flux, some.ivar, weights, exposure.gain)
     return QTable(
         {
             "id": np.asarray(cutouts.id, "i8"),

@@ -3,7 +3,7 @@
 import numpy as np
 import sep
 
-from pipeline.apertures import ellipse_weights, mirrored, weighted_flux
+from pipeline.apertures import ellipse_weights, folded, weighted_flux
 from pipeline.cutouts import boxes
 
 FACTOR, SMALLEST, LARGEST = 2.5, 3.5, 15.0  # of the aperture, in Kron radii and in a
@@ -94,12 +94,11 @@ def _measure(exposure, shapes, radius, owners, half):
     centre = shapes["x"] - corner[:, 0], shapes["y"] - corner[:, 1]
     weights = ellipse_weights(*centre, axes, shapes["theta"], side)
     owner = boxes(segments, corner, side)
-    others = ((owner > 0) & (owner != ids[:, None, None]))[..., None]
+    others = (owner > 0) & (owner != ids[:, None, None])
     flux, ivar = boxes(exposure.flux, corner, side), boxes(exposure.ivar, corner, side)
     lost = ~boxes(exposure.seen, corner, side).all(axis=-1)
     missing = (weights * lost).sum(axis=(1, 2)) / weights.sum(axis=(1, 2))
-    ivar[np.broadcast_to(others, ivar.shape)] = 0
-    flux, ivar = mirrored(ivar == 0, flux, ivar)
+    weights = folded(weights, (ivar == 0) | others[..., None])
     return *weighted_flux(flux, ivar, weights, exposure.gain), missing
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import deblend
-from pipeline.apertures import mirrored
+from pipeline.apertures import folded, weighted_flux
 from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.detect import detect
@@ -164,14 +164,25 @@ def test_nothing_but_lost_pixels_bridges_nothing():
 
 
 @pytest.mark.parametrize("size", [8, 9])
-def test_mirrored_pixels_lie_opposite_the_middle(rng, size):
-    plane, lost = rng.normal(size=(1, size, size, 1)), np.zeros((1, size, size, 1), bool)
-    lost[0, 2, 3], lost[0, size // 2, size // 2] = True, True
-    found = mirrored(lost, plane)[0][0, ..., 0]
-    opposite = 2 * (size // 2)
-    assert found[2, 3] == plane[0, opposite - 2, opposite - 3, 0]
-    assert found[size // 2, size // 2] == plane[0, size // 2, size // 2, 0]
-    assert (found == plane[0, ..., 0]).sum() == size**2 - 1
+def test_pixels_opposite_the_middle_stand_in_for_lost_ones(rng, size):
+    weights, lost = rng.random((1, size, size)), np.zeros((1, size, size, 1), bool)
+    middle = size // 2
+    lost[0, 2, 3], lost[0, middle, middle] = True, True
+    found = folded(weights, lost)[0, ..., 0]
+    there = 2 * middle - 2, 2 * middle - 3
+    assert found[2, 3] == found[middle, middle] == 0
+    assert_allclose(found[there], weights[0][there] + weights[0, 2, 3])
+    assert (found == weights[0]).sum() == size**2 - 3
+
+
+def test_the_error_of_a_flux_whose_half_is_lost_is_its_scatter(rng):
+    noise = rng.normal(size=(4000, 9, 9, 1)).astype("f4")
+    ivar = np.ones_like(noise)
+    ivar[:, :, :4] = 0
+    weights = folded(np.ones((4000, 9, 9)), ivar == 0)
+    flux, error = weighted_flux(noise, ivar, weights, (0.0,))
+    assert_allclose(error, np.sqrt(9 + 36 * 4))
+    assert_allclose(flux.std(), error[0, 0], rtol=0.05)
 
 
 def half_covered(rng):
