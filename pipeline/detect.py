@@ -78,11 +78,10 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
     weight = np.where(exposure.seen[..., band], ivar, 0)
-    snr, seen = snr_at(flux, weight, shapes["x"], shapes["y"], psf)
-    columns["snr"] = snr / correlation
-    saturated = exposure.flux[..., band] >= exposure.saturation[band]
+    columns["snr"] = snr_at(flux, weight, shapes["x"], shapes["y"], psf)[0] / correlation
+    saturated = (exposure.flux >= np.asarray(exposure.saturation)).any(axis=-1)
     columns["flags"] |= _footprint_flags(objects, segments, saturated)
-    columns["flags"] |= np.where(seen < 1 - _MOST_MISSING, Flag.MASKED, 0).astype("i4")
+    columns["flags"] |= _core_flag(exposure.seen, shapes, psf)
     columns["flags"] |= _size_flags(columns["r50"], psf)
     wider, error = broadening(flux, ivar, segments, shapes, psf)
     columns["flags"] |= _point_flag(wider, error * correlation)
@@ -163,6 +162,14 @@ def _footprint_flags(objects, segments, saturated):
     owners = np.unique(segments[saturated])
     flags[owners[owners > 0] - 1] |= Flag.SATURATED
     return flags.astype("i4")
+
+
+def _core_flag(seen, shapes, psf):
+    """MASKED of each source whose core some band has not seen; (n,), int32."""
+    cores = (
+        snr_at(plane, plane, shapes["x"], shapes["y"], psf)[1] for plane in np.moveaxis(seen, -1, 0)
+    )
+    return np.where(np.min(list(cores), axis=0) < 1 - _MOST_MISSING, Flag.MASKED, 0).astype("i4")
 
 
 def _size_flags(r50, psf):

@@ -19,9 +19,9 @@ class Flag(IntFlag):
 MEANING = {
     Flag.EDGE: "The source's footprint touches the edge of the image",
     Flag.MASKED: "More than 5 % of the source's aperture, or of its core, has no data in some band",
-    Flag.SATURATED: "A pixel of the footprint is saturated",
+    Flag.SATURATED: "A pixel of the footprint is saturated in some band",
     Flag.POINT_LIKE: "The source is as small as the PSF, and bright enough to tell (S/N above 30)",
-    Flag.BLENDED: "The detection was split from, or its footprint touches, another source",
+    Flag.BLENDED: "The detection was split from another source",
     Flag.STAMP_CLIPPED: "The source's aperture leaves its stamp; the networks saw only part of it",
     Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",
     Flag.KRON_FAILED: "No Kron radius could be measured; flux_auto is in the smallest aperture",

@@ -156,6 +156,13 @@ def test_any_catalog_makes_a_page(n, n_bands, unit):
     assert f"Catalog of {n} sources" in words
 
 
+def test_a_page_without_pictures_says_why_and_still_what_to_expect():
+    page = write_page(findings(catalog(), settings=config.Report(stamps=0, blends=0)))
+    assert page.count("No stamps: report.stamps is 0.") == 2
+    assert "No gallery: report.blends is 0." in page
+    assert "What to expect of the list" in page
+
+
 def test_a_catalog_without_sky_positions_makes_a_page():
     table = catalog()
     table["ra"][:] = table["dec"][:] = np.nan
