@@ -79,7 +79,7 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["extent"] = _extents(objects, shapes)
     weight = np.where(exposure.seen[..., band], ivar, 0)
     columns["snr"] = snr_at(flux, weight, shapes["x"], shapes["y"], psf)[0] / correlation
-    saturated = (exposure.flux >= np.asarray(exposure.saturation)).any(axis=-1)
+    saturated = (exposure.flux >= np.asarray(exposure.saturation, "f4")).any(axis=-1)
     columns["flags"] |= _footprint_flags(objects, segments, saturated)
     columns["flags"] |= _core_flag(exposure.seen, shapes, psf)
     columns["flags"] |= _size_flags(columns["r50"], psf)
@@ -87,7 +87,7 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flags"] |= _point_flag(wider, error * correlation)
     meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
-    if doubt:
+    if doubt and not exposure.rejected:
         meta["DOUBT"] = doubt
     if np.isfinite(exposure.pixel_scale):
         meta["PIXSCALE"] = exposure.pixel_scale

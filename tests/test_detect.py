@@ -151,13 +151,13 @@ def test_flags_say_what_is_wrong(rng):
 @pytest.mark.parametrize("flag", [Flag.MASKED, Flag.SATURATED])
 def test_flags_tell_of_every_band(flag, rng):
     image = paint((80, 120), [(30, 40), (90, 40)], [2000, 2000]) + rng.normal(size=(80, 120))
-    exposure = exposure_of(image, image, saturation=(np.inf, 300.0))
+    exposure = exposure_of(image, image, saturation=(np.inf, 299.9))
     core = np.s_[39:42, 29:32, 1]
     exposure.flux[..., 1] = np.minimum(exposure.flux[..., 1], 299)
     if flag == Flag.MASKED:
         exposure.ivar[core] = exposure.flux[core] = 0
     else:
-        exposure.flux[core] = 300
+        exposure.flux[core] = 299.9  # less, as a float32, than as a float64
     found = detect(exposure, SETTINGS)
     flags = np.asarray(found["flags"])[np.argsort(found["x"])]
     assert flags[0] & flag
