@@ -43,7 +43,7 @@ class Exposure:
     rejected : str
         Why the tile cannot be used; empty for a good tile.
     gaps : ndarray, (y, x, band), bool, or None
-        Pixels that were interpolated, see `pipeline.holes.spanned`.
+        Pixels that were interpolated, see `pipeline.gaps.spanned`.
     """
 
     flux: np.ndarray

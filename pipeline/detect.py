@@ -9,8 +9,9 @@ from pipeline import kron
 from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import Sight, add_cores, drop_doubtful, extract, extract_cores
 from pipeline.flags import Flag
+from pipeline.gaps import spanned
 from pipeline.hidden import reveal
-from pipeline.holes import bridge, spanned
+from pipeline.holes import bridge
 from pipeline.matched import noise_correlation, snr_at
 from pipeline.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
 

@@ -81,7 +81,7 @@ def detect(config, tile):
 def cut(config, tile):
     """Cut a stamp around every source, for the deblender and for the lens finder."""
     from pipeline.cutouts import deblend_binning, lens_binning
-    from pipeline.holes import spanned
+    from pipeline.gaps import spanned
 
     exposure, sources = _read(tile, "exposure", "sources")
     exposure = spanned(exposure)
