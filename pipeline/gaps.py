@@ -25,12 +25,12 @@ def spanned(exposure):
     """
     flux, ivar = exposure.flux.copy(), exposure.ivar.copy()
     for band, saturation in enumerate(exposure.saturation):
-        _span(flux[..., band], ivar[..., band], saturation)
+        span(flux[..., band], ivar[..., band], saturation)
     return replace(exposure, flux=flux, ivar=ivar, gaps=ivar != exposure.ivar)
 
 
-def _span(flux, ivar, saturation):
-    """Span the narrow gaps of one band in place."""
+def span(flux, ivar, saturation=np.inf):
+    """Span the narrow gaps of one band (y, x), as of `spanned`, in place."""
     usable = ivar > 0
     near = ndimage.maximum_filter(usable, 2 * NARROW - 1)
     lost = np.stack(np.nonzero(~usable & near & (flux < saturation)))

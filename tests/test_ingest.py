@@ -82,7 +82,7 @@ class TestWeights:
         found = take(save("a.fits", pixels), settings, weight=save("w.fits", weight))
         assert_allclose(found.ivar, 0.25 / 100, rtol=0.03 if kind == "exposure" else 1e-5)
 
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e30])
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e30, 1e-20])
     @pytest.mark.parametrize("kind", ["ivar", "exposure"])
     def test_a_senseless_weight_is_no_weight(self, save, pixels, value, kind):
         weight = np.full(SHAPE, 0.25, "f4")
@@ -92,7 +92,7 @@ class TestWeights:
         assert (found.ivar > 0).sum() == found.ivar.size - 1
 
     @pytest.mark.parametrize("kind", ["rms", "variance"])
-    @pytest.mark.parametrize("value", [0.0, np.nan, -2.0, 1e-30, np.inf])
+    @pytest.mark.parametrize("value", [0.0, np.nan, -2.0, 1e-30, 1e10, np.inf])
     def test_a_senseless_noise_is_no_weight(self, save, pixels, kind, value):
         weight = np.full(SHAPE, 2.0, "f4")
         weight[5, 6] = value

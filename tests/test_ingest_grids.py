@@ -107,6 +107,20 @@ class TestGrids:
         assert (found.ivar[49:52, 59:62, 1] == 0).sum() == 4
         assert abs(found.flux[..., 1]).max() < 20
 
+    @pytest.mark.parametrize("hole", [np.s_[60, 75], np.s_[60:62, 75:77], np.s_[60, :]])
+    def test_a_lost_pixel_does_not_ring_in_its_neighbours(self, save, rng, hole):
+        header = sky_header(0.2, SHAPE, offset=(0.5, 0.5))
+        star, lost = (1000 * gaussian(SHAPE, 74.5, 59.5, 1.5)).astype("f4"), np.zeros(SHAPE, "u1")
+        lost[hole] = 1
+        main = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
+        images = {"r": main, "i": save("i.fits", star, header)}
+        one = {"i": save("w.fits", np.ones(SHAPE))}
+        whole = take(images, weight=one)
+        found = take(images, weight=one, mask={"i": save("m.fits", lost)})
+        good = found.ivar[..., 1] > 0
+        assert 0 < (~good & (whole.ivar[..., 1] > 0)).sum() < 3 * lost.sum() + 10
+        assert np.abs(found.flux - whole.flux)[good, 1].max() < 0.03 * whole.flux[..., 1].max()
+
     def test_the_reference_stays_as_it_is(self, save, rng, pixels):
         other = save("i.fits", rng.normal(0, 1, (90, 80)), sky_header(0.3, (90, 80)))
         files = {"i": other, "r": save("r.fits", pixels, sky_header())}

@@ -128,6 +128,14 @@ class TestSaturation:
             assert_array_equal(found.flux[..., 0] >= found.saturation[0], clipped)
             assert any("taken for saturation" in note for note in found.notes) == (name == "seen")
 
+    def test_a_level_that_is_not_believed_leaves_what_the_mask_says(self, save, rng):
+        image, mask = rng.normal(0, 1, SHAPE).astype("f4"), np.zeros(SHAPE, "u1")
+        image[40:45, 50:55], mask[40:45, 50:55] = 900, 1
+        images = save("a.fits", image, fits.Header({"SATURATE": 0.01}))
+        found = take(images, mask=save("m.fits", mask, fits.Header({"MP_SAT": 0})))
+        assert any("is not believed" in note for note in found.notes)
+        assert_array_equal(found.flux[..., 0] >= found.saturation[0], mask > 0)
+
     def test_a_faint_image_of_integers_is_not_clipped(self, save, rng):
         found = take(save("a.fits", rng.poisson(20, (256, 256)).astype("i2")))
         assert found.saturation == (np.inf,)

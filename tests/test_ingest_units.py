@@ -144,6 +144,14 @@ class TestElectrons:
         cards = {"BUNIT": bunit, "EXPTIME": 900.0, "GAIN": 7.0}
         assert calibrated(tmp_path, pixels, cards).gain == (gain,)
 
+    @pytest.mark.parametrize("bunit", ["ADU/s", "counts s-1", "electron / s"])
+    def test_rates_need_the_time(self, tmp_path, pixels, bunit):
+        cards = {"BUNIT": bunit, "GAIN": 2.0}
+        assert calibrated(tmp_path, pixels, cards).gain == (0.0,)
+        per_second = 1.0 if "electron" in bunit else 2.0
+        found = calibrated(tmp_path, pixels, cards | {"EXPTIME": 20.0})
+        assert found.gain == (20 * per_second,)
+
     def test_a_header_s_gain_is_not_taken_with_a_weight(self, tmp_path, pixels):
         path, weight = str(tmp_path / "b.fits"), str(tmp_path / "w.fits")
         fits.PrimaryHDU(pixels, fits.Header({"GAIN": 2.0})).writeto(path)

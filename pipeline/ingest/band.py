@@ -57,13 +57,13 @@ def read_band(tile, band, settings):
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
     bad, full, reasons = _bad(tile, band, settings.bad_bits, image, weight)
     level, on_level = calibrate.saturation(image, _of(settings.saturation, band), bad)
-    full |= flux >= level
+    above = flux >= level
     flux *= scale
     flux[bad] = 0
     ivar, sky, told = _noise(flux, weight, bad, settings, image.name)
     gain, on_gain = _gain(image, settings, band, scale, (sky.rms, weight is not None))
     level = level * scale - (sky.level if settings.fit_sky else 0.0)
-    level, doubt = _saturated(flux, full, level, sky, image.name)
+    level, doubt = _saturated(flux, (full, above), level, sky, image.name)
     return Band(
         image.name,
         flux,
@@ -184,16 +184,20 @@ def _gain(image, settings, band, scale, noise):
     return gain, notes
 
 
-def _saturated(flux, full, level, sky, name):
+def _saturated(flux, marks, level, sky, name):
     """Give saturated pixels at least the flux `level`, in place; gives that level, and notes.
 
-    A level near the sky is not believed.  Where only a mask knows of them, it is that of the
-    brightest pixel.
+    `marks` are those of the mask, and those above the level.  One near the sky is not believed.
+    Where only a mask knows of them, it is that of the brightest pixel.
     """
+    (full, above), doubt = marks, ()
     if level < 10 * sky.rms:
-        return np.inf, (f"{name}: the saturation level is not believed, it is near the sky",)
+        level = np.inf
+        doubt = (f"{name}: the saturation level is not believed, it is near the sky",)
+    else:
+        full = full | above
     if full.any():
         if not np.isfinite(level):
             level = float(np.nextafter(flux.max(), np.float32(np.inf)))
         flux[full] = np.maximum(flux[full], np.float32(level))
-    return level, ()
+    return level, doubt

@@ -210,22 +210,27 @@ def gain(image, setting, scale, has_weight):
         return value / scale, ()
     if has_weight:
         return 0.0, ()
-    value, keyword = _electrons(image)
-    if value is None:
-        value, keyword = _first(image, ("GAIN", "EGAIN"))
+    is_rate, is_electrons = _counts(image)
+    value, keyword = (1.0, "BUNIT") if is_electrons else _first(image, ("GAIN", "EGAIN"))
     if value is None:
         return 0.0, ()
+    if is_rate:
+        seconds, _ = _first(image, ("EXPTIME",))
+        if seconds is None:
+            return 0.0, (f"{image.name}: no EXPTIME, so the electrons of a count/s are unknown",)
+        value, keyword = value * seconds, f"{keyword} and EXPTIME"
     return value / scale, (f"{image.name}: gain {value:g} electrons per count from {keyword}",)
 
 
-def _electrons(image):
-    """Electrons of a count where BUNIT is electrons, or electrons a second; else two Nones."""
+def _counts(image):
+    """Whether BUNIT is of one second, and whether it is of electrons."""
     for header in (image.header, image.primary):
-        if re.match(r"(electrons?|e-)(?![a-z])", str(header.get("BUNIT", "")).strip().lower()):
-            is_sum = _plain_unit(header) == "ct"
-            value = 1.0 if is_sum else _first(image, ("EXPTIME",))[0]
-            return value, "BUNIT" if is_sum else "BUNIT and EXPTIME"
-    return None, None
+        unit = _parse(_plain_unit(header))
+        if unit is not None and unit != u.dimensionless_unscaled:
+            said = str(header["BUNIT"]).strip().lower()
+            is_rate = dict(zip(unit.bases, unit.powers, strict=True)).get(u.s, 0) < 0
+            return is_rate, bool(re.match(r"(electrons?|e-)(?![a-z])", said))
+    return False, False
 
 
 def saturation(image, setting, bad):

@@ -4,10 +4,13 @@ import numpy as np
 from reproject import reproject_interp
 from scipy import ndimage
 
+from pipeline.gaps import span
+
 SAME = 0.01  # pixel
 COARSER = 1.4  # ratio of pixel sides from which the image is smoothed before it is sampled
 AT_ONCE = 2**22  # pixels that are computed at once
 WHOLE = 0.999  # share of good pixels in a resampled one
+REACH = 3  # how far a step of the image rings in its spline [pixel]
 
 
 def same_grid(wcs, shape, other_wcs, other_shape):
@@ -58,8 +61,10 @@ def regrid(flux, ivar, wcs, target_wcs, target_shape):
     Surface brightness is interpolated (cubic; where the target's pixels are much larger, after
     a Gaussian as wide as they are) and multiplied by the pixels' area ratio.  ``ivar`` is scaled
     so that the summed variance of an aperture is kept, although neighbouring pixels are now
-    correlated.  Both are 0 beyond the image and wherever an unusable pixel has a part.
+    correlated.  Both are 0 beyond the image and wherever an unusable pixel has a part; what such a
+    pixel holds does not matter, for a step there would ring in its neighbours.
     """
+    flux = _filled(flux, ivar)
     side = pixel_side(target_wcs, target_shape) / pixel_side(wcs, flux.shape)
     good = (ivar > 0).astype("f4")
     if side > COARSER:
@@ -76,6 +81,21 @@ def regrid(flux, ivar, wcs, target_wcs, target_shape):
     new[:, ~(np.isfinite(new).all(axis=0) & (new[1] > 0))] = 0
     area = side**2
     return new[0] * np.float32(area), new[1] / np.float32(area), area
+
+
+def _filled(flux, ivar):
+    """Fill lost pixels: narrow gaps, and the rims of larger holes by the mean of what is near."""
+    if (ivar > 0).all():
+        return flux
+    flux, weight = flux.copy(), ivar.copy()
+    span(flux, weight)
+    known = (weight > 0).astype("f4")
+    for _ in range(REACH):
+        around = ndimage.uniform_filter(known, 3)
+        rim = (known == 0) & (around > 0.1)  # one pixel of the nine
+        flux[rim] = ndimage.uniform_filter(flux * known, 3)[rim] / around[rim]
+        known[rim] = 1
+    return flux
 
 
 def _interpolate(image, wcs, target_wcs, target_shape, *, order):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ABSURD = 1e6  # times the typical weight: a sentinel, not a measurement
+ABSURD = 1e6  # times the typical weight, or of it one part in so many: a sentinel
 
 
 def inverse_variance(weight, kind, scale):
@@ -20,7 +20,7 @@ def inverse_variance(weight, kind, scale):
     Returns
     -------
     ndarray, (y, x), float32
-        Negative, non-finite and absurdly large weights are 0.
+        Negative, non-finite, absurdly large and absurdly small weights are 0.
     """
     with np.errstate(all="ignore"):
         useless = ~(weight > 0) | ~np.isfinite(weight)
@@ -34,7 +34,8 @@ def inverse_variance(weight, kind, scale):
             weight /= scale
         useless |= ~np.isfinite(weight)
         weight[useless] = 0
-        weight[weight > ABSURD * typical(weight)] = 0
+        middle = typical(weight)
+        weight[(weight > ABSURD * middle) | (weight < middle / ABSURD)] = 0
     return weight
 
 
