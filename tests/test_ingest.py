@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
 
 from pipeline import io
 from pipeline.config import Ingest, Tile
@@ -106,11 +107,15 @@ class TestWeights:
         found = take(save("a.fits", image), settings, weight=save("w.fits", seconds))
         assert_allclose(found.ivar[0, [0, 200], 0], [0.25, 1.0], rtol=0.1)
 
-    def test_an_unlikely_noise_is_noted(self, save, pixels):
-        found = take(save("a.fits", pixels), weight=save("w.fits", np.ones(SHAPE)))
-        assert not any("is measured" in note for note in found.notes)
-        found = take(save("b.fits", pixels), weight=save("v.fits", np.full(SHAPE, 100.0)))
-        assert any("noise of 0.1 a pixel but 1.9" in note for note in found.notes)
+    @pytest.mark.parametrize(
+        ("factor", "said"), [(1.0, []), (1.5, [""]), (0.7, [""]), (20.0, ["?"]), (0.05, ["?"])]
+    )
+    def test_an_unlikely_noise_is_noted(self, save, pixels, factor, said):
+        weight = np.full(SHAPE, 0.25 / factor**2)  # the noise is 2
+        found = take(save("a.fits", pixels), weight=save("w.fits", weight))
+        notes = [note for note in found.notes if "is measured" in note]
+        assert [note[-1:] == "?" for note in notes] == [mark == "?" for mark in said]
+        assert all(f"noise of {2 * factor:.3g} a pixel" in note for note in notes)
 
     def test_another_shape_is_an_error(self, save, pixels):
         weight = save("w.fits", np.ones((120, 149)))
@@ -119,6 +124,17 @@ class TestWeights:
 
 
 class TestSky:
+    @pytest.mark.parametrize(("height", "is_noted"), [(0.0, False), (0.2, False), (2.0, True)])
+    @pytest.mark.parametrize("smoothing", [0.0, 1.0])
+    def test_a_sky_that_still_waves_is_noted(self, save, rng, height, is_noted, smoothing):
+        x = np.arange(1024)
+        wave = height * np.sin(2 * np.pi * x / 512) * np.cos(2 * np.pi * x / 700)[:, None]
+        noise = gaussian_filter(rng.normal(size=wave.shape), smoothing)
+        found = take(save("a.fits", wave + noise / noise.std()), {"fit_sky": True})
+        doubts = [note for note in found.notes if "sky still waves" in note]
+        assert bool(doubts) == is_noted
+        assert all(note.endswith("should ingest.sky_mesh be smaller?") for note in doubts)
+
     def test_noise_of_an_empty_image(self, save, rng):
         image = rng.normal(50, 3, (512, 512)).astype("f4")
         found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})

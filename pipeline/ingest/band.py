@@ -14,7 +14,8 @@ from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
-NOISE_FACTOR = 2.0  # between the weight's noise and the measured one, from which a note is made
+NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
+WAVY = 0.12  # of the noise: what is left of the sky in blocks, from which a note is made
 
 
 @dataclass(frozen=True)
@@ -145,23 +146,35 @@ def _noise(flux, weight, bad, settings, name):
     sky = fit_sky(flux, bad, settings.sky_mesh)
     if not sky.rms > 0 and (weight is None or settings.weight_is == "exposure"):
         raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
+    notes = []
     if settings.fit_sky:
         sky.subtract_from(flux)
-    notes = ()
+        left = sky.waves(flux)
+        if left > WAVY:
+            told = f"{name}: the sky still waves by {left:.2f} of the noise of a pixel"
+            notes.append(f"{told}; should ingest.sky_mesh be smaller?")
     if weight is None:
         ivar = sky.ivar()
     else:
         ivar, claimed = weight, typical(weight) ** -0.5
         if settings.weight_is == "exposure":
             ivar *= _normalisation(sky, weight)
-        elif not 1 / NOISE_FACTOR < sky.rms / claimed < NOISE_FACTOR:
-            notes = (
-                f"{name}: the weight says a noise of {claimed:.3g} a pixel but {sky.rms:.3g} "
-                "is measured; is ingest.weight_is right?",
-            )
+        else:
+            notes += _compared(claimed, sky.rms, name)
     flux[bad] = 0
     ivar[bad] = 0
     return ivar, sky, notes
+
+
+def _compared(claimed, measured, name):
+    """Note on a weight whose noise is not the measured one, which correlation may lower."""
+    factor = max(claimed / measured, measured / claimed) if measured > 0 else np.inf
+    if factor < NOTED:
+        return []
+    told = (
+        f"{name}: the weight says a noise of {claimed:.3g} a pixel but {measured:.3g} is measured"
+    )
+    return [f"{told}; is ingest.weight_is right?" if factor > DOUBTED else told]
 
 
 def _normalisation(sky, weight):

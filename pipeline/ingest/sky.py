@@ -2,7 +2,7 @@
 
 import numpy as np
 import sep
-from astropy.stats import sigma_clipped_stats
+from astropy.stats import mad_std, sigma_clipped_stats
 from scipy import ndimage
 
 COARSE = 4  # pixels of a block in which sources are looked for
@@ -12,6 +12,8 @@ LEAST_SHARE = 0.2  # of such a mean that must not be ignored
 N_SIGMA = 3.0
 SMALLEST = 16  # side of an image in which sources are looked for [pixel]
 FEWEST = 64  # pixels that make a sky
+WAVES = 64  # pixels along the blocks in which a sky that waves is looked for
+FEWEST_BLOCKS = 9
 SAMPLE = 200_000  # pixels that tell a level and an rms well enough
 
 
@@ -25,7 +27,7 @@ class Sky:
     """
 
     def __init__(self, flux, mask, mesh):
-        mask = np.ascontiguousarray(mask)
+        self._mask = mask = np.ascontiguousarray(mask)
         self._mesh = sep.Background(flux, mask=mask, bw=mesh, bh=mesh)
         self._shape = flux.shape
         self.level, rms = self._mesh.globalback, self._mesh.globalrms
@@ -40,6 +42,20 @@ class Sky:
             flux -= self.level
         else:
             self._mesh.subfrom(flux)
+
+    def waves(self, flux):
+        """Scatter of the means of what is left of the sky in blocks, in units of the noise.
+
+        `flux` is without its sky.  Independent noise has 1 / `WAVES` in blocks without sources.
+        """
+        rows, columns = (n // WAVES for n in flux.shape)
+        whole = np.s_[: rows * WAVES, : columns * WAVES]
+        shape = rows, WAVES, columns, WAVES
+        used = ~self._mask[whole].reshape(shape)
+        count = used.sum(axis=(1, 3))
+        total = np.where(used, flux[whole].reshape(shape), 0).sum(axis=(1, 3), dtype="f8")
+        mean = (total / np.maximum(count, 1))[count > WAVES**2 / 4]
+        return mad_std(mean) / self.rms if len(mean) >= FEWEST_BLOCKS else 0.0
 
     def ivar(self):
         """Inverse variance (y, x) of the noise between sources, float32."""
