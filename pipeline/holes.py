@@ -28,13 +28,13 @@ def bridge(flux, ivar, saturation):
     flux, ivar : ndarray, (y, x), float32
         As they were but in the holes, whose ivar is above 0 now.
     """
-    lost, _ = ndimage.label((ivar == 0) & _within_reach(flux, ivar, saturation))
-    holes = _bright_holes(flux, ivar, lost, saturation)
-    if not len(holes):
+    holes, n = ndimage.label(_bright_holes(flux, ivar, saturation))
+    if not n:
         return flux, ivar
     flux, ivar = flux.copy(), ivar.copy()
-    for number, box in holes:
-        _fill(flux[box], ivar[box], lost[box] == number, saturation)
+    for number, sides in enumerate(ndimage.find_objects(holes), 1):
+        box = tuple(map(_wider, sides))
+        _fill(flux[box], ivar[box], holes[box] == number, saturation)
     return flux, ivar
 
 
@@ -57,26 +57,24 @@ def _fill(flux, ivar, inside, saturation):
         ivar[rim] = noise
 
 
-def _within_reach(flux, ivar, saturation):
-    """Pixels so near to bright or saturated ones that they might be bridged; (y, x), bool.
+def _bright_holes(flux, ivar, saturation):
+    """Lost pixels of holes in bright light, or in a star's saturated one; (y, x), bool.
 
-    A trail that ends in the image's masked border is a hole, but not all of the border with it.
+    A trail that ends in the image's masked border is one hole with it, of which only what is near
+    bright or saturated pixels counts.
     """
-    seeds = (flux >= saturation) | (flux * np.sqrt(ivar) > BRIGHT)
-    return ndimage.maximum_filter(seeds, 2 * DEEPEST + 1)
-
-
-def _bright_holes(flux, ivar, lost, saturation):
-    """Number of each hole to bridge, and its box with the pixels about it."""
-    number, signal = _borders(flux * np.sqrt(ivar), lost)
-    count, total = np.bincount(number), np.bincount(number, signal)
-    is_bright = total > BRIGHT * count
-    full = np.unique(lost[(lost > 0) & (flux >= saturation)])
-    full = full[full < len(count)]
-    is_bright[full] |= np.bincount(number, signal > BRIGHT)[full] >= OF_A_STAR
-    chosen = np.flatnonzero(is_bright)
-    boxes = ndimage.find_objects(lost) if len(chosen) else []
-    return [(i, tuple(map(_wider, boxes[i - 1]))) for i in chosen]
+    lost, n = ndimage.label(ivar == 0)
+    snr, full = flux * np.sqrt(ivar), (ivar == 0) & (flux >= saturation)
+    number, signal = _borders(snr, lost)
+    count, total, bright = (
+        np.bincount(number, weights, minlength=n + 1) for weights in (None, signal, signal > BRIGHT)
+    )
+    chosen = total > BRIGHT * count
+    of_star = np.unique(lost[full])
+    chosen[of_star] |= bright[of_star] >= OF_A_STAR
+    if not chosen.any():
+        return np.zeros_like(full)
+    return chosen[lost] & ndimage.maximum_filter(full | (snr > BRIGHT), 2 * DEEPEST + 1)
 
 
 def _wider(side):

@@ -52,6 +52,16 @@ def test_a_trail_that_ends_in_a_masked_border_does_not_bridge_the_border(rng):
     assert_array_equal(bridged[:, far] > 0, ivar[:, far] > 0)
 
 
+def test_a_masked_border_by_a_bright_star_is_no_hole(rng):
+    image = paint((SIDE, SIDE), [(18, 80)], [50_000]) + rng.normal(size=(SIDE, SIDE))
+    exposure = exposure_of(image, saturation=(LEVEL,))
+    flux, ivar = (plane[..., 0].copy() for plane in (exposure.flux, exposure.ivar))
+    border = np.ones(flux.shape, bool)
+    border[16:-16, 16:-16] = False
+    flux[border] = ivar[border] = 0
+    assert bridge(flux, ivar, LEVEL)[0] is flux
+
+
 @pytest.mark.parametrize("lost", [(0, 0), (1, 0), (0, -1)])
 def test_a_star_with_a_lost_pixel_in_its_core_is_one_source(rng, lost):
     places = [(25.0 + 37 * i + 0.21 * i, 30.0 + 0.13 * i) for i in range(4)]
