@@ -90,8 +90,13 @@ def text(*parts):
     return _digest(part.encode() for part in parts)
 
 
+def arrays(*parts):
+    """Digest of the values of arrays, whose memory is contiguous."""
+    return _digest(parts)
+
+
 def _digest(parts):
-    """Digest of a sequence of bytes; sensitive to where one part ends."""
+    """Digest of a sequence of bytes, or of what holds bytes; sensitive to where one part ends."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

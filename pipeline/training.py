@@ -197,10 +197,8 @@ def adapt(config, manifest, home, work, gain):
     rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
     learnt = np.flatnonzero(rows["train"])
     learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
-    pairs = [
-        (stamps[some], lens.target(stamps[some], truth[some]))
-        for some in (learnt, rows["validation"])
-    ]
+    shown = learnt, rows["validation"]
+    pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
     _fine_tune(base, pairs, settings, home, work)
     said = {"adapted": {"settings": settings.model_dump(), "stamps_trained_on": len(learnt)}}
     card = {key: value for key, value in base.card.items() if key != "scores"} | said
@@ -216,9 +214,10 @@ def adapt(config, manifest, home, work, gain):
 
 
 def _fine_tune(base, pairs, settings, home, work):
-    """Train a lens finder further, and export what comes of it."""
+    """Train a lens finder further, and export what comes of it; other stamps start anew."""
     import keras
 
+    from pipeline import digest
     from pipeline.nets import NETS, fit, read_model
 
     def build():
@@ -228,7 +227,8 @@ def _fine_tune(base, pairs, settings, home, work):
 
     keras.utils.set_random_seed(settings.seed)
     batches = [fit.Batches(*pair, settings.batch_size, settings.seed) for pair in pairs]
-    model = fit.fit(build, *batches, settings, work)
+    shown = digest.arrays(*(part for pair in pairs for part in pair))
+    model = fit.fit(build, *batches, settings, work / shown)
     fit.save(model, home / "lens" / "model.keras")
     fit.export(NETS["lens"].graphs(model), home / "lens")
 

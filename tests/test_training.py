@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.config import Config
+from pipeline.config import Adapt, Apply, Config
+from pipeline.config_train import Fit
 from pipeline.models import engine
 from pipeline.models.stamps import join
-from pipeline.nets import fit, read_model
+from pipeline.nets import NETS, fit, read_model
 from pipeline.nets.start import take_over
-from pipeline.training import export, scenes, score, ship, train
+from pipeline.training import _fine_tune, export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
 SETTINGS = {
@@ -201,3 +202,21 @@ def test_joined_parts_are_let_go_of():
     assert_array_equal(numbers, [0, 0, 1, 1, 2, 2])
     assert_array_equal(maps[:, 0], numbers)
     assert not any(ref() is not None for ref in watched)
+
+
+def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_path, rng):
+    fit.save(NETS["lens"].build((32, 32, 2), Fit(filters=(4, 8))), tmp_path / "lens/model.keras")
+    base = engine.load(tmp_path, "lens", Apply())
+    settings, work = Adapt(epochs=1, batch_size=4), tmp_path / "work"
+    is_lens = np.arange(8, dtype="f4")[:, None] % 2
+
+    def adapted(stamps):
+        _fine_tune(base, 2 * [(stamps, is_lens)], settings, tmp_path / "adapted", work)
+        return read_model(tmp_path / "adapted" / "lens" / "model.keras").get_weights()
+
+    one, other = rng.uniform(0.5, 1, (2, 8, 32, 32, 2)).astype("f4")
+    first, second, again = adapted(one), adapted(other), adapted(one)
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+    for a, b in zip(first, again, strict=True):
+        assert_array_equal(a, b)
+    assert [len(fit.log_of(folder)) for folder in work.iterdir()] == [1, 1]
