@@ -19,9 +19,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
 run: setup
-	@echo "== Simulating a survey: four tiles of $(SIDE) x $(SIDE) pixels, one of them damaged"
-	@$(SNAKEMAKE) $(DEMO) -- demo_survey
-	@echo "== Running the chain on it: ingest, detect, cut, five networks, catalog, report"
+	@echo "== Simulating a survey: four tiles of $(SIDE) x $(SIDE) pixels, one of them damaged;"
+	@echo "   running the chain on it: ingest, detect, cut, five networks, catalog, report"
 	@$(SNAKEMAKE) $(DEMO)
 	@echo "== Done"
 	@echo "   catalog  results/demo/catalog.fits and catalog.parquet"

@@ -46,9 +46,14 @@ def command(stage, *options):
 
 
 def images(wildcards):
-    """Files of the tiles' images that exist; not those with braces, which look like wildcards."""
-    found = (plan.files(settings.tiles[tile]) for tile in BATCHES[wildcards.batch])
-    return [path for paths in found for path in paths if "{" not in path]
+    """Files of the tiles' images that exist or that `demo_survey` makes; none with braces.
+
+    Those look like wildcards to Snakemake.
+    """
+    made = set(rules.demo_survey.output)
+    named = (plan.named(settings.tiles[tile]) for tile in BATCHES[wildcards.batch])
+    found = {path for paths in named for path in paths if "{" not in path}
+    return sorted(path for path in found if path in made or os.path.isfile(path))
 
 
 def folders(wildcards):

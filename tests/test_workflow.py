@@ -215,6 +215,11 @@ def test_a_config_in_the_directory_is_found_but_never_mixed_in(run, tmp_path):
     assert "own" not in said
 
 
+def test_a_survey_is_simulated_before_its_tiles_come_in(run):
+    tiles = {"t1": {"image": {"r": "results/x/sky/t1.fits[SCI]"}}}
+    assert run.planned(tiles=tiles)["demo_survey"] == 1
+
+
 def test_file_names_may_hold_anything(run):
     name = "a{b} c'd;$(touch oops)[1].fits"
     (run.home / name).write_text("no image")
