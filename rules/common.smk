@@ -139,9 +139,9 @@ def scenes_kind(wildcards):
     return "lenses" if wildcards.network == "lens" else "blends"
 
 
-def scenes_sizes(wildcards):
-    """Settings of how many of a network's scenes are held out, and in how many files."""
-    return section(scenes={scenes_kind(wildcards), "shard"})
+def scoring_settings(wildcards):
+    """Settings that a score depends on: how networks run, and on how many scenes in how many files."""
+    return section("apply", scenes={scenes_kind(wildcards), "shard"})
 
 
 def scenes_folder(wildcards):

@@ -86,7 +86,7 @@ rule export_network:
     params:
         code=training_code("export"),
         scenes=scenes_folder,
-        config=scenes_sizes,
+        config=scoring_settings,
         folder=subpath(output[0], parent=True),
     shell:
         "arclet export --network {wildcards.network} --config {params.config:q} "
@@ -109,7 +109,7 @@ rule score_network:
     params:
         code=training_code("score"),
         scenes=scenes_folder,
-        config=scenes_sizes,
+        config=scoring_settings,
         folder=subpath(input[0], parent=True),
     shell:
         "arclet score --network {wildcards.network} --config {params.config:q} "

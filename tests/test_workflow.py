@@ -262,6 +262,13 @@ def test_lint_and_format_are_clean(run):
     subprocess.run(command, check=True, capture_output=True)
 
 
+def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
+    status, said = run.configured("-n", "-p", "--", "score", apply={"batch_size": 7})
+    assert status == 0, said
+    applied = re.findall(r"arclet (train|export|score) .*\"batch_size\":7", said)
+    assert all(applied.count(name) == len(NETWORKS) for name in ("train", "export", "score"))
+
+
 @pytest.mark.parametrize("setting", ["size", "lens_size", "seed", "shard"])
 def test_training_knows_how_scenes_are_drawn(run, setting):
     status, said = run.configured("-n", "-p", "--", "train", scenes={setting: 32})
