@@ -49,7 +49,6 @@ class Fit(Settings):
     start: str | None = Field(
         None, description="Folder of networks whose training goes on, or `shipped`; else a new one."
     )
-    members: int = Field(1, gt=0, description="Networks of the ensemble.")
     seed: Seed = Field(0, description="Of the weights a training begins with, and of its scenes.")
 
     @model_validator(mode="after")
@@ -71,10 +70,16 @@ class Fit(Settings):
         return self.stamps // self.batch_size
 
 
+class LensFit(Fit):
+    """How the lens finder is trained."""
+
+    members: int = Field(4, gt=0, description="Networks of the ensemble.")
+
+
 class Train(Settings):
     """How the networks are trained."""
 
-    lens: Fit = Fit(members=4)
+    lens: LensFit = LensFit()
     unet: Fit = Fit()
     punet: Fit = Fit()
     photometry: Fit = Fit()

@@ -75,8 +75,9 @@ def _settings(config, network, start):
     settings = getattr(config.train, network)
     if not start:
         return settings
-    kept = {name: start.card["settings"][name] for name in ("filters", "members")}
-    return settings.model_validate(settings.model_dump() | kept)
+    said, before = settings.model_dump(), start.card["settings"]
+    kept = {name: before[name] for name in ("filters", "members") if name in said}
+    return settings.model_validate(said | kept)
 
 
 def _stream(module, config, settings, others):

@@ -57,12 +57,12 @@ def homes(tmp_path_factory, blends):
     import keras
 
     from pipeline.config import Apply
-    from pipeline.config_train import Fit
+    from pipeline.config_train import LensFit
     from pipeline.models import NETWORKS, engine
     from pipeline.nets import NETS, fit
 
     keras.utils.set_random_seed(1)
-    settings, exact = Fit(filters=(4, 8), members=2), Apply(precision="f32")
+    settings, exact = LensFit(filters=(4, 8), members=2), Apply(precision="f32")
     folder, truth, networks = tmp_path_factory.mktemp("networks"), blends.truth, {}
     truth["is_lens"] = np.arange(len(truth)) % 2 == 0
     for name in BUILD_ORDER:

@@ -19,6 +19,7 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"detectt": {}}, "detectt: there is no such setting; did you mean detect?"),
         ({"tiles": {"t1": {**IMAGE, "wieght": {}}}}, "tiles.t1.wieght: .*did you mean weight?"),
         ({"train": {"unet": {"xyz": 1}}}, "train.unet.xyz: .*; known are stamps, "),
+        ({"train": {"unet": {"members": 2}}}, "train.unet.members: there is no such setting; "),
         ({"detect": {"min_pixels": -1}}, "detect.min_pixels: .*greater than 0, not -1"),
         ({"detect": {"n_sigma": "high"}}, "detect.n_sigma: .*, not 'high'"),
         ({"tiles": {"t1": {"image": {}}}}, "tiles.t1.image: .*at least 1"),

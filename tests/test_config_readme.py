@@ -2,25 +2,29 @@
 
 from pathlib import Path
 
-from pipeline.config import NETWORKS, Config, Settings
+from pipeline.config import Config, Settings
+from pipeline.config_train import Fit
 
 README = Path(__file__).parent.parent / "config" / "README.md"
 HEAD = "| setting | default | meaning |\n|---|---|---|\n"
 
 
 def table():
-    """Every setting, a row each; those of the networks' training in one row."""
-    config = Config()
-    rows = [row for row in settings(config) if not row[0].startswith("train.")]
-    for name, _, meaning in settings(config.train.lens, "train.{network}."):
-        values = {n: getattr(getattr(config.train, n), name.rpartition(".")[2]) for n in NETWORKS}
-        said = [shown(next(iter(values.values())))]
-        if len(set(values.values())) > 1:
-            said = [f"{network} {shown(value)}" for network, value in values.items()]
-        rows.append((name, ", ".join(said), meaning))
+    """Every setting, a row each; one row for all networks' trainings, but where they differ."""
+    rows, trainings = [], []
+    for row in settings(Config()):
+        (trainings if row[0].startswith("train.") else rows).append(row)
+    of_all = list(settings(Fit(), "train.{network}."))
+    known = {(last(name), default) for name, default, _ in of_all}
+    rows += of_all + [row for row in trainings if (last(row[0]), row[1]) not in known]
     return HEAD + "".join(
         f"| `{name}` | {default} | {meaning} |\n" for name, default, meaning in rows
     )
+
+
+def last(name):
+    """Last part of the name of a setting."""
+    return name.rpartition(".")[2]
 
 
 def settings(section, prefix=""):

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Adapt, Apply, Config
-from pipeline.config_train import Fit
+from pipeline.config_train import LensFit
 from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import NETS, fit, read_model
@@ -205,7 +205,8 @@ def test_joined_parts_are_let_go_of():
 
 
 def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_path, rng):
-    fit.save(NETS["lens"].build((32, 32, 2), Fit(filters=(4, 8))), tmp_path / "lens/model.keras")
+    model = NETS["lens"].build((32, 32, 2), LensFit(filters=(4, 8), members=1))
+    fit.save(model, tmp_path / "lens" / "model.keras")
     base = engine.load(tmp_path, "lens", Apply())
     settings, work = Adapt(epochs=1, batch_size=4), tmp_path / "work"
     is_lens = np.arange(8, dtype="f4")[:, None] % 2
