@@ -144,6 +144,11 @@ def scoring_settings(wildcards):
     return section("apply", scenes={scenes_kind(wildcards), "shard"})
 
 
+def drawn_with(kind):
+    """Names of the settings that scenes of a kind are drawn with."""
+    return {"shard", "lens_size" if kind == "lenses" else "size", "seed"}
+
+
 def scenes_folder(wildcards):
     """Folder of the training scenes of a network."""
     return f"results/{settings.name}/training/{scenes_kind(wildcards)}"
@@ -153,7 +158,7 @@ def training_settings(wildcards):
     """Settings that a training depends on: how scenes are drawn, not how many are held out."""
     return section(
         "apply",
-        scenes={"shard", "size", "lens_size", "seed"},
+        scenes=drawn_with(scenes_kind(wildcards)),
         train={wildcards.network},
     )
 

@@ -35,7 +35,7 @@ rule scenes:
         runtime=growing(120),
     params:
         config=lambda wildcards: section(
-            scenes={wildcards.kind, "shard", "size", "lens_size", "seed"}
+            scenes={wildcards.kind} | drawn_with(wildcards.kind)
         ),
         code=made_with("scenes"),
         folder=subpath(output[0], parent=True),

@@ -16,7 +16,7 @@ from pipeline.training import _fine_tune, export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
 SETTINGS = {
-    "scenes": {"blends": 24, "lenses": 24, "size": 32},
+    "scenes": {"blends": 24, "lenses": 24, "size": 32, "seed": 1},
     "train": {name: ONE for name in ("unet", "punet", "photometry")},
 }
 
@@ -55,7 +55,7 @@ def test_a_network_is_trained_scored_and_shipped_with_its_card(config, drawn, ne
     ship(config, lonely.parent, tmp_path / "s", tmp_path / "weights")
     card = json.loads((tmp_path / "weights" / "unet" / "card.json").read_text())
     assert card["settings"]["filters"] == [4, 8]
-    assert card["scenes"]["seed"] == 1
+    assert card["scenes"] == SETTINGS["scenes"]
     assert [row["epoch"] for row in card["log"]] == [0, 1]
     assert card["training_seconds"] == round(sum(row["seconds"] for row in card["log"]))
     assert 0 <= card["scores"]["iou_target"] <= 1

@@ -269,13 +269,23 @@ def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
     assert all(applied.count(name) == len(NETWORKS) for name in ("train", "export", "score"))
 
 
-@pytest.mark.parametrize("setting", ["size", "lens_size", "seed", "shard"])
-def test_training_knows_how_scenes_are_drawn(run, setting):
+@pytest.mark.parametrize(
+    ("setting", "networks"),
+    [
+        ("size", {*NETWORKS} - {"lens"}),
+        ("lens_size", {"lens"}),
+        ("seed", {*NETWORKS}),
+        ("shard", {*NETWORKS}),
+    ],
+)
+def test_training_knows_how_its_own_scenes_are_drawn(run, setting, networks):
     status, said = run.configured("-n", "-p", "--", "train", scenes={setting: 32})
     assert status == 0, said
-    commands = [line for line in said.splitlines() if "arclet train" in line]
-    assert len(commands) == len(NETWORKS)
-    assert all(f'"{setting}":32' in line for line in commands)
+    for command, kind in (("train", "--network"), ("scenes", "--kind")):
+        calls = re.findall(rf"arclet {command} --config (.*) {kind} (\w+)", said)
+        told = {name for config, name in calls if f'"{setting}":32' in config}
+        kinds = {"lenses" if name == "lens" else "blends" for name in networks}
+        assert told == (networks if command == "train" else kinds)
 
 
 @pytest.mark.slow

@@ -253,7 +253,7 @@ def record(settings, scenes, model, folder):
     log = log_of(folder)
     return {
         "settings": settings.model_dump(),
-        "scenes": scenes.model_dump(),
+        "scenes": scenes.model_dump(exclude_unset=True),  # those of its own kind
         "parameters": int(model.count_params()),
         "epochs_trained": len(log),
         "training_seconds": round(sum(row["seconds"] for row in log)),
