@@ -76,6 +76,13 @@ def section(*names, **parts):
     return settings.model_dump_json(include={**dict.fromkeys(names, True), **parts})
 
 
+def detection_settings():
+    """Settings that detection depends on: of the U-Net too where it is asked, always in float32."""
+    if not settings.detect.hidden:
+        return section("detect")
+    return section("detect", "networks", apply={"engine", "batch_size"})
+
+
 def made_with(stage, network=None):
     """Digest of a stage's source and of its network's weights, when the job is planned."""
 

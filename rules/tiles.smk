@@ -39,7 +39,7 @@ rule detect:
         mem_mb=memory(2000, per_mb=12),
         runtime=minutes(1, per_mb=0.06),
     params:
-        config=section("detect", "apply", "networks"),
+        config=detection_settings(),
         code=made_with("detect", network="unet" if settings.detect.hidden else None),
         on_bad_tile=untracked(settings.on_bad_tile),
         tiles=folders,

@@ -118,7 +118,8 @@ def test_what_is_done_is_not_done_again(run, batched):
         ({"ingest": {"sky_mesh": 64}}, {*STAGES, *LAST}),
         ({"detect": {"n_sigma": 7}}, {*STAGES, *LAST} - {"ingest"}),
         ({"cut": {"size": 96}}, {*NETWORK_STAGES, "cut", "catalog", *LAST}),
-        ({"apply": {"precision": "bf16"}}, {*STAGES, *LAST} - {"ingest"}),
+        ({"apply": {"precision": "bf16"}}, {*NETWORK_STAGES, "catalog", *LAST}),
+        ({"apply": {"batch_size": 8}}, {*STAGES, *LAST} - {"ingest"}),
         ({"lens": {"prevalence": 0.1}}, {"classify", "catalog", *LAST}),
         ({"punet": {"n_draws": 4}}, {"uncertainty", "photometry", "catalog", *LAST}),
         ({"merge": {"radius": 2}}, LAST),
@@ -129,6 +130,13 @@ def test_what_is_done_is_not_done_again(run, batched):
 )
 def test_a_setting_reruns_its_stage_and_what_follows(run, changed, reruns):
     assert run.planned(**changed).keys() == reruns
+
+
+def test_detection_without_a_network_depends_on_none(server, tmp_path):
+    run = Run(server, tmp_path, detect={"hidden": False}).pretend()
+    run.config["networks"] = str(shutil.copytree(run.home / "nets", run.home / "others"))
+    planned = run.planned(apply={"engine": "tensorflow"})
+    assert planned.keys() == {*NETWORK_STAGES, "catalog", *LAST}
 
 
 def test_no_training_resumes_on_another_network_below(run):
