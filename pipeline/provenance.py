@@ -34,7 +34,7 @@ def provenance(config, created):
     Parameters
     ----------
     config : Config
-        The whole config, defaults and all.
+        Of which those settings are set that were used, their defaults too; no others are told.
     created : datetime.datetime
         When; no product but this one holds a date.
 
@@ -55,7 +55,7 @@ def provenance(config, created):
         "revision": _revision(PACKAGE),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude_unset=True),
         "weights": {p.relative_to(home).as_posix(): sha256(p) for p in weights if p.is_file()},
         "inputs": {path: _fingerprint(path) for path in sorted(files)},
     }

@@ -38,6 +38,13 @@ def test_its_config_makes_the_same_run_again(survey):
     assert config.Config.model_validate(said["config"]) == survey
 
 
+def test_it_says_nothing_of_sections_that_it_was_not_given(survey):
+    given = survey.model_dump_json(exclude={"survey", "train"})
+    said = provenance(config.Config.model_validate_json(given), DATE)["config"]
+    assert said == json.loads(given)
+    assert said["detect"]["n_sigma"] == config.Detect().n_sigma
+
+
 def test_nothing_but_the_date_changes(survey):
     one, other = provenance(survey, DATE), provenance(survey, DATE.replace(year=2031))
     assert {key for key in one if one[key] != other[key]} == {"created"}
