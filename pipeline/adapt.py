@@ -13,6 +13,11 @@ RATES = 0.1, 0.01
 RESAMPLINGS = 200
 
 
+def drawn(ids, most):
+    """At most so many of the galaxies' ids, the same ones whatever the tiles that they are in."""
+    return ids[np.argsort(lots(ids), kind="stable")[:most]]
+
+
 def sets(ids):
     """Name the set that each galaxy belongs to, always the same for an id; (n,), str."""
     ends = np.cumsum(list(SHARES.values()))[:-1]

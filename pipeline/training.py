@@ -144,8 +144,7 @@ def score(config, scenes_folder, home, scores, *, network: str):
     """Score a network on the test set."""
     from pipeline.models import NETWORKS, engine
 
-    module = NETWORKS[network]
-    others = _networks(config, network, home.parent)
+    module, others = NETWORKS[network], _networks(config, network, home.parent)
     test = _read(module, config, scenes_folder / "test", others)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(scores, module.score(trained, *test))
@@ -238,24 +237,24 @@ def _injections(config, manifest):
     """Stamps of galaxies with and without arcs of all tiles, and the truth table."""
     from astropy.table import vstack
 
+    from pipeline import adapt as learning
     from pipeline import inject
     from pipeline.merge import seen_elsewhere
     from pipeline.models import lens
 
-    names = manifest.read_text().split()
-    most = min(config.inject.galaxies, -(-config.adapt.galaxies // len(names)))
-    changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed, "galaxies": most}
-    settings, stamps, truths = config.inject.model_copy(update=changed), [], []
-    chosen = []
-    for tile in (manifest.parent / "tiles" / name for name in names):
+    changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
+    settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []
+    for tile in (manifest.parent / "tiles" / name for name in manifest.read_text().split()):
         sources = io.read_table(tile / "sources.fits")
         optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
         chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
     twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
+    once = np.setdiff1d(np.concatenate([galaxies["id"] for *_, galaxies in chosen]), twice)
+    drawn = learning.drawn(once, config.adapt.galaxies)
     for tile, optics, galaxies in chosen:
-        once = galaxies[~np.isin(galaxies["id"], twice)]
-        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", once["id"])
-        painted, truth = inject.paint(cutouts, once, optics, settings)
+        some = galaxies[np.isin(galaxies["id"], drawn)]
+        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", some["id"])
+        painted, truth = inject.paint(cutouts, some, optics, settings)
         stamps.append(lens.inputs(painted))
         truths.append(truth)
     return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")

@@ -1,13 +1,15 @@
 """Arcs on a survey's own galaxies: what is painted, what is counted."""
 
+from dataclasses import replace
+
 import galsim
 import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import adapt, inject
-from pipeline.config import Inject, Lens
+from pipeline import adapt, inject, io
+from pipeline.config import Config, Inject, Lens
 from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.flags import Flag
@@ -18,6 +20,7 @@ from pipeline.selection import selection
 from pipeline.simulate.arcs import Blob, Body, draw_arcs, paint_arcs
 from pipeline.simulate.arcs import Lens as Mass
 from pipeline.simulate.render import Renderer
+from pipeline.training import _injections
 
 OPTICS = inject.Optics(fwhm=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
@@ -190,6 +193,27 @@ def test_galaxies_stay_in_their_set():
     assert_allclose(is_lens[adapt.balanced(is_lens)].mean(), 0.5)
     with pytest.raises(ValueError, match="only 3 galaxies"):
         adapt.enough(3)
+
+
+def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(stamps, tmp_path):
+    names = "abc"
+    for i, name in enumerate(names):
+        table, tile = sources(), tmp_path / "tiles" / name
+        table["id"] += 100 * i
+        table["tile"], table["ra"], table["dec"] = name, np.nan, np.nan
+        plane = np.ones((4, 4, 1), "f4")
+        io.write_exposure(
+            tile / "exposure.fits", Exposure(plane, plane, None, ("r",), pixel_scale=0.2)
+        )
+        io.write_table(tile / "sources.fits", table)
+        io.write_cutouts(tile / "lens_cutouts.fits", replace(stamps, id=np.asarray(table["id"])))
+    (tmp_path / "tiles.txt").write_text("\n".join(names))
+    every = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
+    lowest = every[np.argsort(inject.lots(every))][:5]
+    config = Config(adapt={"galaxies": 5, "per_galaxy": 1})
+    seen, truth = _injections(config, tmp_path / "tiles.txt")
+    assert len(seen) == len(truth) == 10
+    assert set(truth["id"]) == set(lowest)
 
 
 def test_the_expectation_is_the_sum_of_the_probabilities():
