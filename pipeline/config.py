@@ -7,7 +7,7 @@ import difflib
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from pipeline.config_inject import Adapt, Inject, Lens
 from pipeline.config_train import BUILDS_ON, Scenes, Train  # noqa: F401
@@ -41,7 +41,18 @@ class Tile(Settings):
 
 
 Number = TypeVar("Number")
-PerBand = Number | str | dict[str, Number | str] | None
+TAGS = NUMBER, KEYWORD, ONE, BANDS = "<number>", "<keyword>", "<one>", "<bands>"  # in no message
+OneNumber = Annotated[
+    Annotated[Number, Tag(NUMBER)] | Annotated[str, Tag(KEYWORD)],
+    Discriminator(lambda value: KEYWORD if isinstance(value, str) else NUMBER),
+]
+PerBand = (
+    Annotated[
+        Annotated[OneNumber, Tag(ONE)] | Annotated[dict[str, OneNumber], Tag(BANDS)],
+        Discriminator(lambda value: BANDS if isinstance(value, dict) else ONE),
+    ]
+    | None
+)
 
 
 class Ingest(Settings):
@@ -159,6 +170,12 @@ class Survey(Settings):
     damage: bool = Field(True, description="Whether one tile's file is cut short.")
     seed: Seed = 26
 
+    @model_validator(mode="after")
+    def _tiles_differ(self):
+        if self.overlap >= self.side:
+            raise ValueError(f"overlap: {self.overlap} must be less than side: {self.side}")
+        return self
+
 
 def _plain_name(name):
     """Refuse names that a path, a shell or a wildcard could trip over."""
@@ -249,7 +266,7 @@ REMEDIES = {  # of pydantic's own words, which speak of Python
 def _explain(error):
     """Explain one of pydantic's errors in a line: key, what is wrong, value, remedy."""
     *parents, key = error["loc"] or ("",)
-    where = ".".join(map(str, error["loc"])) or "config"
+    where = ".".join(str(part) for part in error["loc"] if part not in TAGS) or "config"
     if error["type"] in REMEDIES:
         return f"{where}: {REMEDIES[error['type']]}, not {error['input']!r}"
     if error["type"] != "extra_forbidden":

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -10,6 +10,13 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
+    """Base of all settings: immutable, an unknown key is an error, a section may be empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty(cls, value, info):
+        """Take a section whose lines are all commented out, which YAML reads as None."""
+        is_section = isinstance(cls.model_fields[info.field_name].default, Settings | dict)
+        return {} if value is None and is_section else value

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from pipeline.config import Config, read
 
@@ -26,6 +27,14 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"tiles": {"t1": None, "image": {"H": "a"}}}, "tiles.t1: it needs settings of its own, "),
         ({"tiles": {"t1": {"image": "a.fits"}}}, "tiles.t1.image: .*as {band: path}, not 'a.fits'"),
         ({"tiles": {"t1": {"image": {"g,r": "a"}}}}, "'g,r' is no name for a band"),
+        ({"ingest": {"gain": {"r": -1}}}, "ingest.gain.r: Input should be greater than 0, not -1"),
+        ({"ingest": {"saturation": 0}}, "ingest.saturation: Input should be greater than 0, not 0"),
+        ({"ingest": {"zero_point": [27]}}, "ingest.zero_point: .*a valid number, not [27]"),
+        ({"detect": 3}, "detect: it needs settings of its own"),
+        (
+            {"survey": {"side": 256, "overlap": 256}},
+            "survey: overlap: 256 must be less than side: 256",
+        ),
         ({"name": "../x"}, "'../x' is no name for a file: use letters, digits and _ . + -"),
         ({"tiles": {"a b": IMAGE}}, "'a b' is no name for a file"),
         ({"tiles": {"$(rm)": IMAGE}}, "'$(rm)' is no name for a file"),
@@ -45,6 +54,13 @@ def test_messages(wrong, message):
         read(wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"gain": {"r": -1}}, {"saturation": 0}, {"zero_point": [27]}])
+def test_one_mistake_is_said_in_one_line(wrong):
+    with pytest.raises(ValueError) as error:
+        read({"ingest": wrong})
+    assert "\n" not in str(error.value)
+
+
 def test_a_tile_may_be_a_number():
     assert list(read({"tiles": {2: IMAGE}}).tiles) == ["2"]
 
@@ -52,6 +68,17 @@ def test_a_tile_may_be_a_number():
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(ValueError, match=r"detect\.min_pixels: .*\ncut\.size: "):
         read({"detect": {"min_pixels": 0}, "cut": {"size": 3}})
+
+
+@pytest.mark.parametrize("given", ["detect: null", "train: {unet: null}", "tiles: null"])
+def test_a_section_without_a_setting_is_empty(given):
+    assert read(yaml.safe_load(given)) == Config()
+
+
+def test_a_band_has_a_number_or_a_keyword():
+    given = {"ingest": {"gain": {"r": 2, "i": "GAIN"}, "zero_point": 27, "saturation": "SATURATE"}}
+    assert read(given).model_dump(exclude_unset=True) == given
+    assert Config.model_validate_json(read(given).model_dump_json()) == read(given)
 
 
 def test_a_part_of_a_config_is_a_config():
