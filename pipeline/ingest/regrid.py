@@ -5,12 +5,15 @@ from reproject import reproject_interp
 from scipy import ndimage
 
 from pipeline.gaps import span
+from pipeline.ingest.weights import typical
 
 SAME = 0.01  # pixel
 COARSER = 1.4  # ratio of pixel sides from which the image is smoothed before it is sampled
 AT_ONCE = 2**22  # pixels that are computed at once
 WHOLE = 0.999  # share of good pixels in a resampled one
-REACH = 3  # how far a step of the image rings in its spline [pixel]
+REACH = 4  # how far a step of the image rings in its spline [pixel]
+RINGS = 0.14, 0.27  # part of a pixel's error in the spline beside it, and from there on each time
+WRONG = 0.1, 0.5  # part of the contrast about a lost pixel that its filling misses: gaps, holes
 
 
 def same_grid(wcs, shape, other_wcs, other_shape):
@@ -62,9 +65,10 @@ def regrid(flux, ivar, wcs, target_wcs, target_shape):
     a Gaussian as wide as they are) and multiplied by the pixels' area ratio.  ``ivar`` is scaled
     so that the summed variance of an aperture is kept, although neighbouring pixels are now
     correlated.  Both are 0 beyond the image and wherever an unusable pixel has a part; what such a
-    pixel holds does not matter, for a step there would ring in its neighbours.
+    pixel holds does not matter: it is filled, lest a step rings in the spline.  So they are, amid
+    bright light, in those of its neighbours that would be wrong by about a sigma all the same.
     """
-    flux = _filled(flux, ivar)
+    flux, ivar = _filled(flux, ivar)
     side = pixel_side(target_wcs, target_shape) / pixel_side(wcs, flux.shape)
     good = (ivar > 0).astype("f4")
     if side > COARSER:
@@ -84,10 +88,14 @@ def regrid(flux, ivar, wcs, target_wcs, target_shape):
 
 
 def _filled(flux, ivar):
-    """Fill lost pixels: narrow gaps, and the rims of larger holes by the mean of what is near."""
-    if (ivar > 0).all():
-        return flux
-    flux, weight = flux.copy(), ivar.copy()
+    """Fill lost pixels: narrow gaps, and the rims of larger holes with the mean of what is about.
+
+    Gives an ivar of 0 also where the filling may ring; elsewhere it is as it was.
+    """
+    lost = ivar == 0
+    if not lost.any():
+        return flux, ivar
+    flux, weight = np.where(lost, 0, flux), ivar.copy()
     span(flux, weight)
     known = (weight > 0).astype("f4")
     for _ in range(REACH):
@@ -95,7 +103,19 @@ def _filled(flux, ivar):
         rim = (known == 0) & (around > 0.1)  # one pixel of the nine
         flux[rim] = ndimage.uniform_filter(flux * known, 3)[rim] / around[rim]
         known[rim] = 1
-    return flux
+    error = ndimage.maximum_filter(flux, 3) - ndimage.minimum_filter(flux, 3)
+    error *= np.where(weight > 0, *np.float32(WRONG)) * np.float32(typical(ivar) ** 0.5)
+    error[~lost] = 0
+    return flux, np.where(_rung(error), 0, ivar)
+
+
+def _rung(error):
+    """Where `error` (y, x), of the pixels in sigma, rings by more than one; (y, x), bool."""
+    rung = np.zeros(error.shape, bool)
+    for part in (RINGS[0], *(REACH - 1) * RINGS[1:]):
+        error = part * np.maximum(*(ndimage.maximum_filter1d(error, 3, axis) for axis in (0, 1)))
+        rung |= error > 1
+    return rung
 
 
 def _interpolate(image, wcs, target_wcs, target_shape, *, order):
