@@ -124,16 +124,36 @@ class TestWeights:
 
 
 class TestSky:
-    @pytest.mark.parametrize(("height", "is_noted"), [(0.0, False), (0.2, False), (2.0, True)])
-    @pytest.mark.parametrize("smoothing", [0.0, 1.0])
-    def test_a_sky_that_still_waves_is_noted(self, save, rng, height, is_noted, smoothing):
-        x = np.arange(1024)
-        wave = height * np.sin(2 * np.pi * x / 512) * np.cos(2 * np.pi * x / 700)[:, None]
-        noise = gaussian_filter(rng.normal(size=wave.shape), smoothing)
-        found = take(save("a.fits", wave + noise / noise.std()), {"fit_sky": True})
+    @pytest.mark.parametrize("smoothing", [0.0, 1.0, 3.0])
+    @pytest.mark.parametrize("height", [0.0, 0.1, 1.0, 2.0])
+    def test_a_sky_that_still_waves_is_noted(self, save, rng, height, smoothing):
+        wave = np.sin(2 * np.pi * np.arange(1024) / 512 + 0.8)
+        noise = gaussian_filter(rng.normal(size=(1024, 1024)), smoothing, mode="wrap")
+        image = noise / noise.std() + height * wave * wave[:, None]
+        found = take(save("a.fits", image), {"fit_sky": True})
         doubts = [note for note in found.notes if "sky still waves" in note]
-        assert bool(doubts) == is_noted
+        assert bool(doubts) == (height > 0.5)
         assert all(note.endswith("should ingest.sky_mesh be smaller?") for note in doubts)
+
+    def test_a_long_wave_of_the_height_of_the_noise_is_noted(self, save, rng):
+        wave = np.sin(2 * np.pi * np.arange(1024) / 1024)
+        image = rng.normal(wave * wave[:, None], 1)
+        found = take(save("a.fits", image), {"fit_sky": True})
+        assert any("sky still waves" in note for note in found.notes)
+
+    @pytest.mark.parametrize("side", [192, 256])
+    @pytest.mark.parametrize("smoothing", [1.0, 2.0, 4.0])
+    def test_correlated_noise_does_not_wave(self, save, rng, side, smoothing):
+        for i in range(8):
+            image = gaussian_filter(rng.normal(size=(side, side)), smoothing)
+            found = take(save(f"{i}.fits", image / image.std()), {"fit_sky": True})
+            assert not any("sky still waves" in note for note in found.notes)
+
+    def test_a_sky_without_noise_does_not_wave(self, save):
+        image = np.zeros((256, 256), "f4")
+        image[::7, ::5] = 1e-3
+        found = take(save("a.fits", image), {"fit_sky": True}, weight=save("w.fits", image + 1))
+        assert not any("sky still waves" in note for note in found.notes)
 
     def test_noise_of_an_empty_image(self, save, rng):
         image = rng.normal(50, 3, (512, 512)).astype("f4")

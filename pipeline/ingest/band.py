@@ -15,7 +15,7 @@ from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
-WAVY = 0.12  # of the noise: what is left of the sky in blocks, from which a note is made
+WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
 
 
 @dataclass(frozen=True)

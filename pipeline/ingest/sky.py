@@ -44,18 +44,28 @@ class Sky:
             self._mesh.subfrom(flux)
 
     def waves(self, flux):
-        """Scatter of the means of what is left of the sky in blocks, in units of the noise.
+        """Scatter of the means of what is left of the sky in blocks, in units of a pixel's noise.
 
-        `flux` is without its sky.  Independent noise has 1 / `WAVES` in blocks without sources.
+        `flux` is without its sky.  Twice the scatter that its noise has there, correlated or not,
+        is taken off; neighbouring blocks of half the side tell that.
         """
-        rows, columns = (n // WAVES for n in flux.shape)
-        whole = np.s_[: rows * WAVES, : columns * WAVES]
-        shape = rows, WAVES, columns, WAVES
+        means, halves = (self._means(flux, side) for side in (WAVES, WAVES // 2))
+        if np.isfinite(means).sum() < FEWEST_BLOCKS or not self.rms > 0:
+            return 0.0
+        steps = np.concatenate([np.diff(halves, axis=axis).ravel() for axis in (0, 1)])
+        noise = mad_std(steps, ignore_nan=True) / np.sqrt(2) / 2
+        scatter = mad_std(means, ignore_nan=True)
+        return float(np.sqrt(max(scatter**2 - (2 * noise) ** 2, 0))) / self.rms
+
+    def _means(self, flux, side):
+        """Means of the sky in blocks (y, x), NaN where sources leave too little of it."""
+        rows, columns = (n // side for n in flux.shape)
+        whole = np.s_[: rows * side, : columns * side]
+        shape = rows, side, columns, side
         used = ~self._mask[whole].reshape(shape)
         count = used.sum(axis=(1, 3))
         total = np.where(used, flux[whole].reshape(shape), 0).sum(axis=(1, 3), dtype="f8")
-        mean = (total / np.maximum(count, 1))[count > WAVES**2 / 4]
-        return mad_std(mean) / self.rms if len(mean) >= FEWEST_BLOCKS else 0.0
+        return np.where(count > side**2 / 4, total / np.maximum(count, 1), np.nan)
 
     def ivar(self):
         """Inverse variance (y, x) of the noise between sources, float32."""
