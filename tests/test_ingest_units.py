@@ -139,7 +139,9 @@ class TestElectrons:
         assert_allclose(found.gain, [0.2], rtol=1e-5)
         assert_allclose(found.saturation, [50000.0], rtol=1e-5)
 
-    @pytest.mark.parametrize(("bunit", "gain"), [("ELECTRONS", 1.0), ("electrons/s", 900.0)])
+    @pytest.mark.parametrize(
+        ("bunit", "gain"), [("ELECTRONS", 1.0), ("electrons/s", 900.0), ("e/s", 900.0), ("e", 1.0)]
+    )
     def test_counts_of_electrons(self, tmp_path, pixels, bunit, gain):
         cards = {"BUNIT": bunit, "EXPTIME": 900.0, "GAIN": 7.0}
         assert calibrated(tmp_path, pixels, cards).gain == (gain,)
@@ -151,6 +153,12 @@ class TestElectrons:
         per_second = 1.0 if "electron" in bunit else 2.0
         found = calibrated(tmp_path, pixels, cards | {"EXPTIME": 20.0})
         assert found.gain == (20 * per_second,)
+
+    def test_the_gain_of_a_count_a_second_is_taken_as_it_is(self, tmp_path, pixels):
+        cards = {"BUNIT": "ADU/s", "GAIN": 1800.0, "EXPTIME": 900.0}
+        found = calibrated(tmp_path, pixels, cards)
+        assert found.gain == (1800.0,)
+        assert any("from GAIN, taken for that of a count/s" in note for note in found.notes)
 
     def test_a_header_s_gain_is_not_taken_with_a_weight(self, tmp_path, pixels):
         path, weight = str(tmp_path / "b.fits"), str(tmp_path / "w.fits")

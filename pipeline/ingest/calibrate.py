@@ -30,6 +30,7 @@ MAGGIES = {"maggy", "maggies", "mgy"}
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
 CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
+OF_A_DETECTOR = 30  # electrons per count, at most: a larger gain is one of counts a second already
 SAMPLE = 100_000  # pixels that tell a level and a noise well enough
 IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT")}  # by telescope
 SPELLINGS = (
@@ -201,7 +202,8 @@ def gain(image, setting, scale, has_weight):
     """Find the electrons of one flux unit, 0 if unknown, and a note.
 
     The header's word (a BUNIT of electrons, else GAIN or EGAIN) is taken only without a weight
-    map, which may hold the sources' Poisson noise already.
+    map, which may hold the sources' Poisson noise already.  A detector's is multiplied by EXPTIME
+    where BUNIT is a rate.
     """
     if setting is not None:
         value, _ = _number(image, setting, "ingest.gain")
@@ -214,7 +216,9 @@ def gain(image, setting, scale, has_weight):
     value, keyword = (1.0, "BUNIT") if is_electrons else _first(image, ("GAIN", "EGAIN"))
     if value is None:
         return 0.0, ()
-    if is_rate:
+    if is_rate and value > OF_A_DETECTOR:
+        keyword = f"{keyword}, taken for that of a count/s, as no detector has so much"
+    elif is_rate:
         seconds, _ = _first(image, ("EXPTIME",))
         if seconds is None:
             return 0.0, (f"{image.name}: no EXPTIME, so the electrons of a count/s are unknown",)
@@ -229,7 +233,7 @@ def _counts(image):
         if unit is not None and unit != u.dimensionless_unscaled:
             said = str(header["BUNIT"]).strip().lower()
             is_rate = dict(zip(unit.bases, unit.powers, strict=True)).get(u.s, 0) < 0
-            return is_rate, bool(re.match(r"(electrons?|e-)(?![a-z])", said))
+            return is_rate, bool(re.match(r"(electrons?|e-?)(?![a-z])", said))
     return False, False
 
 
