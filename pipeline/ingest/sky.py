@@ -109,6 +109,11 @@ def find_sources(flux, bad, mesh):
     not marked yet, so that a compact source does not spoil its surroundings.  Measured on
     simulated fields, one sky mesh without this eats 15 % of an exponential disc of half-light
     radius 80 pixels (mesh 128), with it less than 1 %.
+
+    Three sigma mark 4 % of an empty image, whose sky comes out 0.005 sigma too low.  Four would
+    mark 0.2 % and not do that, but leave 0.009 to 0.053 sigma more of faint galaxies' light in the
+    sky (of 500 to 5000 galaxies in 1024 x 1024 pixels), and eat 5 % instead of 1 % of a disc of
+    half-light radius 40 pixels that is 3 sigma bright in its centre.
     """
     if min(flux.shape) < SMALLEST:
         return np.zeros_like(bad)
