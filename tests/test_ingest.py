@@ -100,6 +100,15 @@ class TestWeights:
         found = take(save("a.fits", pixels), {"weight_is": kind}, weight=save("w.fits", weight))
         assert found.ivar[5, 6, 0] == 0 and (found.ivar > 0).sum() == found.ivar.size - 1
 
+    @pytest.mark.parametrize(
+        ("kind", "value"), [("ivar", 1e-20), ("ivar", 1e30), ("variance", 1e30), ("rms", 1e10)]
+    )
+    def test_sentinels_where_there_is_no_light_may_be_many(self, save, pixels, kind, value):
+        weight = np.full(SHAPE, 1.0, "f4")
+        weight[:, 40:], pixels[:, 40:] = value, 0
+        found = take(save("a.fits", pixels), {"weight_is": kind}, weight=save("w.fits", weight))
+        assert (found.ivar[:, :40] == 1).all() and not found.ivar[:, 40:].any()
+
     def test_half_the_exposure_has_twice_the_variance(self, save, rng):
         seconds = np.where(np.arange(256) < 128, 100.0, 400.0) * np.ones((256, 1))
         image = rng.normal(0, 20 / np.sqrt(seconds))

@@ -104,7 +104,8 @@ def _weight(tile, band, kind, image, scale):
         return None, (f"{image.name}: no weight, so the noise was measured",)
     read = read_image(*_place(tile.weight, band, tile))
     _check_shape(read, image)
-    return inverse_variance(read.data, kind, scale), read.notes
+    seen = np.isfinite(image.data) & (image.data != 0)  # sentinels may hold more than half the map
+    return inverse_variance(read.data, kind, scale, seen), read.notes
 
 
 def _bad(tile, band, bad_bits, image, weight):

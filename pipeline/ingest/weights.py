@@ -5,7 +5,7 @@ import numpy as np
 ABSURD = 1e6  # times the typical weight, or of it one part in so many: a sentinel
 
 
-def inverse_variance(weight, kind, scale):
+def inverse_variance(weight, kind, scale, seen):
     """Turn a weight map into inverse variance of flux, 0 where it says nothing sensible.
 
     Parameters
@@ -16,6 +16,8 @@ def inverse_variance(weight, kind, scale):
         "ivar", "rms", "variance", or "exposure" (a relative weight, left relative).
     scale : float
         Flux of a count.
+    seen : ndarray, (y, x), bool
+        Pixels with light, which tell what weight is typical.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def inverse_variance(weight, kind, scale):
             weight /= scale
         useless |= ~np.isfinite(weight)
         weight[useless] = 0
-        middle = typical(weight)
+        middle = typical(np.where(seen, weight, 0)) or typical(weight)
         weight[(weight > ABSURD * middle) | (weight < middle / ABSURD)] = 0
     return weight
 
