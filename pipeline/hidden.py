@@ -9,7 +9,6 @@ from scipy.ndimage import maximum_filter
 from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
-from pipeline.config import Cut
 from pipeline.cutouts import LARGEST_BINNING, REACH, cut, deblend_binning
 from pipeline.extract import Detections, extract
 from pipeline.masks import on_tile
@@ -21,7 +20,6 @@ LEAST_SHARE = 0.5  # of the light at its peak that is nobody's
 APART = 2.0  # from the sources that are known, at least [pixel]
 REDUNDANT = 0.65  # of a source's light is its neighbours' too: then there is no such source
 MOST_BINNED = 2  # of a host's stamp: what is larger shows arms and knots of its own
-SIZE = Cut().size
 _AT_ONCE = 512
 
 
@@ -59,7 +57,7 @@ def reveal(exposure, detected, sources, sight, network):
         Of each one's core; of one in whose light another hid, that of what is left to it.
     """
     found, centre = detected
-    places = _places(sources, deblend_binning(sources, SIZE))
+    places = _places(sources, deblend_binning(sources, _side(network)))
     could = (np.asarray(sources["snr"]) > LEAST_SNR) & (places["binning"] <= MOST_BINNED)
     hosts = np.flatnonzero(could & ~_damaged(found.segments, sight))
     places = places[hosts]
@@ -72,7 +70,8 @@ def reveal(exposure, detected, sources, sight, network):
     host = found.segments[hidden.objects["ycpeak"], hidden.objects["xcpeak"]] - 1
     rows = np.intersect1d(hosts, host)
     known = _planes(exposure, places[np.isin(hosts, rows)], network)
-    new = list(_planes(exposure, _new_places(hidden, places.meta), network))
+    beside = _new_places(hidden, places.meta, _side(network))
+    new = list(_planes(exposure, beside, network))
     for plane in new:
         claimed[plane.window] += plane.share
     light = np.maximum(sight.flux, 0)
@@ -107,6 +106,11 @@ def _core(image, box, psf):
     return tuple((weight * v).sum() / weight.sum() + box[k].start for v, k in ((x, 1), (y, 0)))
 
 
+def _side(network):
+    """Side of the stamps that the U-Net takes [pixel]."""
+    return network.card["scenes"]["size"]
+
+
 def _damaged(segments, sight):
     """Whether a source borders on a hole, as a saturated star does; (n,)."""
     side = 2 * int(np.ceil(sight.psf.fwhm)) + 1
@@ -126,7 +130,7 @@ def _planes(exposure, places, network):
     """Yield the light that each source claims."""
     for start in range(0, len(places), _AT_ONCE):
         some = places[start : start + _AT_ONCE]
-        stamps = cut(exposure, some, SIZE, np.asarray(some["binning"]))
+        stamps = cut(exposure, some, _side(network), np.asarray(some["binning"]))
         maps = unet.apply(network, stamps)
         share = maps["SHARE"] * (maps["TARGET"] > unet.COLLECT_ABOVE)
         yield from (Plane(*placed) for placed in on_tile(share, stamps, exposure.flux.shape))
@@ -181,12 +185,12 @@ def _redundant(known, new, host, claimed, light):
     return unneeded, needed
 
 
-def _new_places(found, meta):
+def _new_places(found, meta, side):
     objects = found.objects
     reach = np.max(
         [objects[f"{axis}max"] - objects[f"{axis}min"] + 1 for axis in "xy"], axis=0, initial=1
     )
-    binning = np.clip(np.ceil(reach / 2 / (REACH * SIZE)), 1, LARGEST_BINNING).astype(int)
+    binning = np.clip(np.ceil(reach / 2 / (REACH * side)), 1, LARGEST_BINNING).astype(int)
     columns = {"id": np.arange(len(objects)), "x": objects["x"], "y": objects["y"]}
     return Table(columns | {"binning": binning}, meta=meta)
 

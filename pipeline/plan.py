@@ -1,9 +1,14 @@
 """What Snakemake asks before anything runs: who works on which tiles, and on which files."""
 
 import hashlib
+import json
 import math
 import os
 import re
+from functools import cache
+from pathlib import Path
+
+from pipeline.digest import SHIPPED
 
 
 def batches(tiles, per_job):
@@ -60,6 +65,33 @@ def named(tile):
 def megabytes(tile):
     """Size of a tile's files once unpacked, roughly [MB]."""
     return sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
+
+
+@cache
+def check_stamps(cut, network, folder=None):
+    """Refuse stamps of another size than a network takes.
+
+    Parameters
+    ----------
+    cut : pipeline.config.Cut
+    network : str
+    folder : str or None
+        Folder of all networks; None for the shipped ones.
+
+    Raises
+    ------
+    ValueError
+        If they differ from the scenes that the network's card says it was trained on.
+    """
+    path = Path(folder or SHIPPED) / network / "card.json"
+    size = "lens_size" if network == "lens" else "size"
+    asked = getattr(cut, size)
+    taken = json.loads(path.read_text()).get("scenes", {}).get(size, asked)
+    if taken != asked:
+        raise ValueError(
+            f"cut.{size} is {asked}, but {path} says that the network takes stamps of {taken}: "
+            f"set cut.{size}: {taken}, or train it with scenes.{size}: {asked}"
+        )
 
 
 def _file(place):

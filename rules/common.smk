@@ -87,7 +87,10 @@ def made_with(stage, network=None):
     """Digest of a stage's source and of its network's weights, when the job is planned."""
 
     def digests(wildcards):
-        weights = digest.weights(network, settings.networks) if network else ""
+        if not network:
+            return digest.code(stage)
+        weights = digest.weights(network, settings.networks)
+        plan.check_stamps(settings.cut, network, settings.networks)
         return digest.code(stage) + weights
 
     return digests

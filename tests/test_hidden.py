@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import galsim
 import numpy as np
 import pytest
@@ -81,6 +83,19 @@ def test_a_saturated_stars_neighbourhood_is_left_alone(network, rng):
     exposure.ivar[50:70, 58:63] = 0
     exposure.flux[50:70, 58:63] = 0
     assert_allclose(places(detect(exposure, SETTINGS, network)), places(detect(exposure, SETTINGS)))
+
+
+def test_the_network_sees_stamps_of_its_own_size(monkeypatch, rng):
+    small, seen = SimpleNamespace(card={"scenes": {"size": 32}}), []
+
+    def apply(network, stamps):
+        seen.append(stamps.flux.shape[1:3])
+        nothing = np.zeros(stamps.flux.shape[:3], "f4")
+        return {"SHARE": nothing, "TARGET": nothing}
+
+    monkeypatch.setattr(hidden.unet, "apply", apply)
+    detect(sky_of([(3.0, 60, 60, 3e4)], (120, 120), rng), SETTINGS, small)
+    assert set(seen) == {(32, 32)}
 
 
 def plane(x, share):

@@ -1,10 +1,11 @@
 """Batches hold every tile once, and hold it still."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import plan
-from pipeline.config import Tile
+from pipeline.config import NETWORKS, Cut, Tile
 
 names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
 
@@ -62,3 +63,14 @@ def test_packed_files_count_for_more(tmp_path):
     path = tmp_path / "a.fits.fz"
     path.write_bytes(b"1234")
     assert plan.megabytes(Tile(image={"r": f"{path}[1]"})) == 16e-6
+
+
+def test_stamps_must_be_of_the_size_that_a_network_takes():
+    for network in NETWORKS:
+        plan.check_stamps(Cut(), network)
+    message = r"cut.size is 96, but .*unet/card.json.* takes stamps of 64: set cut.size: 64, or"
+    with pytest.raises(ValueError, match=message):
+        plan.check_stamps(Cut(size=96), "unet")
+    plan.check_stamps(Cut(size=96), "lens")
+    with pytest.raises(ValueError, match=r"cut.lens_size is 64, .* train it with scenes.lens_size"):
+        plan.check_stamps(Cut(lens_size=64), "lens")

@@ -206,6 +206,16 @@ def test_a_wrong_config_stops_before_the_first_job(run, wrong, message):
     assert "rule ingest:" not in said
 
 
+def test_stamps_that_a_network_does_not_take_stop_before_the_first_job(run):
+    card = run.home / "nets" / "lens" / "card.json"
+    card.write_text('{"scenes": {"lens_size": 32}}')
+    status, said = run.configured("-n")
+    card.write_text("{}")
+    assert status == 1
+    assert "cut.lens_size is 96, but" in said
+    assert "rule ingest:" not in said
+
+
 def test_without_a_config_it_says_how_to_give_one(run, tmp_path):
     status, said = run.snakemake("-n", "--directory", tmp_path)
     assert status == 1
