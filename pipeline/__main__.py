@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import signal
 import sys
 from functools import partial
 from inspect import signature
@@ -31,7 +32,8 @@ COMMANDS = (
 
 
 def main(argv=None):
-    """Run the command named first."""
+    """Run the command named first; one that is told to end takes its unfinished files away."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = vars(_parser().parse_args(argv))
     args.pop("run")(**args)

@@ -34,6 +34,8 @@ def run(stage, config, code, folders):
             continue
         log.info("%s %s", stage.name, folder.name)
         receipt.unlink(missing_ok=True)
+        for name in stage.writes:
+            io.remove_parts(folder / name)
         stage.work(config, folder)
         io.write_text(receipt, made_with)
 

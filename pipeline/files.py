@@ -25,6 +25,12 @@ def whole(path):
         partial.unlink(missing_ok=True)
 
 
+def remove_parts(path):
+    """Remove what jobs that were killed left of `path`, which nobody else may be writing."""
+    for partial in Path(path).parent.glob(f".{Path(path).stem}.*.partial{Path(path).suffix}"):
+        partial.unlink()
+
+
 def read_table(path):
     """Read a FITS table: units, descriptions, UCDs (``info.meta["ucd"]``) and meta."""
     table = QTable.read(path, mask_invalid=False)

@@ -27,6 +27,7 @@ from pipeline.files import (  # noqa: F401
     read_json,
     read_records,
     read_table,
+    remove_parts,
     whole,
     write_csv,
     write_json,

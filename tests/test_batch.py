@@ -53,6 +53,14 @@ def test_a_job_that_was_killed_goes_on_where_it_stopped(run, tiles):
     assert run(tiles) == ["t2"]
 
 
+def test_what_a_killed_job_left_is_removed(run, tiles):
+    left, other = (tiles[0] / f".{name}.12.partial.fits" for name in ("cutouts", "exposure"))
+    left.write_text("half"), other.write_text("of another stage")
+    run(tiles)
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_a_missing_product_is_made_again(run, tiles):
     run(tiles)
     (tiles[0] / "lens_cutouts.fits").unlink()

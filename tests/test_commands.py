@@ -1,6 +1,8 @@
 """The command line."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -67,6 +69,22 @@ def test_a_bad_tile_can_stop_all(tmp_path):
     with pytest.raises(SystemExit, match=r"tile t1: .*nowhere\.fits"):
         ingest(tmp_path, "stop")
     assert not (tmp_path / "record.json").exists()
+
+
+def test_a_job_that_is_told_to_end_leaves_no_part_of_a_file(tmp_path, monkeypatch):
+    def write(path, exposure):
+        with io.whole(path) as partial:
+            partial.write_text("half of it")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(io, "write_exposure", write)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit):
+            ingest(tmp_path, "reject")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list((tmp_path / "t1").iterdir())
 
 
 def ingest(folder, on_bad_tile):
