@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose
 
-from pipeline.models import metrics
+from pipeline.models import lens_scores, metrics
 from pipeline.models.binned import EDGES, bootstrap, by_condition, extremes, in_bins, share
 
 
@@ -75,6 +75,12 @@ def test_share_has_an_error_even_where_all_or_none_hit():
     assert 0 < none["error"] < 0.02
     assert_allclose(share(np.arange(100) < 50)["error"], 0.05, rtol=0.02)
     assert share([])["n"] == 0
+
+
+def test_shares_of_lenses_have_the_same_error():
+    hits = np.arange(100) < 30
+    (row,) = lens_scores.completeness(hits, np.zeros(100), (-1, 1))
+    assert (row["recall"], row["error"]) == (share(hits)["value"], share(hits)["error"])
 
 
 def test_bins_hold_their_lower_edge_and_small_ones_are_left_out():

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from astropy.stats import binom_conf_interval
 
 EDGES = {
     "separation_re": (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, np.inf),
@@ -60,9 +61,8 @@ def share(hits):
     n = np.size(hits)
     if not n:
         return {"value": float("nan"), "error": float("nan"), "n": 0}
-    p = float(np.mean(hits))
-    error = np.sqrt(p * (1 - p) / n + 1 / (4 * n**2)) / (1 + 1 / n)
-    return {"value": p, "error": float(error), "n": n}
+    low, high = binom_conf_interval(np.sum(hits), n, interval="wilson")
+    return {"value": float(np.mean(hits)), "error": float((high - low) / 2), "n": n}
 
 
 def conditions(truth):

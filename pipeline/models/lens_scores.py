@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 
 from pipeline.models import metrics
+from pipeline.models.binned import share
 
 FALSE_POSITIVE_RATES = 1e-2, 1e-3, 1e-4
 EINSTEIN_RADII = 0.3, 0.5, 0.8, 1.2, 1.8, 3.0  # arcsec
@@ -59,7 +59,8 @@ def recall_at(p_lens, is_lens, rate):
     n_others = np.sum(~is_lens)
     if rate * n_others < 1 or not is_lens.any():
         return None, None
-    return _share(p_lens[is_lens] > _highest_but(p_lens[~is_lens], int(rate * n_others)))
+    found = share(p_lens[is_lens] > _highest_but(p_lens[~is_lens], int(rate * n_others)))
+    return found["value"], found["error"]
 
 
 def recall_before(p_lens, is_lens, n_false):
@@ -86,9 +87,9 @@ def completeness(is_found, value, edges):
     for low, high in pairwise(edges):
         inside = (value >= low) & (value < high)
         if inside.any():
-            recall, error = _share(is_found[inside])
-            n = int(inside.sum())
-            rows.append({"from": low, "to": high, "n": n, "recall": recall, "error": error})
+            found = share(is_found[inside])
+            said = {"n": found["n"], "recall": found["value"], "error": found["error"]}
+            rows.append({"from": low, "to": high, **said})
     return rows
 
 
@@ -153,8 +154,8 @@ def false_positives(logit, kind, rate=1e-2):
         return {}
     is_found, rows = logit > _highest_but(logit, int(rate * len(logit))), {}
     for name in sorted(set(kind)):
-        share, error = _share(is_found[kind == name])
-        rows[str(name)] = {"share": share, "error": error, "n": int((kind == name).sum())}
+        found = share(is_found[kind == name])
+        rows[str(name)] = {"share": found["value"], "error": found["error"], "n": found["n"]}
     return rows
 
 
@@ -205,9 +206,3 @@ def _curves(logit, is_lens, radius, widths, snr):
 def _highest_but(values, n):
     """Value that `n` of the values exceed, or fewer where some are equal."""
     return np.partition(values, len(values) - 1 - n)[len(values) - 1 - n]
-
-
-def _share(is_good):
-    """Share of the good and half of Wilson's interval of 68 %."""
-    low, high = binom_conf_interval(is_good.sum(), len(is_good), interval="wilson")
-    return float(is_good.mean()), float((high - low) / 2)
