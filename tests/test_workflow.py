@@ -139,25 +139,6 @@ def test_detection_without_a_network_depends_on_none(server, tmp_path):
     assert planned.keys() == {*NETWORK_STAGES, "catalog", *LAST}
 
 
-def test_no_training_resumes_on_another_network_below(run):
-    def folders(seed):
-        options = "-n", "-p", "train"
-        status, said = run.configured(*options, train={"unet": {"seed": seed}})
-        assert status == 0, said
-        return dict(re.findall(r"training/work/(\w+)-(\w+)", said))
-
-    one, other = folders(0), folders(5)
-    assert one.keys() == other.keys() == set(NETWORKS)
-    assert {name for name in one if one[name] != other[name]} == {"unet", "punet", "photometry"}
-
-
-def test_adapt_does_not_write_over_the_networks_in_use(run):
-    shutil.copytree(run.home / "nets", run.home / "results/x/adapted")
-    status, said = run.configured("-n", "adapt", networks="results/x/adapted")
-    assert status != 0
-    assert "results/x/adapted is what adapt writes: copy it elsewhere first" in said
-
-
 def test_an_added_tile_is_the_only_one_computed(run):
     planned = run.planned(tiles={"a_new_one": {"image": {"r": "new.fits"}}, **TILES})
     assert {planned[stage] for stage in STAGES} == {1}
@@ -278,45 +259,6 @@ def test_lint_and_format_are_clean(run):
     snakefmt = Path(sys.executable).with_name("snakefmt")
     command = [snakefmt, "--check", ROOT / "workflow", ROOT / "rules"]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
-    status, said = run.configured("-n", "-p", "--", "score", apply={"batch_size": 7})
-    assert status == 0, said
-    applied = re.findall(r"arclet (train|export|score) .*\"batch_size\":7", said)
-    assert all(applied.count(name) == len(NETWORKS) for name in ("train", "export", "score"))
-
-
-@pytest.mark.parametrize(
-    ("setting", "networks"),
-    [
-        ("size", {*NETWORKS} - {"lens"}),
-        ("lens_size", {"lens"}),
-        ("seed", {*NETWORKS}),
-        ("shard", {*NETWORKS}),
-    ],
-)
-def test_training_knows_how_its_own_scenes_are_drawn(run, setting, networks):
-    status, said = run.configured("-n", "-p", "--", "train", scenes={setting: 32})
-    assert status == 0, said
-    for command, kind in (("train", "--network"), ("scenes", "--kind")):
-        calls = re.findall(rf"arclet {command} --config (.*) {kind} (\w+)", said)
-        told = {name for config, name in calls if f'"{setting}":32' in config}
-        kinds = {"lenses" if name == "lens" else "blends" for name in networks}
-        assert told == (networks if command == "train" else kinds)
-
-
-@pytest.mark.slow
-def test_networks_are_trained_and_scored_by_the_workflow(server, tmp_path):
-    small = {"filters": [4, 8], "epochs": 1, "batch_size": 16, "stamps": 48}
-    train = {name: small for name in NETWORKS} | {"lens": {**small, "members": 2}}
-    scenes = {"blends": 64, "lenses": 64, "size": 32, "lens_size": 32}
-    run = Run(server, tmp_path, scenes=scenes, train=train)
-    status, said = run.configured("--cores", "2", "--", "score")
-    assert status == 0, said
-    scores = run.home / "results" / "x" / "training" / "scores"
-    expected = {*(f"{name}.json" for name in (*NETWORKS, "peers")), "deblending.png"}
-    assert expected <= {path.name for path in scores.iterdir()}
 
 
 @pytest.mark.slow
