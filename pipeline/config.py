@@ -202,7 +202,9 @@ class Config(Settings):
         None, description="Folder of networks; the shipped ones if left out."
     )
     truth: str | None = Field(
-        None, description="Table of what was simulated, to score the catalog."
+        None,
+        description="Table of what was simulated, with the columns of `demo_survey`'s: to score "
+        "the catalog.",
     )
     ingest: Ingest = Ingest()
     detect: Detect = Detect()

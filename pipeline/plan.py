@@ -8,6 +8,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 from pipeline.digest import SHIPPED
 
 
@@ -65,6 +67,33 @@ def named(tile):
 def megabytes(tile):
     """Size of a tile's files once unpacked, roughly [MB]."""
     return sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
+
+
+class _Strict(yaml.SafeLoader):
+    """Reads YAML, but for a mapping that has one key twice, of which YAML keeps the last."""
+
+    def construct_mapping(self, node, deep=False):
+        """Make a mapping of a node's keys and values."""
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            line = node.start_mark.line + 1
+            raise ValueError(f"{', '.join(twice)}: there twice, in the section from line {line} on")
+        return super().construct_mapping(node, deep)
+
+
+def check_keys(path):
+    """Refuse a config file in which a setting, or a tile, is there twice.
+
+    Raises
+    ------
+    ValueError
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            yaml.load(file, _Strict)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 @cache

@@ -117,6 +117,7 @@ def _table(rows, threshold):
             columns.append(Column(values, f"{name}_{end}", **said))
     n, found = (np.array([row[name] for row in rows], int) for name in ("n", "n_found"))
     low, high = binom_conf_interval(found, n, interval="wilson") if len(n) else np.zeros((2, 0))
+    low = np.where(found == 0, 0, low)  # but for rounding
     for name, values in zip(COUNTS, (n, found, found / np.maximum(n, 1), low, high), strict=True):
         ucd, meaning = COUNTS[name]
         columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))

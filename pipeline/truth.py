@@ -15,6 +15,7 @@ FAINTEST = 2.0  # S/N below which a true object explains no detection and is nob
 BRIGHT = 10.0  # S/N of the Kron flux above which the survey should be complete and pure
 ALONE = 2.0  # arcsec without a neighbour
 DEFECT = Flag.EDGE | Flag.MASKED | Flag.SATURATED
+NEEDED = "ra", "dec", "mag", "flux", "snr", "snr_auto", "kind", "tiles", "theta_e"
 ARC_REACH = 2.0  # arcs lie within this many Einstein radii of their lens
 
 
@@ -153,7 +154,15 @@ def compare(catalog, truth, tiles, radius):
         ``snr``, ``mag`` and ``delta_auto``, ``delta_flux``, ``delta_p50`` (measured less true
         magnitude), ``alone`` (a galaxy of the completeness), ``clean`` (no defect);
         ``roc``: see `lens_roc`.
+
+    Raises
+    ------
+    ValueError
+        If the truth lacks columns.
     """
+    missing = [name for name in NEEDED if name not in truth.colnames]
+    if missing:
+        raise ValueError(f"the table of the config's truth has no column {', '.join(missing)}")
     found = match(catalog, truth, radius)
     observed, clean = samples(catalog, truth, tiles)
     is_bright = np.asarray(truth["snr_auto"]) > BRIGHT

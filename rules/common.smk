@@ -6,6 +6,8 @@ from pipeline import digest, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
+    for file in workflow.configfiles:
+        plan.check_keys(file)
     settings = read(config)
 except ValueError as error:
     raise WorkflowError(f"The config is wrong:\n{error}")

@@ -90,6 +90,7 @@ class TestWeights:
         weight[5, 6] = value
         found = take(save("a.fits", pixels), {"weight_is": kind}, weight=save("w.fits", weight))
         assert found.ivar[5, 6, 0] == found.flux[5, 6, 0] == 0
+        assert any("0.01% of the pixels have no weight" in note for note in found.notes)
         assert (found.ivar > 0).sum() == found.ivar.size - 1
 
     @pytest.mark.parametrize("kind", ["rms", "variance"])

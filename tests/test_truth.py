@@ -33,6 +33,13 @@ def catalog(x, *, flux=100.0, flags=0, p_lens=0.1):
     return table
 
 
+def test_a_truth_without_what_is_needed_says_what():
+    truth = sky([0.0])
+    truth.remove_columns(["snr", "theta_e"])
+    with pytest.raises(ValueError, match="the config's truth has no column snr, theta_e"):
+        true.compare(catalog([0.0]), truth, ["t1"], 0.6)
+
+
 def test_the_brightest_object_takes_the_source():
     found = true.match(catalog([0.3, 20.0]), sky([0.0, 0.4], flux=[900.0, 1.0]), 0.6)
     assert_array_equal(found.source, [0, -1])

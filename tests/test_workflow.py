@@ -197,6 +197,14 @@ def test_stamps_that_a_network_does_not_take_stop_before_the_first_job(run):
     assert "rule ingest:" not in said
 
 
+def test_two_tiles_of_one_name_stop_before_the_first_job(run, tmp_path):
+    tile = "  t1: {image: {r: a.fits}}\n"
+    (tmp_path / "twice.yaml").write_text(f"name: x\ntiles:\n{tile}{tile}")
+    status, said = run.snakemake("-n", "--configfile", tmp_path / "twice.yaml")
+    assert status == 1
+    assert "twice.yaml: t1: there twice, in the section from line 3 on" in said
+
+
 def test_without_a_config_it_says_how_to_give_one(run, tmp_path):
     status, said = run.snakemake("-n", "--directory", tmp_path)
     assert status == 1

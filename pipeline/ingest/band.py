@@ -112,12 +112,15 @@ def _bad(tile, band, bad_bits, image, weight):
     """Pixels without information, and saturated ones (y, x); notes on large parts of them."""
     is_nan = ~np.isfinite(image.data)
     dead = dead_pixels(image.data)
-    bad, full = is_nan | dead, np.zeros_like(dead)
-    if weight is not None:
-        bad |= weight <= 0
+    unseen = (weight <= 0) & ~dead & ~is_nan if weight is not None else np.zeros_like(dead)
+    bad, full = is_nan | dead | unseen, np.zeros_like(dead)
     notes = [
         f"{image.name}: {part.mean():.2%} of the pixels {what}"
-        for part, what in ((is_nan, "are no numbers"), (dead, "are a dead border or region"))
+        for part, what in (
+            (is_nan, "are no numbers"),
+            (dead, "are a dead border or region"),
+            (unseen, "have no weight"),
+        )
         if part.any()
     ]
     if band in tile.mask:
