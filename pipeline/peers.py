@@ -21,6 +21,7 @@ from photutils.utils.exceptions import NoDetectionsWarning
 
 THRESHOLD, LEAST_PIXELS = 1.5, 5  # of a detection, in the sky's standard deviations; its area
 LEVELS, CONTRAST = 32, 0.005
+PIXEL_STACK = 300_000  # as sep has it
 SMALLEST = 0.5  # semi-axis of an object, for some are a line of pixels [pixel]
 
 
@@ -64,6 +65,7 @@ def sep_auto(image, error, usable):
 
 
 def _extract(image, error, mask=None):
+    sep.set_extract_pixstack(PIXEL_STACK)  # whatever was looked at before
     options = {"deblend_nthresh": LEVELS, "deblend_cont": CONTRAST, "segmentation_map": True}
     return sep.extract(image, THRESHOLD, err=error, mask=mask, minarea=LEAST_PIXELS, **options)
 
