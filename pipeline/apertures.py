@@ -71,7 +71,7 @@ def weighted_flux(flux, ivar, weights, gain):
     Parameters
     ----------
     flux, ivar : ndarray, (n, y, x, band)
-    weights : ndarray, (n, y, x) or (n, y, x, band)
+    weights : ndarray, (n, y, x, band)
     gain : sequence of float
         Electrons per unit of flux, one a band; 0 leaves the sources' Poisson noise out.
 
@@ -82,10 +82,9 @@ def weighted_flux(flux, ivar, weights, gain):
     """
     n, bands = len(flux), flux.shape[-1]
     total, variance = np.zeros((n, bands)), np.zeros((n, bands))
-    by_band = weights.ndim == 4
     for band in range(bands):
         pixels, precision = flux[..., band], ivar[..., band]
-        weight = weights[..., band] if by_band else weights
+        weight = weights[..., band]
         usable = precision > 0
         noise = np.divide(1, precision, where=usable, out=np.zeros_like(precision))
         if gain[band] > 0:

@@ -47,14 +47,31 @@ def _fill(flux, ivar, inside, saturation):
     usable, full = ivar > 0, inside & (flux >= saturation)
     noise = np.median(ivar[usable])
     flux[full], ivar[full] = flux[usable].max(), noise
-    for _ in range(DEEPEST):
-        good = (ivar > 0).astype("f4")
-        around = ndimage.uniform_filter(good, 3)
-        rim = inside & (good == 0) & (around > 0.1)  # one pixel of the nine
+    known = (ivar > 0).astype("f4")
+    fill_inwards(flux, known, inside, DEEPEST)
+    ivar[inside & (known > 0)] = noise
+
+
+def fill_inwards(flux, known, inside, depth):
+    """Fill pixels in place from their rim inwards, each with the mean of the known ones around it.
+
+    Parameters
+    ----------
+    flux : ndarray, (y, x)
+    known : ndarray, (y, x), float32
+        1 where `flux` is known, else 0; what is filled becomes 1.
+    inside : ndarray, (y, x), bool
+        Pixels to fill.
+    depth : int
+        How far from the rim [pixel].
+    """
+    for _ in range(depth):
+        around = ndimage.uniform_filter(known, 3)
+        rim = inside & (known == 0) & (around > 0.1)  # one pixel of the nine
         if not rim.any():
             break
-        flux[rim] = (ndimage.uniform_filter(flux * good, 3)[rim]) / around[rim]
-        ivar[rim] = noise
+        flux[rim] = ndimage.uniform_filter(flux * known, 3)[rim] / around[rim]
+        known[rim] = 1
 
 
 def _bright_holes(flux, ivar, saturation):

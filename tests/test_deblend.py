@@ -65,7 +65,7 @@ def test_aperture_weights_against_exact_geometry(rng):
 def test_weighted_flux_by_hand():
     flux = np.array([[4.0, 2.0], [7.0, 1.0]])[None, :, :, None]
     ivar = np.array([[1.0, 0.25], [0.0, 1.0]])[None, :, :, None]
-    weights = np.array([[1.0, 0.5], [1.0, 0.0]])[None]
+    weights = np.array([[1.0, 0.5], [1.0, 0.0]])[None, :, :, None]
     total, error = weighted_flux(flux, ivar, weights, (2.0,))
     assert_allclose(total, [[4 + 1]])
     assert_allclose(error**2, [[1 * (1 + 4 / 2) + 0.25 * (4 + 2 / 2)]])

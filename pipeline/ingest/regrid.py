@@ -5,6 +5,7 @@ from reproject import reproject_interp
 from scipy import ndimage
 
 from pipeline.gaps import span
+from pipeline.holes import fill_inwards
 from pipeline.ingest.weights import typical
 
 SAME = 0.01  # pixel
@@ -97,12 +98,7 @@ def _filled(flux, ivar):
         return flux, ivar
     flux, weight = np.where(lost, 0, flux), ivar.copy()
     span(flux, weight)
-    known = (weight > 0).astype("f4")
-    for _ in range(REACH):
-        around = ndimage.uniform_filter(known, 3)
-        rim = (known == 0) & (around > 0.1)  # one pixel of the nine
-        flux[rim] = ndimage.uniform_filter(flux * known, 3)[rim] / around[rim]
-        known[rim] = 1
+    fill_inwards(flux, (weight > 0).astype("f4"), lost, REACH)
     error = ndimage.maximum_filter(flux, 3) - ndimage.minimum_filter(flux, 3)
     error *= np.where(weight > 0, *np.float32(WRONG)) * np.float32(typical(ivar) ** 0.5)
     error[~lost] = 0
