@@ -5,23 +5,23 @@ from collections import Counter
 
 import numpy as np
 from astropy.table import Column, Table
-from scipy.spatial import cKDTree
 
 from pipeline.catalog import FLUXES, empty
-from pipeline.flags import Flag
-from pipeline.known import chord, known_lenses, name_known, unit_vectors
+from pipeline.known import known_lenses, name_known
+from pipeline.overlaps import superfluous
 
 log = logging.getLogger(__name__)
-SPOILT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.STAMP_CLIPPED
 
 
 def merge(tables, settings, lenses=None):
     """Concatenate the tiles' catalogs, keep a source seen twice once, and name known lenses.
 
     A source is in two tiles if it and another are each other's nearest within
-    `settings.radius`.  The one with fewer `SPOILT` flags is kept, then the one deeper inside
-    the area that its tile's sources span, then the one of smaller id; which is dropped only
-    if the one it is dropped for stays.  The result does not depend on the tiles' order.
+    `settings.radius`.  The one with fewer `pipeline.overlaps.SPOILT` flags is kept, then the one
+    of the deeper tile, then the one farther inside the area that its tile's sources span, then
+    the one of smaller id; which is dropped only if the one it is dropped for stays.  What a
+    tile's edge cut off a source that another tile has whole is dropped too.  The result does not
+    depend on the tiles' order.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def merge(tables, settings, lenses=None):
     if len(np.unique(ids)) != len(ids):
         twice = [tile for tile, n in Counter(map(_name, tables)).items() if tile and n > 1]
         raise ValueError(f"{len(ids) - len(np.unique(ids))} ids appear twice; tiles {twice}")
-    merged = merged[~seen_twice(merged, settings.radius)]
+    merged = merged[~superfluous(merged, settings.radius)]
     lenses = known_lenses() if lenses is None else lenses
     position = np.asarray(merged["ra"]), np.asarray(merged["dec"])
     named = name_known(*position, lenses, settings.known_radius)
@@ -69,116 +69,6 @@ def rejected(reasons):
     """
     rows = sorted((tile, reason) for tile, reason in reasons.items() if reason)
     return Table(rows=rows or None, names=("tile", "reason"), dtype=("U", "U"))
-
-
-def seen_twice(merged, radius):
-    """Find the sources to drop, because another tile has them better.
-
-    Parameters
-    ----------
-    merged : Table
-        ``id``, ``tile``, ``ra``, ``dec``, ``x``, ``y`` and ``flags`` of all tiles' sources;
-        sources without a sky position (NaN) are never dropped.
-    radius : float
-        Greatest distance of two detections of one source [arcsec].
-
-    Returns
-    -------
-    ndarray of bool, (n,)
-    """
-    tile = np.unique(np.asarray(merged["tile"], "U"), return_inverse=True)[1]
-    pairs = _same_source(np.asarray(merged["ra"]), np.asarray(merged["dec"]), tile, radius)
-    flags = np.asarray(merged["flags"]) & int(SPOILT)
-    depth = _depth(np.asarray(merged["x"]), np.asarray(merged["y"]), tile)
-    worth = np.lexsort((np.asarray(merged["id"]), -depth, np.bitwise_count(flags)))
-    rank = np.empty_like(worth)
-    rank[worth] = np.arange(len(worth))
-    return dominated(pairs, rank)
-
-
-def seen_elsewhere(tiles, radius):
-    """Ids of the sources to drop, of tiles whose catalogs are not merged yet.
-
-    Parameters
-    ----------
-    tiles : sequence of Table
-        Sources of each tile, with the columns that `seen_twice` needs.
-    radius : float
-        As of `seen_twice`.
-
-    Returns
-    -------
-    ndarray, int64
-    """
-    names = "id", "tile", "ra", "dec", "x", "y", "flags"
-    columns = (np.concatenate([np.asarray(tile[name]) for tile in tiles]) for name in names)
-    joined = Table(dict(zip(names, columns, strict=True)))
-    return np.asarray(joined["id"], "i8")[seen_twice(joined, radius)]
-
-
-def _same_source(ra, dec, tile, radius):
-    """Pairs (m, 2) of rows of different tiles that are each other's nearest in those tiles."""
-    placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    if not len(placed):
-        return np.zeros((0, 2), int)
-    where = unit_vectors(ra[placed], dec[placed])
-    tree = cKDTree(where, balanced_tree=False)
-    close = tree.query_pairs(chord(radius), output_type="ndarray")
-    distance = np.linalg.norm(where[close[:, 0]] - where[close[:, 1]], axis=1)
-    close = placed[close]
-    apart = tile[close[:, 0]] != tile[close[:, 1]]
-    close, distance = close[apart], distance[apart]
-    first, second = close.T
-    return close[_nearest(first, tile[second], distance) & _nearest(second, tile[first], distance)]
-
-
-def _nearest(source, other_tile, distance):
-    """Whether each pair is the closest that `source` has in the other tile (all of length m)."""
-    order = np.lexsort((distance, other_tile, source))
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (np.diff(source[order]) != 0) | (np.diff(other_tile[order]) != 0)
-    nearest = np.zeros(len(order), bool)
-    nearest[order] = is_first
-    return nearest
-
-
-def _depth(x, y, tile):
-    """Distance of each source from the edge of the box that its tile's sources span [pixel]."""
-    if not len(tile):
-        return np.zeros(0)
-    n = tile.max() + 1
-    depth = np.full(len(tile), np.inf)
-    for position in (x, y):
-        low, high = np.full(n, np.inf), np.full(n, -np.inf)
-        np.minimum.at(low, tile, position)
-        np.maximum.at(high, tile, position)
-        depth = np.minimum(depth, np.minimum(position - low[tile], high[tile] - position))
-    return depth
-
-
-def dominated(pairs, rank):
-    """Rows dropped for a kept row of lower `rank`: the greedy independent set, in rounds.
-
-    Parameters
-    ----------
-    pairs : ndarray, (m, 2), int
-        Rows of which one is to be dropped.
-    rank : ndarray, (n,)
-        No two alike.
-
-    Returns
-    -------
-    ndarray of bool, (n,)
-    """
-    better = np.where((rank[pairs[:, 0]] < rank[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1])
-    dropped = np.zeros(len(rank), bool)
-    while len(better):
-        waits = np.zeros(len(rank), bool)
-        waits[better[:, 1]] = True
-        sure = ~waits[better[:, 0]]
-        dropped[better[sure, 1]] = True
-        better = better[~dropped[better].any(axis=1)]
-    return dropped
 
 
 def _concatenate(tables):

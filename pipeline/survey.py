@@ -134,9 +134,9 @@ def _blends(tiles, rows, facts):
 
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
-    from pipeline.merge import seen_elsewhere
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
+    from pipeline.overlaps import seen_elsewhere
     from pipeline.report.selection_figure import selection_figure
     from pipeline.selection import selection
 

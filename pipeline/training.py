@@ -239,8 +239,8 @@ def _injections(config, manifest):
 
     from pipeline import adapt as learning
     from pipeline import inject
-    from pipeline.merge import seen_elsewhere
     from pipeline.models import lens
+    from pipeline.overlaps import seen_elsewhere
 
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
     settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []

@@ -11,7 +11,8 @@ from pipeline import config
 from pipeline.catalog import COLUMNS, assemble
 from pipeline.flags import Flag
 from pipeline.known import known_lenses, name_known
-from pipeline.merge import merge, rejected, seen_elsewhere, seen_twice
+from pipeline.merge import merge, rejected
+from pipeline.overlaps import REACH, seen_elsewhere, superfluous
 from tests.test_catalog import stage_tables
 
 ARCSEC = 1 / 3600
@@ -50,6 +51,37 @@ def test_a_spoilt_twin_is_dropped_even_if_deeper():
     assert len(merged) == 5
 
 
+def test_of_a_deep_and_a_shallow_tile_the_deep_row_is_kept():
+    """Of tiles that are nearly alike, the one in which the source lies deeper."""
+    left, right = ([0.0, 50, 93, 100], [0.0, 90, 50, 90]), ([92.0, 93, 150, 200], [0.0, 50, 90, 0])
+    kept = {}
+    for noise in (0.5, 0.9, 1.0, 1.1, 2.0):
+        tables = catalog("a", *left, flux_err=1.0), catalog("b", *right, flux_err=noise)
+        for table in (*tables, third := catalog("c", [900.0, 950], flux_err=1.0)):
+            table["a"] = table["b"] = 2.0
+        merged = merge([*tables, third], config.Merge(), NO_LENSES)
+        assert len(merged) == 9
+        (kept[noise],) = merged["tile"][merged["ra"] == 150 + 93 * ARCSEC]
+    assert kept == {0.5: "b", 0.9: "a", 1.0: "a", 1.1: "a", 2.0: "a"}
+
+
+def test_what_an_edge_cut_off_a_whole_source_is_dropped():
+    """The whole one in the other tile is 4 arcsec away; and nothing else is dropped."""
+    a, edge = 3.0, int(Flag.EDGE)
+    cut = catalog("left", [0.0, 50, 100], a=a, b=a, flux=[50.0, 50, 20], flags=[0, 0, edge])
+    whole = {"x": [96.0, 150, 200], "a": a, "b": a, "flux": 100.0}
+
+    def kept(left, right):
+        return left["id"][2] in merge([left, right], config.Merge(), NO_LENSES)["id"]
+
+    assert not kept(cut, catalog("right", **whole))
+    assert kept(cut, catalog("right", **whole | {"flux": 10.0}))  # fainter: no part of it
+    assert kept(cut, catalog("right", **whole, flags=edge))  # cut too
+    assert kept(cut, catalog("right", **whole | {"x": [99.0 - REACH * a, 150, 200]}))  # too far
+    cut["flags"] = 0
+    assert kept(cut, catalog("right", **whole))
+
+
 def test_sources_to_drop_are_known_before_the_catalogs_are_merged():
     left, right = catalog("left", [0, 50, 96, 100]), catalog("right", [89, 96.2, 150, 190])
     merged = merge([left, right], config.Merge(), NO_LENSES)
@@ -73,9 +105,9 @@ def test_a_chain_loses_no_source():
     tables = [catalog(tile, [x]) for tile, x in (("a", 0.0), ("b", 0.8), ("c", 1.6))]
     both = vstack(tables)
     both["id"] = [1, 2, 3]
-    assert_array_equal(seen_twice(both, 1.0), [False, True, False])
+    assert_array_equal(superfluous(both, 1.0), [False, True, False])
     both["id"] = [2, 1, 3]
-    assert_array_equal(seen_twice(both, 1.0), [True, False, True])
+    assert_array_equal(superfluous(both, 1.0), [True, False, True])
 
 
 def test_four_tiles_that_meet_keep_one():

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from pipeline.catalog import detection_band
 from pipeline.flags import Flag
 from pipeline.known import chord, unit_vectors
-from pipeline.merge import dominated
+from pipeline.overlaps import dominated
 
 MAX_BLEND_TILES = 3
 SYSTEM = 3.0  # arcsec: Einstein radii reach so far
