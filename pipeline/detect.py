@@ -7,7 +7,14 @@ from astropy.table import QTable
 
 from pipeline import kron
 from pipeline.cutouts import LARGEST_BINNING
-from pipeline.extract import Sight, add_cores, drop_doubtful, extract, extract_cores
+from pipeline.extract import (
+    Sight,
+    add_cores,
+    drop_doubtful,
+    extract,
+    extract_cores,
+    without_halos,
+)
 from pipeline.flags import Flag
 from pipeline.gaps import spanned
 from pipeline.hidden import reveal
@@ -48,11 +55,12 @@ def detect(exposure, settings, network=None):
     exposure = spanned(exposure)
     planes = [np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar)]
     flux, ivar = bridge(*planes, exposure.saturation[band])
-    cores = extract_cores(flux, ivar)
+    sharp, rms = without_halos(flux, ivar)
+    cores = extract_cores(sharp, rms, ivar)
     if settings.psf_fwhm:
         psf, doubt = Moffat(settings.psf_fwhm), ""
     else:
-        psf, doubt = measure_psf(flux, ivar, cores.objects, exposure.saturation[band])
+        psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
     sight = Sight(flux, ivar, planes[1] == 0, psf, doubt, settings, correlations[band])
     found = extract(flux, ivar, psf, settings, sight.threshold)

@@ -138,12 +138,8 @@ def drop_doubtful(found, flux, ivar, psf, threshold):
     return found.only((seen >= _LEAST_SEEN) & (snr >= _LEAST_SNR * threshold))
 
 
-def extract_cores(flux, ivar):
-    """Group the pixels far above the sky and the light of large sources around.
-
-    Five pixels above 5 sigma each, sigma being the scatter of the whole image, after a sky on a
-    fine mesh is taken off, which takes the halos of bright galaxies and stars with it: the "hot"
-    half of a hot and cold detection (Rix et al. 2004, ApJS 152, 163).
+def without_halos(flux, ivar):
+    """Take off the sky on a fine mesh, and with it the light of large sources.
 
     Parameters
     ----------
@@ -151,14 +147,39 @@ def extract_cores(flux, ivar):
 
     Returns
     -------
-    Detections
+    sharp : ndarray, (y, x), float32
+    rms : float
+        Scatter of the whole image.
     """
     usable = ivar > 0
     if not usable.any():  # also an exposure without pixels
-        return _nothing(ivar.shape)
+        return flux, 1.0
     sky = sep.Background(flux, mask=~usable, bw=_CORE_MESH, bh=_CORE_MESH)
-    sharp = flux - sky.back(dtype="f4")
-    return _extract(sharp, _CORE_SIGMA, err=sky.globalrms or 1.0, mask=~usable)
+    return flux - sky.back(dtype="f4"), sky.globalrms or 1.0
+
+
+def extract_cores(sharp, rms, ivar):
+    """Group the pixels far above the sky and the light of large sources around.
+
+    Five pixels above 5 sigma each, sigma being the scatter of the whole image, of an image
+    `without_halos`: the "hot" half of a hot and cold detection (Rix et al. 2004, ApJS 152, 163).
+
+    Parameters
+    ----------
+    sharp : ndarray, (y, x), float32
+    rms : float
+    ivar : ndarray, (y, x), float32
+
+    Returns
+    -------
+    Detections
+    """
+    usable = ivar > 0
+    return (
+        _extract(sharp, _CORE_SIGMA, err=rms, mask=~usable)
+        if usable.any()
+        else _nothing(ivar.shape)
+    )
 
 
 def add_cores(found, cores):

@@ -141,7 +141,7 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
     Parameters
     ----------
     flux, ivar : ndarray, (y, x), float32
-        Sky-subtracted image and its inverse variance.
+        Image without the sky and the light of large sources, and its inverse variance.
     objects : structured ndarray, (n,)
         Sources well above the noise, as `sep.extract` gives them.
     saturation : float

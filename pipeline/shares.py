@@ -6,6 +6,7 @@ from pipeline.cutouts import boxes, rows_of_one
 from pipeline.masks import enlarge, on_tile
 
 LEAST = 1e-4  # share of others that counts
+COARSE, FINE = 4, 2  # blocks so large hide what those who see blocks so small tell apart
 EXPLAINED = 0.2  # of what is not a source's, by others: then those are all that there are
 
 
@@ -78,16 +79,31 @@ def _claims(share, cutouts, shape):
     """Yield rows of some sources, their shares, and the sum of all others', on their stamps' grids.
 
     Between the middles of binned blocks shares are interpolated, see `pipeline.masks.enlarge`; of
-    each block the mean counts.
+    each block the mean counts.  A source that is seen in large blocks claims at most what those
+    leave that are seen in small ones: a compact source before a giant is a fraction of its block.
     """
+    left = _left_by_fine(share, cutouts, shape)
     total, size = np.zeros(shape[:2], "f4"), share.shape[1]
-    for window, part in on_tile(share, cutouts, shape):
-        total[window] += part
+    for block, (window, part) in zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True):
+        total[window] += np.minimum(part, left[window]) if block >= COARSE else part
     for rows in rows_of_one(cutouts.binning, size):
         block = int(cutouts.binning[rows[0]])
         own = enlarge(share[rows], block)
-        others = boxes(total, cutouts.corner[rows], size * block) - own
+        others = boxes(total, cutouts.corner[rows], size * block)
+        if block >= COARSE:
+            own = np.minimum(own, boxes(left, cutouts.corner[rows], size * block))
+        others -= own
         if block > 1:
             blocks = len(rows), size, block, size, block
             own, others = (part.reshape(blocks).mean((2, 4)) for part in (own, others))
         yield rows, own, others
+
+
+def _left_by_fine(share, cutouts, shape):
+    """Share of each of the tile's pixels that those seen in small blocks leave; (y, x), float32."""
+    left = np.ones(shape[:2], "f4")
+    if (cutouts.binning >= COARSE).any():
+        planes = zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True)
+        for _, (window, part) in (plane for plane in planes if plane[0] <= FINE):
+            left[window] -= part
+    return np.maximum(left, 0, out=left)

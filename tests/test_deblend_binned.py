@@ -9,6 +9,7 @@ from pipeline.cutouts import cut
 from pipeline.flags import Flag
 from pipeline.footprints import footprints, label_image
 from pipeline.masks import enlarge
+from pipeline.shares import divide
 from tests.test_deblend import exposure_of, measure, sources_at
 
 
@@ -63,6 +64,22 @@ def test_a_binned_disc_is_where_the_fine_one_is():
     assert_allclose(*away, atol=0.5)
     assert_allclose(coarse[2]["blend_fraction"], fine[2]["blend_fraction"], atol=0.02)
     assert_array_equal(coarse[2]["n_neighbours"], [1, 1])
+
+
+@pytest.mark.parametrize("binning", [[8, 1, 1], [1, 8, 1], [4, 2, 1]])
+def test_a_giant_claims_what_those_who_see_pixels_leave(binning):
+    """A block of the giant's hides a compact source, of which it is a small part."""
+    exposure = exposure_of(np.zeros((140, 140)))
+    stamps = cut(exposure, sources_at((70, 70), (70, 70), (10, 10)), 16, np.array(binning))
+    giant, compact = np.argmax(binning), np.argmin(binning[:2])
+    share = np.zeros((3, 16, 16), "f4")
+    share[giant], share[compact, 7:10, 7:10] = 0.9, 0.8
+    found = {}
+    for rows, divided in divide(share, stamps, exposure.flux.shape):
+        found |= dict(zip(rows.tolist(), divided, strict=True))
+    assert_allclose(found[compact][8, 8], 0.8, atol=0.03)
+    assert_allclose(found[giant][0, 0], 1)
+    assert 0.15 < found[giant][8, 8] < 1
 
 
 def test_a_binned_claim_ends_at_the_tile_and_at_its_holes():

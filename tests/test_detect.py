@@ -161,7 +161,7 @@ def test_a_faint_star_in_the_halo_of_a_galaxy_is_found(rng):
 def test_a_core_that_has_a_source_gives_only_its_centre(rng):
     image = paint((80, 80), [(40, 40)], [2000]).astype("f4")
     image += rng.normal(size=image.shape)
-    cores = extract_cores(image, np.ones_like(image))
+    cores = extract_cores(image, 1.0, np.ones_like(image))
     found = Detections(cores.objects.copy(), cores.segments.copy())
     joined, centre = add_cores(found, cores)
     assert len(joined.objects) == 1
@@ -173,7 +173,7 @@ def test_a_core_that_has_a_source_gives_only_its_centre(rng):
 
 
 def test_a_core_takes_pixels_of_its_host_alone():
-    kind = extract_cores(np.zeros((9, 9), "f4"), np.zeros((9, 9), "f4")).objects.dtype
+    kind = extract_cores(np.zeros((9, 9), "f4"), 1.0, np.zeros((9, 9), "f4")).objects.dtype
     cold, hot = np.zeros(2, kind), np.zeros(2, kind)
     cold["xcpeak"], hot["xcpeak"], hot["cflux"] = [1, 7], [1, 4], [9, 5]
     found = Detections(cold, np.array([[1, 1, 1, 1, 1, 2, 2, 2, 2]], "i4"))

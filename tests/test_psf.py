@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipeline.extract import extract_cores
+from pipeline.extract import extract_cores, without_halos
 from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
 
 
@@ -35,7 +35,8 @@ def sky_of(fwhm, n_stars, n_galaxies, rng, *, side=700, sizes=(0.5, 2)):
 
 def measure(flux, ivar=None, **more):
     ivar = np.ones_like(flux) if ivar is None else ivar
-    return measure_psf(flux, ivar, extract_cores(flux, ivar).objects, **more)
+    sharp, rms = without_halos(flux, ivar)
+    return measure_psf(sharp, ivar, extract_cores(sharp, rms, ivar).objects, **more)
 
 
 @pytest.mark.parametrize("fwhm", [1.5, 2.2, 3.3, 6.0])
@@ -49,6 +50,14 @@ def test_the_width_of_stars_is_found_among_galaxies(fwhm, rng):
 def test_few_stars_among_many_small_galaxies_are_enough(fwhm, rng):
     found, doubt = measure(sky_of(fwhm, 12, 180, rng, side=1000, sizes=(0.25, 1.2)))
     assert_allclose(found.fwhm, fwhm, rtol=0.04)
+    assert not doubt
+
+
+def test_stars_before_a_giant_that_fills_the_image_tell_the_width(rng):
+    y, x = np.mgrid[:700, :700]
+    giant = 60 * np.exp(-np.hypot(x - 350, (y - 300) / 0.7) / 150)
+    found, doubt = measure(sky_of(3.0, 25, 60, rng) + giant.astype("f4"))
+    assert_allclose(found.fwhm, 3.0, rtol=0.04)
     assert not doubt
 
 
