@@ -13,6 +13,8 @@ from pipeline.flags import Flag
 from pipeline.masks import on_tile
 from pipeline.shares import divide
 
+SHARES_MOVE = 0.15  # how far noise moves the logits of a source's shares, all together
+
 
 def deblended_flux(exposure, sources, cutouts, share):
     """Flux of each source without its neighbours, in the Kron aperture of ``flux_auto``.
@@ -35,22 +37,26 @@ def deblended_flux(exposure, sources, cutouts, share):
     Returns
     -------
     QTable
-        ``id``; ``flux`` and ``flux_err`` (n, band), of the exposure's unit, the error being that
-        of the pixels and of their correlation, the shares taken as known, both NaN where the band
-        has no usable pixel in the aperture; ``flags``, bits that only now are known.
+        ``id``; ``flux`` and ``flux_err`` (n, band), of the exposure's unit, both NaN where the
+        band has no usable pixel in the aperture; ``flags``, bits that only now are known.  The
+        error is that of the pixels and of their correlation, and what noise does to the shares:
+        it moves the logits of a source's by `SHARES_MOVE`, as two exposures of one sky say.
     """
     shape = (len(cutouts), len(exposure.bands))
     flux, error = np.zeros(shape), np.zeros(shape)
+    ratio = np.asarray(sources["noise_ratio"])
     for rows, divided in divide(share, cutouts, exposure.flux.shape):
         some = cutouts[rows]
         weights = folded(aperture_weights(sources[rows], some), some.ivar == 0)
         weights = weights * divided[..., None]
-        flux[rows], error[rows] = weighted_flux(some.flux, some.ivar, weights, exposure.gain)
+        flux[rows], noise = weighted_flux(some.flux, some.ivar, weights, exposure.gain)
+        contested = (weights * (1 - divided)[..., None] * some.flux).sum((1, 2))
+        error[rows] = np.hypot(ratio[rows] * noise, SHARES_MOVE * contested)
     return QTable(
         {
             "id": np.asarray(cutouts.id, "i8"),
             "flux": flux * u.Unit(exposure.unit),
-            "flux_err": error * np.asarray(sources["noise_ratio"]) * u.Unit(exposure.unit),
+            "flux_err": error * u.Unit(exposure.unit),
             "flags": np.where(_leaves_stamp(sources, cutouts), Flag.STAMP_CLIPPED, 0).astype("i4"),
         }
     )
