@@ -1,13 +1,15 @@
 """Files that appear whole or not at all: tables, arrays and texts."""
 
 import csv
+import io
 import json
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
 from pipeline.planes import Planes
 
@@ -47,7 +49,8 @@ def write_table(path, table):
     """Write a table: FITS, or Parquet if `path` says so, with unit, UCD and description.
 
     FITS says them in TUNITn, TUCDn and TCOMMn (as TOPCAT reads them) and in astropy's own
-    comments; Parquet in each field's metadata, and a column of several bands is a list.
+    comments; Parquet in each field's metadata and in a VOTable without data, as VOParquet 1.0
+    wants, and a column of several bands is a list.
     """
     if Path(path).suffix == ".parquet":
         _write_parquet(path, table)
@@ -125,5 +128,19 @@ def _write_parquet(path, table):
         metadata = {key: str(value) for key, value in said.items() if value}
         fields.append(pa.field(info.name, array.type, metadata=metadata))
     meta = {str(key): str(value) for key, value in table.meta.items()}
+    words = (column for column in table.itercols() if column.dtype.kind == "U")
+    meta |= {f"table::len::{word.info.name}": str(word.dtype.itemsize // 4) for word in words}
+    meta |= {"IVOA.VOTable-Parquet.version": "1.0"}
+    meta |= {"IVOA.VOTable-Parquet.content": _votable_without_data(table)}
     with whole(path) as partial:
         parquet.write_table(pa.table(arrays, pa.schema(fields, metadata=meta)), partial)
+
+
+def _votable_without_data(table):
+    """Columns of a table as a VOTable tells of them, in XML."""
+    from astropy.io.votable import from_table
+
+    plain = Table(table[:0])
+    with io.BytesIO() as file:
+        from_table(plain).to_xml(file)
+        return re.sub(r"\s*<DATA>.*</DATA>", "", file.getvalue().decode(), flags=re.DOTALL)

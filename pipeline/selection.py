@@ -1,7 +1,8 @@
 """Which lenses a lens finder finds: completeness on injections, and false positives without."""
 
+import math
+
 import numpy as np
-from astropy.stats import binom_conf_interval
 from astropy.table import Column, Table
 
 MAGNITUDES = np.arange(10.0, 36.0, 1.0)
@@ -25,17 +26,21 @@ _UCDS = {
 COUNTS = {  # UCD and meaning
     "n": ("meta.number", "Stamps that the finder saw"),
     "n_found": ("meta.number", "Those of them above the threshold"),
+    "n_galaxies": ("meta.number", "Galaxies that they show"),
     "share": ("stat.value", "n_found / n: completeness; the false positives' share without arcs"),
-    "share_low": ("stat.value;stat.min", "Lower end of Wilson's interval of 68 %"),
-    "share_high": ("stat.value;stat.max", "Upper end of Wilson's interval of 68 %"),
+    "share_low": ("stat.value;stat.min", "Lower end of the 68 % interval (Wilson; galaxies count)"),
+    "share_high": ("stat.value;stat.max", "Upper end of the 68 % interval"),
 }
+_SUMS = 6  # of each bin: see `_sums`
 
 
 def selection(tables, threshold, settings):
     """Count how many of the injected arcs were found, in bins.
 
-    The intervals are binomial (Wilson 1927, JASA 22, 209); sets of arcs on one galaxy count as
-    independent, which they are but for the galaxy.
+    Galaxies that pass for lenses without arcs are left out: what is painted onto them tells
+    nothing.  The intervals are binomial (Wilson 1927, JASA 22, 209), of as many stamps as the
+    scatter between galaxies is worth: sets of arcs on one galaxy are not independent (the design
+    effect of Kish 1965, Survey Sampling).  Where none or all were found, each galaxy counts once.
 
     Parameters
     ----------
@@ -55,19 +60,24 @@ def selection(tables, threshold, settings):
     """
     edges = _edges(settings)
     kinds = [(), *((name,) for name in QUANTITIES), *TOGETHER]
-    counts = {kind: np.zeros((2, *(len(edges[name]) - 1 for name in kind)), int) for kind in kinds}
-    controls = np.zeros(2, int)
+    shapes = {kind: [len(edges[name]) - 1 for name in kind] for kind in kinds}
+    sums = {kind: np.zeros((_SUMS, *shape), int) for kind, shape in shapes.items()}
+    controls = np.zeros(_SUMS, int)
     for table in tables:
         is_found = np.asarray(table["p_lens"]) > threshold
         has_arcs = np.isfinite(np.asarray(table["theta_e"]))
-        controls += [np.sum(~has_arcs), np.sum(is_found & ~has_arcs)]
+        ids = np.asarray(table["id"])
+        controls += _sums(ids[~has_arcs], is_found[~has_arcs], np.zeros(np.sum(~has_arcs), int), 1)[
+            :, 0
+        ]
+        tells = has_arcs & ~np.isin(ids, ids[~has_arcs & is_found])
         for kind in kinds:
-            counts[kind] += _count(table, has_arcs, is_found, kind, edges)
-    rows = [_row("no arcs", {}, *controls)]
-    for kind, count in counts.items():
+            sums[kind] += _count(table[tells], is_found[tells], kind, edges)
+    rows = [_row("no arcs", {}, controls)]
+    for kind, count in sums.items():
         for at in np.argwhere(count[0] > 0):
             limits = {name: edges[name][i : i + 2] for name, i in zip(kind, at, strict=True)}
-            rows.append(_row(" x ".join(kind) or "all", limits, *count[(slice(None), *at)]))
+            rows.append(_row(" x ".join(kind) or "all", limits, count[(slice(None), *at)]))
     return _table([row for row in rows if row["n"]], threshold)
 
 
@@ -85,23 +95,51 @@ def _edges(settings):
     return {"theta_e": radii, "arc_snr": snrs} | magnitudes | decades
 
 
-def _count(table, has_arcs, is_found, kind, edges):
-    """Numbers of all and of found arcs, (2, ...), in bins of the quantities of `kind`."""
-    values = np.column_stack([np.asarray(table[name], "f8") for name in kind] or [has_arcs])
-    limits = [edges[name] for name in kind]
-    known = has_arcs & np.isfinite(values).all(axis=1)
-    both = [known, known & is_found]
-    if not kind:
-        return np.array([rows.sum() for rows in both])
-    return np.array([np.histogramdd(values[rows], limits)[0] for rows in both]).astype(int)
+def _count(table, is_found, kind, edges):
+    """`_sums` of the arcs in bins of the quantities of `kind`; (_SUMS, ...)."""
+    shape = [len(edges[name]) - 1 for name in kind]
+    places, known = np.zeros(len(table), int), np.ones(len(table), bool)
+    for name, n in zip(kind, shape, strict=True):
+        values = np.asarray(table[name], "f8")
+        at = np.digitize(values, edges[name]) - 1
+        known &= np.isfinite(values) & (at >= 0) & (at < n)
+        places = places * n + at
+    sums = _sums(np.asarray(table["id"])[known], is_found[known], places[known], math.prod(shape))
+    return sums.reshape(_SUMS, *shape)
 
 
-def _row(kind, limits, n, n_found):
-    """One row of the table."""
-    row = {"kind": kind, "n": int(n), "n_found": int(n_found)}
+def _sums(ids, is_found, places, n_places):
+    """Sums over each bin's galaxies, of stamps n, found f, 1, n n, f n and f f; (_SUMS, n_places).
+
+    A galaxy is in one table alone, so that sums of all tables add up.
+    """
+    galaxies, galaxy = np.unique(ids, return_inverse=True)
+    pairs, pair = np.unique(places * max(len(galaxies), 1) + galaxy, return_inverse=True)
+    n = np.bincount(pair, minlength=len(pairs))
+    f = np.bincount(pair, is_found, minlength=len(pairs))
+    place = pairs // max(len(galaxies), 1)
+    parts = n, f, np.ones_like(n), n * n, f * n, f * f
+    return np.array([np.bincount(place, part, minlength=n_places) for part in parts]).astype(int)
+
+
+def _row(kind, limits, sums):
+    """One row of the table; ``worth`` is how many independent stamps its are worth."""
+    n, n_found, n_galaxies = (int(value) for value in sums[:3])
+    row = {"kind": kind, "n": n, "n_found": n_found, "n_galaxies": n_galaxies}
+    row["worth"] = _worth(sums)
     for name in QUANTITIES:
         row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
     return row
+
+
+def _worth(sums):
+    """Number of independent stamps of the same scatter of found / n; `sums` are one bin's."""
+    n, found, galaxies, nn, fn, ff = (int(value) for value in sums)
+    if found in (0, n) or galaxies < 2:
+        return galaxies
+    share = found / n
+    between = (ff - 2 * share * fn + share**2 * nn) * galaxies / (galaxies - 1)
+    return min(n, max(n * n * share * (1 - share) / max(between, 1e-30), 1))
 
 
 def _table(rows, threshold):
@@ -115,10 +153,18 @@ def _table(rows, threshold):
             said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
             said["meta"] = {"ucd": _UCDS[name]}
             columns.append(Column(values, f"{name}_{end}", **said))
-    n, found = (np.array([row[name] for row in rows], int) for name in ("n", "n_found"))
-    low, high = binom_conf_interval(found, n, interval="wilson") if len(n) else np.zeros((2, 0))
-    low = np.where(found == 0, 0, low)  # but for rounding
-    for name, values in zip(COUNTS, (n, found, found / np.maximum(n, 1), low, high), strict=True):
+    names = "n", "n_found", "n_galaxies", "worth"
+    n, found, galaxies, worth = (np.array([row[name] for row in rows]) for name in names)
+    share = found / np.maximum(n, 1)
+    low, high = _wilson(share, worth)
+    for name, values in zip(COUNTS, (n, found, galaxies, share, low, high), strict=True):
         ucd, meaning = COUNTS[name]
         columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))
     return Table(columns, meta={"PLENSMIN": float(threshold)})
+
+
+def _wilson(share, n):
+    """Ends of Wilson's interval of one sigma, of a number `n` that need not be whole."""
+    middle = (share + 0.5 / n) / (1 + 1 / n)
+    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
+    return np.where(share == 0, 0, middle - half), np.where(share == 1, 1, middle + half)

@@ -9,10 +9,14 @@ from pipeline import io
 
 def merge(config, manifest, catalog, parquet, reasons):
     """Make one catalog of the tiles', and list the tiles that were rejected."""
+    from importlib import metadata
+
     from pipeline.merge import merge, rejected
 
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
     merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
+    merged.meta |= {"SURVEY": config.name, "ARCLET": metadata.version("arclet")}
+    merged.meta |= {"PREVALEN": config.lens.prevalence, "RADESYS": "ICRS"}
     io.write_table(catalog, merged)
     io.write_table(parquet, merged)
     why = {tile.name: _rejection(tile) for tile in tiles}

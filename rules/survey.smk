@@ -32,7 +32,7 @@ rule merge:
         mem_mb=memory(1000, per_mb=1),
         runtime=minutes(1),
     params:
-        config=section("merge"),
+        config=section("name", "lens", "merge"),
         code=made_with("merge"),
     shell:
         "arclet merge --config {params.config:q} {input.tiles} {output} &> {log}"

@@ -16,7 +16,7 @@ from pipeline.flags import Flag
 from pipeline.models import lens, lens_scores
 from pipeline.report.expectation import expect
 from pipeline.report.selection_figure import selection_figure
-from pipeline.selection import selection
+from pipeline.selection import QUANTITIES, selection
 from pipeline.simulate.arcs import Blob, Body, draw_arcs, paint_arcs
 from pipeline.simulate.arcs import Lens as Mass
 from pipeline.simulate.render import Renderer
@@ -133,12 +133,46 @@ def test_counts_add_up(stamps):
     found = selection([said, said], 0.6, SETTINGS)
     kind, n = np.asarray(found["kind"]), np.asarray(found["n"])
     assert n[kind == "no arcs"] == [8]
-    assert n[kind == "all"] == [24]
+    passing = found["n_found"][kind == "no arcs"][0] // 2  # of the four galaxies, each there twice
+    left = 2 * 3 * (4 - passing)
+    assert n[kind == "all"] == [left]
     for name in ("theta_e", "arc_mag", "arc_snr", "deflector_mag", "theta_e x arc_snr"):
-        assert n[kind == name].sum() == 24
+        assert n[kind == name].sum() == left
         assert found["n_found"][kind == name].sum() == found["n_found"][kind == "all"][0]
     assert (found["share_low"] <= found["share"] + 1e-9).all()
     assert selection_figure(found).axes
+
+
+def injections(rng, n_galaxies, per_galaxy, scatter):
+    """A table as of `inject`: each galaxy has a chance of its own; a fifth pass without arcs."""
+    chance = np.clip(0.4 + scatter * rng.choice([-1, 1], n_galaxies), 0, 1)
+    passes = np.arange(n_galaxies) % 5 == 0
+    is_found = rng.random((n_galaxies, per_galaxy)) < np.where(passes, 1, chance)[:, None]
+    found = np.column_stack([passes, is_found]).ravel()
+    theta_e = np.tile([np.nan, *np.full(per_galaxy, 1.0)], n_galaxies)
+    same = {name: np.full(len(found), 20.0) for name in QUANTITIES if name != "theta_e"}
+    ids = np.repeat(np.arange(n_galaxies), per_galaxy + 1)
+    return Table({"id": ids, "p_lens": 1.0 * found, "theta_e": theta_e, **same})
+
+
+def test_galaxies_that_pass_without_arcs_say_nothing_of_completeness(rng):
+    found = selection([injections(rng, 100, 8, 0.0)], 0.5, SETTINGS)
+    row = dict(zip(found["kind"], found, strict=True))
+    assert row["no arcs"]["n_found"] == 20
+    assert row["all"]["n"] == 640
+    assert row["all"]["n_galaxies"] == 80
+    assert row["all"]["share"] == pytest.approx(0.4, abs=0.08)
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.3])
+def test_intervals_of_completeness_hold_though_galaxies_differ(rng, scatter):
+    held = []
+    for _ in range(200):
+        tables = [injections(rng, 50, 8, scatter) for _ in range(2)]
+        tables[1]["id"] += 50
+        (row,) = (row for row in selection(tables, 0.5, SETTINGS) if row["kind"] == "all")
+        held.append(row["share_low"] <= 0.4 <= row["share_high"])
+    assert np.mean(held) == pytest.approx(0.68, abs=0.11)
 
 
 def test_no_galaxies_give_an_empty_table(stamps):

@@ -142,7 +142,7 @@ def _mosaic(found, kind, caption):
 
 def _says_lens(row):
     known = f"\n{row['known_lens']}" if row["known_lens"] else ""
-    return f"{row['id']}\np = {row['p_lens']:.3f} ± {row['p_lens_std']:.3f}{known}"
+    return f"{row['id']}\np = {row['p_lens']:.3f}, spread {row['p_lens_std']:.3f}{known}"
 
 
 def _says_strange(row):

@@ -55,9 +55,10 @@ def _title(table, control):
     if not len(everything):
         return "No galaxy is bright and large enough for arcs to be painted onto it"
     n, share = int(everything["n"][0]), float(everything["share"][0])
-    false = f"{int(control['n_found'][0])} of the {int(control['n'][0])} galaxies without arcs"
+    passing, galaxies = int(control["n_found"][0]), int(control["n"][0])
+    false = f"{passing} of {galaxies} galaxies pass without arcs, and are left out"
     threshold = table.meta["PLENSMIN"]
-    return f"{n} sets of arcs, {share:.0%} of them found at p_lens > {threshold:.3g}\n{false} too"
+    return f"{n} sets of arcs, {share:.0%} of them found at p_lens > {threshold:.3g}\n{false}"
 
 
 def _curve(ax, rows, name):
