@@ -167,18 +167,19 @@ def uncertainty(config, tile):
     io.write_images(tile / "uncertainty.fits", wcs, UNCERTAINTY=image)
 
 
-@per_tile("cutouts.fits shares.fits draws.fits", "photometry.fits")
+@per_tile("cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
+    from pipeline.faint_bands import complete
     from pipeline.models import photometry
 
-    cutouts, draws = _read(tile, "cutouts", "draws")
+    cutouts, measured, draws = _read(tile, "cutouts", "deblended", "draws")
     network, said = _network(config, "photometry"), []
     maps = io.open_maps(tile / "shares.fits", *photometry.MAPS)
     for rows in io.parts(len(cutouts)):
         some = {name: planes[rows] for name, planes in maps.items()}
         said.append(photometry.apply(network, cutouts[rows], some, draws["flux_draws"][rows]))
-    io.write_table(tile / "photometry.fits", _stacked(said))
+    io.write_table(tile / "photometry.fits", complete(_stacked(said), measured, cutouts.reference))
 
 
 @per_tile("cutouts.fits sources.fits", "anomaly.fits")
