@@ -144,7 +144,7 @@ rule uncertainty:
 rule photometry:
     input:
         made_by("cut", "cutouts.fits"),
-        made_by("segment", "shares.fits"),
+        made_by("segment", "shares.fits", "deblended.fits"),
         made_by("uncertainty", "draws.fits"),
     output:
         made_by("photometry", "photometry.fits"),
