@@ -79,12 +79,16 @@ def _config(text):
 
 
 def _run_stage(stage, *, config, code, tiles, **options):
-    """Run a stage over its tiles, and record that all are done."""
+    """Run a stage over its tiles, and record what all of them are now.
+
+    Snakemake believes a small file to be what it was while its content is, whatever its time: the
+    record's changes with the products.
+    """
     if options["on_bad_tile"]:
         config = config.model_copy(update={"on_bad_tile": options["on_bad_tile"]})
-    batch.run(stage, config, code, tiles)
+    done = batch.run(stage, config, code, tiles)
     if options["record"]:
-        io.write_json(options["record"], {"tiles": [tile.name for tile in tiles]})
+        io.write_json(options["record"], {"tiles": done})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,12 @@ def run(stage, config, code, folders):
         Digest of what else decides the products: the stage's source, the network's weights.
     folders : list of Path
         ``results/{name}/tiles/{tile}`` of each tile.
+
+    Returns
+    -------
+    dict of str
+        Digest of each tile's products, by its name; it is another one whenever they are written
+        anew, and what depends on them is to be made anew.
     """
     for folder in folders:
         made_with, receipt = _made_with(config, code, folder.name), _receipt(stage, folder)
@@ -38,6 +44,14 @@ def run(stage, config, code, folders):
             io.remove_parts(folder / name)
         stage.work(config, folder)
         io.write_text(receipt, made_with)
+    return {folder.name: _state(stage, folder) for folder in folders}
+
+
+def _state(stage, folder):
+    """Digest of a tile's products, as far as sizes and times tell."""
+    stats = [(folder / name).stat() for name in stage.writes]
+    said = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def _made_with(config, code, tile):

@@ -91,8 +91,10 @@ def text(*parts):
 
 
 def arrays(*parts):
-    """Digest of the values of arrays, whose memory is contiguous."""
-    return _digest(parts)
+    """Digest of the values of arrays."""
+    import numpy as np  # not needed to plan jobs
+
+    return _digest(map(np.ascontiguousarray, parts))
 
 
 def _digest(parts):

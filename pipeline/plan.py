@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -69,13 +70,13 @@ def megabytes(tile):
     return sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads YAML, but for a mapping that has one key twice, of which YAML keeps the last."""
 
     def construct_mapping(self, node, deep=False):
         """Make a mapping of a node's keys and values."""
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        count = Counter(key.value for key, _ in node.value)
+        twice = sorted(key for key, n in count.items() if n > 1)
         if twice:
             line = node.start_mark.line + 1
             raise ValueError(f"{', '.join(twice)}: there twice, in the section from line {line} on")

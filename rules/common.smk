@@ -1,3 +1,4 @@
+import math
 import os
 import sys
 from types import SimpleNamespace
@@ -6,8 +7,9 @@ from pipeline import digest, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
-    for file in workflow.configfiles:
-        plan.check_keys(file)
+    if workflow.is_main_process:  # a job's process need not read the file again
+        for file in workflow.configfiles:
+            plan.check_keys(file)
     settings = read(config)
 except ValueError as error:
     raise WorkflowError(f"The config is wrong:\n{error}")
@@ -17,6 +19,7 @@ shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
 
 BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
 BATCHED = settings.tiles_per_job > 1
+STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 
 
 def made_by(stage, *products):
@@ -108,21 +111,32 @@ def growing(value):
     return lambda wildcards, attempt: value * 2 ** (attempt - 1)
 
 
-def memory(base, per_mb=0):
-    """Memory [MB]: `base`, and `per_mb` a MB of the largest tile's images; twice that on a retry."""
+def memory(base, per_tile=0, per_mb=0):
+    """Memory [MB]: `base`, so much a tile, and a MB of the largest tile's images.
+
+    Twice that on a retry.
+    """
 
     def needed(wildcards, attempt):
-        return int((base + per_mb * max(tile_sizes(wildcards))) * 2 ** (attempt - 1))
+        sizes = tile_sizes(wildcards)
+        needed = base + per_tile * len(sizes) + per_mb * max(sizes)
+        return int(needed * 2 ** (attempt - 1))
 
     return needed
 
 
-def minutes(base, per_mb=0):
-    """Run time [minute]: `base`, and `per_mb` a MB of all tiles' images; twice that on a retry."""
+def minutes(per_tile, per_mb=0):
+    """Run time [minute]: that of starting, so much a tile, and a MB of all tiles' images.
+
+    Twice that on a retry.  A job's Snakemake reads the whole config first.
+    """
 
     def needed(wildcards, attempt):
         sizes = tile_sizes(wildcards)
-        return int((base * len(sizes) + per_mb * sum(sizes)) * 2 ** (attempt - 1)) + 1
+        start = STARTING + STARTING_PER_TILE * len(settings.tiles)
+        return math.ceil(
+            (start + per_tile * len(sizes) + per_mb * sum(sizes)) * 2 ** (attempt - 1)
+        )
 
     return needed
 

@@ -32,8 +32,8 @@ rule inject:
     log:
         "<logs>/inject.log",
     resources:
-        mem_mb=memory(1000),
-        runtime=minutes(1),
+        mem_mb=memory(1000, per_tile=0.1),
+        runtime=minutes(0.01),
     params:
         config=section("inject", "merge", "lens", "apply", "networks"),
         code=made_with("selection", network="lens"),

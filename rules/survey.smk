@@ -29,10 +29,10 @@ rule merge:
     benchmark:
         "<benchmarks>/merge.tsv"
     resources:
-        mem_mb=memory(1000, per_mb=1),
-        runtime=minutes(1),
+        mem_mb=memory(1000, per_tile=4, per_mb=1),
+        runtime=minutes(0.01),
     params:
-        config=section("name", "lens", "merge"),
+        config=section("name", "merge", lens={"prevalence"}),
         code=made_with("merge"),
     shell:
         "arclet merge --config {params.config:q} {input.tiles} {output} &> {log}"
@@ -47,7 +47,7 @@ rule provenance:
         "<logs>/provenance.log",
     resources:
         mem_mb=memory(1000),
-        runtime=minutes(1, per_mb=0.0002),
+        runtime=minutes(0.001, per_mb=0.0002),
     params:
         config=settings.model_dump_json(
             exclude={"survey", "scenes", "train", "inject", "adapt"}
@@ -78,8 +78,8 @@ rule report:
     benchmark:
         "<benchmarks>/report.tsv"
     resources:
-        mem_mb=memory(1500, per_mb=1),
-        runtime=minutes(1),
+        mem_mb=memory(1500, per_tile=4, per_mb=1),
+        runtime=minutes(0.01),
     params:
         config=section("name", "truth", "report", "lens", "apply", "networks"),
         code=made_with("report", network="lens"),
@@ -102,4 +102,4 @@ rule verdict:
     params:
         config=section("on_bad_tile"),
     shell:
-        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> {log}"
+        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> >(tee {log} >&2)"

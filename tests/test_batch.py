@@ -37,7 +37,7 @@ def run(done):
 
     def again(folders, config=CONFIG, code="1"):
         done.clear()
-        batch.run(stage, read(config), code, folders)
+        again.states = batch.run(stage, read(config), code, folders)
         return list(done)
 
     return again
@@ -59,6 +59,17 @@ def test_what_a_killed_job_left_is_removed(run, tiles):
     run(tiles)
     assert not left.exists()
     assert other.exists()
+
+
+def test_the_record_is_another_one_when_products_are_written_anew(run, tiles):
+    run(tiles)
+    before = run.states
+    run(tiles)
+    assert run.states == before
+    run(tiles[:1], code="2")  # of the same content
+    run(tiles, code="2")
+    assert run.states.keys() == before.keys() == {"t1", "t2"}
+    assert all(run.states[name] != before[name] for name in before)
 
 
 def test_a_missing_product_is_made_again(run, tiles):

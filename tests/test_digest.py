@@ -1,5 +1,6 @@
 """A product's digest follows the code that makes it, and nothing else."""
 
+import numpy as np
 import pytest
 
 from pipeline import digest
@@ -133,3 +134,10 @@ def test_weights_follow_names_and_contents(package):
 def test_a_missing_network_says_what_to_do(package):
     with pytest.raises(ValueError, match=r"no network in .*lens; train it \(`snakemake train`\)"):
         digest.weights("lens")
+
+
+def test_arrays_are_told_apart_by_their_values_however_they_lie_in_memory():
+    stamps = np.arange(24.0).reshape(2, 3, 4)
+    turned = np.ascontiguousarray(stamps.transpose(2, 0, 1)).transpose(1, 2, 0)
+    assert not turned.flags.c_contiguous
+    assert digest.arrays(turned) == digest.arrays(stamps) != digest.arrays(stamps + 1)
