@@ -62,7 +62,7 @@ def test_a_tile_without_its_file_is_rejected_with_the_reason(tmp_path, on_bad_ti
     reason = io.read_rejection(tmp_path / "t1" / "exposure.fits")
     assert "nowhere.fits" in reason
     record = json.loads((tmp_path / "record.json").read_text())
-    assert record == {"tiles": ["t1"]}
+    assert record["tiles"].keys() == {"t1"}
 
 
 def test_a_bad_tile_can_stop_all(tmp_path):
