@@ -25,7 +25,12 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("id", "", "meta.id;meta.main", "Identifier: the same in every run on the same tiles"),
+    Column(
+        "id",
+        "",
+        "meta.id;meta.main",
+        "Identifier of tile and label: same in runs of same tiles, settings",
+    ),
     Column("tile", "", "meta.id;meta.dataset", "Name of the tile the source was measured in"),
     Column("label", "", "meta.id.part", "Number of the source in the tile's segmentation image"),
     Column("ra", "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),

@@ -195,7 +195,7 @@ class Config(Settings):
     on_bad_tile: Literal["reject", "accept", "stop"] = Field(
         "reject",
         description="A tile that cannot be used: go on and end with an error status (reject), "
-        "go on and end well (accept), or stop at once.",
+        "go on and end well (accept), or fail that tile's job (stop).",
     )
     tiles_per_job: int = Field(1, gt=0, description="Tiles that one job works through, about.")
     networks: str | None = Field(

@@ -1,7 +1,11 @@
 """What the headers of our files say: coordinates, units and words."""
 
+import re
+
 from astropy import units as u
 from astropy.wcs import WCS
+
+_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def wcs_of(header):
@@ -17,5 +21,10 @@ def inverse_square(unit):
 
 
 def plain(text):
-    """Make `text` fit for a FITS header: ASCII on one line."""
-    return " ".join(text.encode("ascii", "replace").decode().split())
+    """Make `text` fit for a FITS header: ASCII on one line, other letters as in Python's source."""
+    return " ".join(text.encode("ascii", "backslashreplace").decode().split())
+
+
+def spelt(text):
+    """Give back the letters that `plain` wrote otherwise."""
+    return _ESCAPED.sub(lambda found: chr(int(found[0][2:], 16)), str(text))

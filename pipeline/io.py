@@ -34,7 +34,7 @@ from pipeline.files import (  # noqa: F401
     write_table,
     write_text,
 )
-from pipeline.headers import inverse_square, plain, wcs_of
+from pipeline.headers import inverse_square, plain, spelt, wcs_of
 from pipeline.planes import in_8_bit, parts, scratch  # noqa: F401
 
 
@@ -44,7 +44,7 @@ def read_exposure(path, step=1):
         header = hdus["SCI"].header
         bands = tuple(header["BANDS"].split(","))
         if "REJECTED" in header:
-            return Exposure.empty(bands, str(header["REJECTED"]))
+            return Exposure.empty(bands, spelt(header["REJECTED"]))
         some = np.s_[..., ::step, ::step]
         flux, ivar = (_from_disk(_cube(hdus[name].data)[some]) for name in ("SCI", "IVAR"))
         return Exposure(
@@ -68,7 +68,7 @@ def read_notes(tile):
 
 
 def _notes(hdus):
-    return tuple(str(row["note"]) for row in Table.read(hdus["NOTES"]))
+    return tuple(spelt(row["note"]) for row in Table.read(hdus["NOTES"]))
 
 
 def read_frame(path):
@@ -79,7 +79,7 @@ def read_frame(path):
 
 def read_rejection(path):
     """Read only why an exposure, or a table of its sources, is rejected; empty for a good one."""
-    return str(fits.getheader(path, 1).get("REJECTED", ""))
+    return spelt(fits.getheader(path, 1).get("REJECTED", ""))
 
 
 def write_exposure(path, exposure):

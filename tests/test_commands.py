@@ -51,7 +51,7 @@ def test_no_rejected_tile_is_a_good_end(rejected):
 
 def test_what_is_to_be_checked_is_said_at_the_end(rejected, capsys):
     said = verdict(rejected, "accept", ["zero point 27", "/data/Müller.fits: right?"])
-    lines = [f"to check: tile t1: {what}\n" for what in ("/data/M?ller.fits: right?", "no stars?")]
+    lines = [f"to check: tile t1: {what}\n" for what in ("/data/Müller.fits: right?", "no stars?")]
     assert said.startswith("".join(lines) + "rejected tiles: 2")
     assert capsys.readouterr().out == "".join(lines)
 
@@ -63,6 +63,13 @@ def test_a_tile_without_its_file_is_rejected_with_the_reason(tmp_path, on_bad_ti
     assert "nowhere.fits" in reason
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["tiles"].keys() == {"t1"}
+
+
+def test_a_reason_keeps_letters_that_a_header_cannot_hold(tmp_path):
+    """Those of a path, so that it can be pasted back."""
+    path, said = tmp_path / "exposure.fits", "Bilder/Müller 星.fits: no such file"
+    io.write_exposure(path, Exposure.empty(("r",), said))
+    assert io.read_rejection(path) == io.read_exposure(path).rejected == said
 
 
 def test_a_bad_tile_can_stop_all(tmp_path):

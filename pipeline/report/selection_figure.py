@@ -37,7 +37,13 @@ def selection_figure(table):
     for ax, name in zip(panels.flat, drawn, strict=False):
         _curve(ax, _rows(table, name), name)
         for row in control:
-            ax.axhline(row["share"], color=COLOURS[1], lw=1, ls="--", label="galaxies without arcs, left out")
+            ax.axhline(
+                row["share"],
+                color=COLOURS[1],
+                lw=1,
+                ls="--",
+                label="galaxies without arcs, left out",
+            )
         ax.legend(fontsize=8, loc="best")
     kind = "theta_e x arc_mag" if brightness == "mag" else "theta_e x arc_snr"
     _plane(panels[1, 1], _rows(table, kind), f"arc_{brightness}")
