@@ -175,11 +175,9 @@ def extract_cores(sharp, rms, ivar):
     Detections
     """
     usable = ivar > 0
-    return (
-        _extract(sharp, _CORE_SIGMA, err=rms, mask=~usable)
-        if usable.any()
-        else _nothing(ivar.shape)
-    )
+    if not usable.any():
+        return _nothing(ivar.shape)
+    return _extract(sharp, _CORE_SIGMA, err=rms, mask=~usable)
 
 
 def add_cores(found, cores):

@@ -33,18 +33,18 @@ def complete(totals, measured, reference):
     """
     low, middle, high = (np.asarray(totals[name], "f8") for name in PERCENTILES)
     flux, error = (np.asarray(measured[name], "f8") for name in ("flux", "flux_err"))
-    snr = flux / error
-    total, aperture = middle[:, [reference]], flux[:, [reference]]
-    scaled = total / aperture * flux
-    width = ((high - low) / 2 / middle)[:, [reference]]
-    beyond_noise = np.maximum(width**2 - 1 / snr[:, [reference]] ** 2, 0)
-    half = np.hypot(total / aperture * error, scaled * np.sqrt(beyond_noise))
+    snr = np.divide(flux, error, out=np.zeros_like(flux), where=error > 0)
+    found_in = snr[:, [reference]] > LEAST_SNR
+    total, aperture = middle[:, [reference]], np.where(found_in, flux[:, [reference]], 1)
+    beyond, width = total / aperture, ((high - low) / 2 / middle)[:, [reference]]
+    noise = 1 / np.where(found_in, snr[:, [reference]], 1)
+    half = np.hypot(beyond * error, beyond * flux * np.sqrt(np.maximum(width**2 - noise**2, 0)))
     faint = 1 - np.clip(np.log(np.maximum(snr, FAINT) / FAINT) / np.log(BRIGHT / FAINT), 0, 1)
     faint[:, reference] = 0
-    faint = np.where(snr[:, [reference]] > LEAST_SNR, faint, 0)
+    faint = np.where(found_in, faint, 0)
     found = Table({"id": totals["id"]})
     for name, side in zip(PERCENTILES, (-1, 0, 1), strict=True):
-        mixed = (1 - faint) * totals[name] + faint * (scaled + side * half)
+        mixed = (1 - faint) * totals[name] + faint * (beyond * flux + side * half)
         found[name] = np.where(faint > 0, mixed, totals[name])
         found[name].unit = totals[name].unit
     return found
