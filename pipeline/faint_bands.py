@@ -3,9 +3,11 @@
 import numpy as np
 from astropy.table import Table
 
+from pipeline.models.photometry import SHARES
+
 FAINT, BRIGHT = 10.0, 30.0  # S/N: below, the detection band tells; above, the network does
 LEAST_SNR = 3.0  # in the detection band
-PERCENTILES = "flux_p16", "flux_p50", "flux_p84"
+PERCENTILES = tuple(SHARES)
 
 
 def complete(totals, measured, reference):

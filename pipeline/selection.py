@@ -153,10 +153,10 @@ def _table(rows, threshold):
             said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
             said["meta"] = {"ucd": _UCDS[name]}
             columns.append(Column(values, f"{name}_{end}", **said))
-    names = "n", "n_found", "n_galaxies", "worth"
-    n, found, galaxies, worth = (np.array([row[name] for row in rows]) for name in names)
+    names = "n", "n_found", "n_galaxies"
+    n, found, galaxies = (np.array([row[name] for row in rows], int) for name in names)
     share = found / np.maximum(n, 1)
-    low, high = _wilson(share, worth)
+    low, high = _wilson(share, np.array([row["worth"] for row in rows], "f8"))
     for name, values in zip(COUNTS, (n, found, galaxies, share, low, high), strict=True):
         ucd, meaning = COUNTS[name]
         columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))

@@ -101,9 +101,10 @@ def _claims(share, cutouts, shape):
 
 def _left_by_fine(share, cutouts, shape):
     """Share of each of the tile's pixels that those seen in small blocks leave; (y, x), float32."""
+    if not (cutouts.binning >= COARSE).any():
+        return np.broadcast_to(np.float32(1), shape[:2])
     left = np.ones(shape[:2], "f4")
-    if (cutouts.binning >= COARSE).any():
-        planes = zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True)
-        for _, (window, part) in (plane for plane in planes if plane[0] <= FINE):
+    for block, (window, part) in zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True):
+        if block <= FINE:
             left[window] -= part
     return np.maximum(left, 0, out=left)

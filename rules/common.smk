@@ -119,8 +119,8 @@ def memory(base, per_tile=0, per_mb=0):
 
     def needed(wildcards, attempt):
         sizes = tile_sizes(wildcards)
-        needed = base + per_tile * len(sizes) + per_mb * max(sizes)
-        return int(needed * 2 ** (attempt - 1))
+        first = base + per_tile * len(sizes) + per_mb * max(sizes)
+        return int(first * 2 ** (attempt - 1))
 
     return needed
 

@@ -102,4 +102,5 @@ rule verdict:
     params:
         config=section("on_bad_tile"),
     shell:
-        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> >(tee {log} >&2)"
+        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> {log} "
+        "|| {{ cat {log} >&2; exit 1; }}"

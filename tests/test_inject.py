@@ -181,6 +181,7 @@ def test_no_galaxies_give_an_empty_table(stamps):
     assert said.colnames == list(inject.COLUMNS)
     found = selection([said], 0.5, SETTINGS)
     assert len(found) == 0
+    assert found["n"].dtype.kind == found["n_galaxies"].dtype.kind == "i"
     assert selection_figure(found).axes
 
 
