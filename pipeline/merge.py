@@ -7,26 +7,27 @@ import numpy as np
 from astropy.table import Column, Table
 
 from pipeline.catalog import FLUXES, empty
+from pipeline.coverage import Territories
 from pipeline.known import known_lenses, name_known
 from pipeline.overlaps import superfluous
 
 log = logging.getLogger(__name__)
 
 
-def merge(tables, settings, lenses=None):
+def merge(tables, coverages, settings, lenses=None):
     """Concatenate the tiles' catalogs, keep a source seen twice once, and name known lenses.
 
     A source is in two tiles if it and another are each other's nearest within
-    `settings.radius`.  The one with fewer `pipeline.overlaps.SPOILT` flags is kept, then the one
-    of the deeper tile, then the one farther inside the area that its tile's sources span, then
-    the one of smaller id; which is dropped only if the one it is dropped for stays.  What a
-    tile's edge cut off a source that another tile has whole is dropped too.  The result does not
+    `settings.radius`; `pipeline.overlaps` says which stays, and `pipeline.coverage` whose every
+    place is.  A row is dropped only if the one it is dropped for stays.  The result does not
     depend on the tiles' order.
 
     Parameters
     ----------
     tables : sequence of Table
         Catalogs as `pipeline.catalog.assemble` makes them, one a tile.
+    coverages : dict of pipeline.coverage.Coverage
+        By name of the tiles; those of tiles that were rejected left out.
     settings : config.Merge
     lenses : Table, optional
         Known lenses; those of lenscat if left out.
@@ -34,7 +35,8 @@ def merge(tables, settings, lenses=None):
     Returns
     -------
     Table
-        The same columns, sorted by tile and label.
+        The same columns, sorted by tile and label; ``meta`` gives AREA, of the tiles' usable
+        pixels, overlaps once [arcmin2], where it is known.
 
     Raises
     ------
@@ -46,7 +48,10 @@ def merge(tables, settings, lenses=None):
     if len(np.unique(ids)) != len(ids):
         twice = [tile for tile, n in Counter(map(_name, tables)).items() if tile and n > 1]
         raise ValueError(f"{len(ids) - len(np.unique(ids))} ids appear twice; tiles {twice}")
-    merged = merged[~superfluous(merged, settings.radius)]
+    territories = Territories(coverages, str(merged["flux"].unit))
+    merged = merged[~superfluous(merged, territories, settings.radius)]
+    if np.isfinite(area := territories.area()):
+        merged.meta["AREA"] = round(area, 4)
     lenses = known_lenses() if lenses is None else lenses
     position = np.asarray(merged["ra"]), np.asarray(merged["dec"])
     named = name_known(*position, lenses, settings.known_radius)

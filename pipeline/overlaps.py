@@ -4,24 +4,26 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from pipeline.catalog import detection_band
 from pipeline.flags import Flag
 from pipeline.known import chord, unit_vectors
 
 SPOILT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.STAMP_CLIPPED
-DEEPER = 1.25  # by this factor of the noise a tile is worth more than another
-REACH = 3.0  # of a source's light, in the rms of it
 
 
-def superfluous(merged, radius):
-    """Find the rows to drop: another tile has the source better, or whole.
+def superfluous(merged, territories, radius):
+    """Find the rows to drop: those of sources that another tile has too, or should have.
+
+    Of two rows of one source that with fewer `SPOILT` flags stays, then that of the tile which
+    the place belongs to, then that of smaller id.  A source that no other tile has is dropped
+    where the place is another tile's: so the catalog is as deep there as elsewhere, and what a
+    tile's edge left of a source is not in it.
 
     Parameters
     ----------
     merged : Table
-        ``id``, ``tile``, ``ra``, ``dec``, ``x``, ``y``, ``a``, ``b``, ``flux``, ``flux_err`` and
-        ``flags`` of all tiles' sources, as the catalog has them; sources without a sky position
-        (NaN) are never dropped.
+        ``id``, ``tile``, ``ra``, ``dec`` and ``flags`` of all tiles' sources; those without a sky
+        position (NaN) are never dropped.
+    territories : pipeline.coverage.Territories
     radius : float
         Greatest distance of two detections of one source [arcsec].
 
@@ -29,12 +31,12 @@ def superfluous(merged, radius):
     -------
     ndarray of bool, (n,)
     """
-    tile = _numbers(merged)
+    names, tile = np.unique(np.asarray(merged["tile"], "U"), return_inverse=True)
+    away = ~_at_home(merged, names, tile, territories)
     pairs = _same_source(merged, tile, radius)
-    dropped = dominated(pairs, _rank(merged, tile, _noise_class(merged, tile)))
     alone = np.ones(len(merged), bool)
     alone[pairs] = False
-    return dropped | (alone & _is_piece(merged, tile))
+    return dominated(pairs, _rank(merged, away)) | (alone & away)
 
 
 def seen_elsewhere(tiles, radius):
@@ -43,7 +45,7 @@ def seen_elsewhere(tiles, radius):
     Parameters
     ----------
     tiles : sequence of Table
-        ``id``, ``tile``, ``ra``, ``dec``, ``x``, ``y`` and ``flags`` of each tile's sources.
+        ``id``, ``tile``, ``ra``, ``dec`` and ``flags`` of each tile's sources.
     radius : float
         As of `superfluous`.
 
@@ -51,86 +53,33 @@ def seen_elsewhere(tiles, radius):
     -------
     ndarray, int64
     """
-    names = "id", "tile", "ra", "dec", "x", "y", "flags"
+    names = "id", "tile", "ra", "dec", "flags"
     columns = (np.concatenate([np.asarray(tile[name]) for tile in tiles]) for name in names)
     joined = Table(dict(zip(names, columns, strict=True)))
-    tile = _numbers(joined)
-    dropped = dominated(_same_source(joined, tile, radius), _rank(joined, tile))
+    tile = np.unique(np.asarray(joined["tile"], "U"), return_inverse=True)[1]
+    rank = _rank(joined, np.zeros(len(joined), bool))
+    dropped = dominated(_same_source(joined, tile, radius), rank)
     return np.asarray(joined["id"], "i8")[dropped]
 
 
-def _numbers(merged):
-    """Number of each row's tile, from 0; (n,)."""
-    return np.unique(np.asarray(merged["tile"], "U"), return_inverse=True)[1]
+def _at_home(merged, names, tile, territories):
+    """Whether each row's place is its own tile's; (n,)."""
+    ra, dec = (np.asarray(merged[name], "f8") for name in ("ra", "dec"))
+    home, order = np.ones(len(tile), bool), np.argsort(tile, kind="stable")
+    start = np.searchsorted(tile[order], np.arange(len(names) + 1))
+    for name, first, last in zip(names.tolist(), start[:-1], start[1:], strict=True):
+        rows = order[first:last]
+        home[rows] = territories.has(name, ra[rows], dec[rows])
+    return home
 
 
-def _rank(merged, tile, noise=0):
-    """Rank of each row, 0 the best: unspoilt, of a deep tile, deep inside it; (n,), int."""
+def _rank(merged, away):
+    """Rank of each row, 0 the best: unspoilt, then not `away`, then of smaller id; (n,), int."""
     flags = np.asarray(merged["flags"]) & int(SPOILT)
-    depth = _depth(np.asarray(merged["x"]), np.asarray(merged["y"]), tile)
-    noise = np.broadcast_to(noise, tile.shape)
-    worth = np.lexsort((np.asarray(merged["id"]), -depth, noise, np.bitwise_count(flags)))
+    worth = np.lexsort((np.asarray(merged["id"]), away, np.bitwise_count(flags)))
     rank = np.empty_like(worth)
     rank[worth] = np.arange(len(worth))
     return rank
-
-
-def _noise_class(merged, tile):
-    """How many times `DEEPER` noisier each row's tile is than most; (n,), rounded.
-
-    Of tiles, not of rows: the smaller of two errors of one source is often that of the smaller
-    aperture.
-    """
-    area = np.asarray(merged["a"], "f8") * np.asarray(merged["b"], "f8")
-    noise = _median_of_tile(detection_band(merged, "flux_err") / np.sqrt(area), tile)
-    noise = np.where(noise > 0, noise, np.inf)
-    typical = np.median(noise[np.isfinite(noise)]) if np.isfinite(noise).any() else 1.0
-    return np.round(np.log(noise / typical) / np.log(DEEPER))[tile]
-
-
-def _is_piece(merged, tile):
-    """Whether each row is what an edge cut off a source that another tile has whole; (n,).
-
-    That source is brighter, and the row within `REACH` of its rms semi-major axis.
-    """
-    found = np.zeros(len(merged), bool)
-    where = unit_vectors(np.asarray(merged["ra"]), np.asarray(merged["dec"]))
-    placed = np.isfinite(where).all(axis=1)
-    is_cut = (np.asarray(merged["flags"]) & Flag.EDGE) > 0
-    cut = np.flatnonzero(placed & is_cut)
-    if not len(cut):
-        return found
-    reach = REACH * np.asarray(merged["a"], "f8") * _pixel_scale(merged, where, tile)[tile]
-    whole = np.flatnonzero(placed & ~is_cut & np.isfinite(reach))
-    near = cKDTree(where[cut]).query_ball_point(where[whole], reach[whole])
-    host = np.repeat(whole, [len(some) for some in near])
-    piece = cut[np.concatenate([*near, []]).astype(int)]
-    flux = detection_band(merged, "flux")
-    found[piece[(tile[piece] != tile[host]) & (flux[piece] < flux[host])]] = True
-    return found
-
-
-def _pixel_scale(merged, where, tile):
-    """Distance on the unit sphere of two pixels of each tile; NaN for a tile of one source."""
-    order = np.argsort(tile, kind="stable")
-    pixel = np.column_stack([np.asarray(merged[name], "f8") for name in "xy"])[order]
-    step = [np.linalg.norm(np.diff(at, axis=0), axis=1) for at in (where[order], pixel)]
-    same = (np.diff(tile[order]) == 0) & (step[1] > 0)
-    ratio = np.full(len(tile), np.nan)
-    ratio[order[1:][same]] = step[0][same] / step[1][same]
-    return _median_of_tile(ratio, tile)
-
-
-def _median_of_tile(values, tile):
-    """Median of each tile's values that are finite, NaN where there is none; (tiles,)."""
-    finite = np.flatnonzero(np.isfinite(values))
-    order = finite[np.lexsort((values[finite], tile[finite]))]
-    count = np.bincount(tile[finite], minlength=tile.max(initial=-1) + 1)
-    middle = np.cumsum(count) - count + count // 2
-    has = count > 0
-    median = np.full(len(count), np.nan)
-    median[has] = values[order[middle[has]]]
-    return median
 
 
 def _same_source(merged, tile, radius):
@@ -158,20 +107,6 @@ def _nearest(source, other_tile, distance):
     nearest = np.zeros(len(order), bool)
     nearest[order] = is_first
     return nearest
-
-
-def _depth(x, y, tile):
-    """Distance of each source from the edge of the box that its tile's sources span [pixel]."""
-    if not len(tile):
-        return np.zeros(0)
-    n = tile.max() + 1
-    depth = np.full(len(tile), np.inf)
-    for position in (x, y):
-        low, high = np.full(n, np.inf), np.full(n, -np.inf)
-        np.minimum.at(low, tile, position)
-        np.maximum.at(high, tile, position)
-        depth = np.minimum(depth, np.minimum(position - low[tile], high[tile] - position))
-    return depth
 
 
 def dominated(pairs, rank):

@@ -14,12 +14,15 @@ def merge(config, manifest, catalog, parquet, reasons):
     from pipeline.merge import merge, rejected
 
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
-    merged = merge([io.read_table(tile / "catalog.fits") for tile in tiles], config.merge)
+    why = {tile.name: _rejection(tile) for tile in tiles}
+    tables = {tile: io.read_table(tile / "catalog.fits") for tile in tiles}
+    good = (tile for tile in tiles if not why[tile.name])
+    coverages = {tile.name: _coverage(tile, tables[tile]) for tile in good}
+    merged = merge(list(tables.values()), coverages, config.merge)
     merged.meta |= {"SURVEY": config.name, "ARCLET": metadata.version("arclet")}
     merged.meta |= {"PREVALEN": config.lens.prevalence, "RADESYS": "ICRS"}
     io.write_table(catalog, merged)
     io.write_table(parquet, merged)
-    why = {tile.name: _rejection(tile) for tile in tiles}
     io.write_csv(reasons, rejected(why))
 
 
@@ -27,6 +30,15 @@ def _rejection(tile):
     """Why a tile was rejected when it came in, or when it was searched; empty for a good one."""
     said = (io.read_rejection(tile / name) for name in ("exposure.fits", "sources.fits"))
     return next(filter(None, said), "")
+
+
+def _coverage(tile, catalog):
+    """Where the usable pixels of a tile's detection band lie."""
+    from pipeline.coverage import STEP, coverage
+
+    path = tile / "exposure.fits"
+    band = int(catalog.meta.get("DETBAND", 0))
+    return coverage(io.read_exposure(path, STEP), io.read_frame(path)[1], band)
 
 
 def simulate_survey(config, folder):
@@ -84,13 +96,14 @@ def report(config, manifest, catalog, origin, page):
 def _facts(tiles):
     """What the report says of each tile."""
     from pipeline import report
+    from pipeline.coverage import STEP
     from pipeline.known import known_lenses
 
     lenses = known_lenses()
     return [
         report.tile_facts(
             name,
-            io.read_exposure(tile / "exposure.fits", report.STEP),
+            io.read_exposure(tile / "exposure.fits", STEP),
             io.read_frame(tile / "exposure.fits")[1],
             io.read_table(tile / "sources.fits"),
             lenses,

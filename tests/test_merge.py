@@ -5,15 +5,17 @@ import pytest
 from astropy.table import Table, vstack
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config
 from pipeline.catalog import COLUMNS, assemble
+from pipeline.coverage import Territories
 from pipeline.flags import Flag
 from pipeline.known import known_lenses, name_known
 from pipeline.merge import merge, rejected
-from pipeline.overlaps import REACH, seen_elsewhere, superfluous
+from pipeline.overlaps import seen_elsewhere, superfluous
 from tests.test_catalog import stage_tables
+from tests.test_coverage import tile
 
 ARCSEC = 1 / 3600
 NO_LENSES = Table({"name": ["none"], "ra": [0.0], "dec": [-89.0]})
@@ -33,86 +35,75 @@ def ids(table):
     return sorted(np.asarray(table["id"]).tolist())
 
 
-def test_a_source_in_two_tiles_is_kept_where_it_lies_deeper():
-    left = catalog("left", [0, 50, 96, 100], [0, 90, 40, 90])
-    right = catalog("right", [89, 96.2, 150, 190], [0, 40, 90, 90])
-    merged = merge([left, right], config.Merge(), NO_LENSES)
-    assert len(merged) == 7
-    kept = merged[np.abs(merged["x"] - 96) < 1]
-    assert list(kept["tile"]) == ["right"]  # 7.2 pixels from its edge, and 4 in the other
+TWO = {"left": tile((-100, -400)), "right": tile((500, -400))}  # meet in the middle of 500 to 700
+
+
+def test_a_source_in_two_tiles_is_kept_in_the_tile_that_has_the_place():
+    left, right = catalog("left", [0, 520, 660]), catalog("right", [520.1, 660.2, 900])
+    merged = merge([left, right], TWO, config.Merge(), NO_LENSES)
+    assert list(merged["tile"]) == ["left", "left", "right", "right"]
+    assert_array_equal(merged["x"], [0, 520, 660.2, 900])
     assert [c.name for c in COLUMNS] == merged.colnames
+    assert_allclose(merged.meta["AREA"], 800 * 1400 / 3600, rtol=0.01)
 
 
-def test_a_spoilt_twin_is_dropped_even_if_deeper():
-    left = catalog("left", [0, 50, 100], [0, 5, 9], flags=[0, int(Flag.MASKED), 0])
-    right = catalog("right", [50, 50, 90], [0, 5, 9])
-    merged = merge([left, right], config.Merge(), NO_LENSES)
-    assert left["id"][1] not in merged["id"]
-    assert len(merged) == 5
+def test_a_spoilt_twin_is_dropped_wherever_it_is():
+    left = catalog("left", [0, 520, 530], flags=[0, int(Flag.MASKED), 0])
+    right = catalog("right", [520, 530, 900])
+    merged = merge([left, right], TWO, config.Merge(), NO_LENSES)
+    assert_array_equal(np.asarray(merged["tile"])[merged["x"] == 520], ["right"])
+    assert_array_equal(np.asarray(merged["tile"])[merged["x"] == 530], ["left"])
 
 
-def test_of_a_deep_and_a_shallow_tile_the_deep_row_is_kept():
-    """Of tiles that are nearly alike, the one in which the source lies deeper."""
-    left, right = ([0.0, 50, 93, 100], [0.0, 90, 50, 90]), ([92.0, 93, 150, 200], [0.0, 50, 90, 0])
-    kept = {}
-    for noise in (0.5, 0.9, 1.0, 1.1, 2.0):
-        tables = catalog("a", *left, flux_err=1.0), catalog("b", *right, flux_err=noise)
-        for table in (*tables, third := catalog("c", [900.0, 950], flux_err=1.0)):
-            table["a"] = table["b"] = 2.0
-        merged = merge([*tables, third], config.Merge(), NO_LENSES)
-        assert len(merged) == 9
-        (kept[noise],) = merged["tile"][merged["ra"] == 150 + 93 * ARCSEC]
-    assert kept == {0.5: "b", 0.9: "a", 1.0: "a", 1.1: "a", 2.0: "a"}
+def test_what_one_tile_alone_shows_is_kept_where_the_place_is_its_own():
+    """So a catalog is no deeper where tiles overlap, and what an edge cut off is not in it."""
+    seen = [10.0, 520, 660, 690, 900]
+    left, right = catalog("left", seen[:4]), catalog("right", [5e3])
+    assert_array_equal(kept_of("left", [left, right]), [10, 520])
+    left, right = catalog("left", [10.0]), catalog("right", seen[1:])
+    assert_array_equal(kept_of("right", [left, right]), [660, 690, 900])
+    hole = TWO | {"right": tile((500, -160), hole=(144, 176))}
+    left, right = catalog("left", seen[:4]), catalog("right", [5e3])
+    assert_array_equal(kept_of("left", [left, right], hole), [10, 520, 660])
 
 
-def test_what_an_edge_cut_off_a_whole_source_is_dropped():
-    """The whole one in the other tile is 4 arcsec away; and nothing else is dropped."""
-    a, edge = 3.0, int(Flag.EDGE)
-    cut = catalog("left", [0.0, 50, 100], a=a, b=a, flux=[50.0, 50, 20], flags=[0, 0, edge])
-    whole = {"x": [96.0, 150, 200], "a": a, "b": a, "flux": 100.0}
-
-    def kept(left, right):
-        return left["id"][2] in merge([left, right], config.Merge(), NO_LENSES)["id"]
-
-    assert not kept(cut, catalog("right", **whole))
-    assert kept(cut, catalog("right", **whole | {"flux": 10.0}))  # fainter: no part of it
-    assert kept(cut, catalog("right", **whole, flags=edge))  # cut too
-    assert kept(cut, catalog("right", **whole | {"x": [99.0 - REACH * a, 150, 200]}))  # too far
-    cut["flags"] = 0
-    assert kept(cut, catalog("right", **whole))
+def kept_of(name, tables, coverages=TWO):
+    """Positions of the sources of a tile that a merged catalog has."""
+    merged = merge(tables, coverages, config.Merge(), NO_LENSES)
+    return np.asarray(merged["x"])[merged["tile"] == name]
 
 
 def test_sources_to_drop_are_known_before_the_catalogs_are_merged():
     left, right = catalog("left", [0, 50, 96, 100]), catalog("right", [89, 96.2, 150, 190])
-    merged = merge([left, right], config.Merge(), NO_LENSES)
+    merged = merge([left, right], {}, config.Merge(), NO_LENSES)
     gone = seen_elsewhere([left, right], config.Merge().radius)
     assert sorted({*ids(left), *ids(right)} - set(ids(merged))) == sorted(gone.tolist())
     assert len(gone) == 1
 
 
 def test_close_sources_of_one_tile_both_stay():
-    merged = merge([catalog("a", [0, 0.3, 0.6])], config.Merge(), NO_LENSES)
+    merged = merge([catalog("a", [0, 0.3, 0.6])], {}, config.Merge(), NO_LENSES)
     assert len(merged) == 3
 
 
 def test_only_mutual_nearest_are_one_source():
     one, two = catalog("a", [10.0]), catalog("b", [9.5, 10.1])
-    assert len(merge([one, two], config.Merge(), NO_LENSES)) == 2
+    assert len(merge([one, two], {}, config.Merge(), NO_LENSES)) == 2
 
 
 def test_a_chain_loses_no_source():
     """B lies between A and C, which are too far apart to be one: A wins over B, so C stays."""
-    tables = [catalog(tile, [x]) for tile, x in (("a", 0.0), ("b", 0.8), ("c", 1.6))]
+    tables = [catalog(name, [x]) for name, x in (("a", 0.0), ("b", 0.8), ("c", 1.6))]
     both = vstack(tables)
     both["id"] = [1, 2, 3]
-    assert_array_equal(superfluous(both, 1.0), [False, True, False])
+    assert_array_equal(superfluous(both, Territories({}, "nJy"), 1.0), [False, True, False])
     both["id"] = [2, 1, 3]
-    assert_array_equal(superfluous(both, 1.0), [True, False, True])
+    assert_array_equal(superfluous(both, Territories({}, "nJy"), 1.0), [True, False, True])
 
 
 def test_four_tiles_that_meet_keep_one():
-    tables = [catalog(tile, [0.01 * i]) for i, tile in enumerate("abcd")]
-    assert len(merge(tables, config.Merge(), NO_LENSES)) == 1
+    tables = [catalog(name, [0.01 * i]) for i, name in enumerate("abcd")]
+    assert len(merge(tables, {}, config.Merge(), NO_LENSES)) == 1
 
 
 tiles = st.lists(
@@ -127,9 +118,9 @@ def test_whatever_the_sky_no_source_is_lost_and_order_is_nothing(sky, random):
         catalog(f"t{i}", [0.4 * x for x, _ in where], [0.4 * y for _, y in where])
         for i, where in enumerate(sky)
     ]
-    merged = merge(tables, config.Merge(), NO_LENSES)
+    merged = merge(tables, {}, config.Merge(), NO_LENSES)
     random.shuffle(tables)
-    assert ids(merge(tables, config.Merge(), NO_LENSES)) == ids(merged)
+    assert ids(merge(tables, {}, config.Merge(), NO_LENSES)) == ids(merged)
     kept = np.column_stack([merged["ra"], merged["dec"]]).reshape(-1, 2)
     for row in itertools.chain.from_iterable(tables):
         offset = (kept - [row["ra"], row["dec"]]) * [np.cos(np.radians(2)), 1] * 3600
@@ -138,40 +129,40 @@ def test_whatever_the_sky_no_source_is_lost_and_order_is_nothing(sky, random):
 
 def test_tiles_without_sky_positions_are_concatenated():
     tables = [catalog(t, [1.0, 2.0], ra=np.nan, dec=np.nan) for t in "ab"]
-    merged = merge(tables, config.Merge(), NO_LENSES)
+    merged = merge(tables, {}, config.Merge(), NO_LENSES)
     assert len(merged) == 4
     assert set(merged["known_lens"]) == {""}
 
 
 def test_across_the_meridian_and_at_the_pole():
     meridian = catalog("a", [1.0], ra=359.99999), catalog("b", [1.0], ra=0.00001)
-    assert len(merge(meridian, config.Merge(), NO_LENSES)) == 1
+    assert len(merge(meridian, {}, config.Merge(), NO_LENSES)) == 1
     pole = catalog("a", [1.0], ra=10, dec=89.9999), catalog("b", [1.0], ra=190, dec=89.99995)
-    assert len(merge(pole, config.Merge(), NO_LENSES)) == 1
+    assert len(merge(pole, {}, config.Merge(), NO_LENSES)) == 1
 
 
 def test_a_tile_given_twice_is_an_error():
     with pytest.raises(ValueError, match=r"2 ids appear twice; tiles \['a'\]"):
-        merge([catalog("a", [1.0, 2.0])] * 2, config.Merge(), NO_LENSES)
+        merge([catalog("a", [1.0, 2.0])] * 2, {}, config.Merge(), NO_LENSES)
 
 
 def test_nothing_at_all_merges_to_an_empty_catalog():
-    assert len(merge([], config.Merge(), NO_LENSES)) == 0
+    assert len(merge([], {}, config.Merge(), NO_LENSES)) == 0
     no_sources = assemble(stage_tables(0, 2), "a")
-    merged = merge([no_sources, assemble(stage_tables(0, 2), "b")], config.Merge(), NO_LENSES)
+    merged = merge([no_sources, assemble(stage_tables(0, 2), "b")], {}, config.Merge(), NO_LENSES)
     assert merged["flux"].shape == (0, 2)
 
 
 def test_a_flux_in_another_unit_is_not_measured(caplog):
     odd = assemble(stage_tables(2, unit="ct", tile="odd"), "odd")
-    merged = merge([catalog("a", [9.0]), catalog("b", [99.0]), odd], config.Merge(), NO_LENSES)
+    merged = merge([catalog("a", [9.0]), catalog("b", [99.0]), odd], {}, config.Merge(), NO_LENSES)
     assert merged["flux"].unit == "nJy"
     assert_array_equal(np.isnan(merged["flux"]), merged["tile"] == "odd")
     assert "odd: flux is in" in caplog.text
 
 
 def test_columns_keep_what_they_say():
-    merged = merge([catalog("a", [1.0]), catalog("b", [9.0])], config.Merge(), NO_LENSES)
+    merged = merge([catalog("a", [1.0]), catalog("b", [9.0])], {}, config.Merge(), NO_LENSES)
     for column in COLUMNS:
         assert merged[column.name].description == column.description
         assert str(merged[column.name].unit or "") == column.unit
@@ -195,7 +186,7 @@ def test_a_known_lens_is_named_within_the_radius():
 
 def test_a_merged_catalog_names_its_known_lenses():
     lenses = Table({"name": ["ring"], "ra": [150 + 9 * ARCSEC], "dec": [2.0]})
-    merged = merge([catalog("a", [1.0, 10.0, 20.0])], config.Merge(), lenses)
+    merged = merge([catalog("a", [1.0, 10.0, 20.0])], {}, config.Merge(), lenses)
     assert list(merged["known_lens"]) == ["", "ring", ""]
 
 

@@ -135,16 +135,11 @@ def test_what_is_to_be_checked_is_said_at_the_top():
     assert "all is well" not in top
 
 
-def test_the_area_counts_overlaps_once():
-    table = catalog(30)
-    table["tile"] = ["t1"] * 20 + ["t2"] * 10
-    tiles = [
-        TileFacts("t1", 20, area=8.0),
-        TileFacts("t2", 20, area=8.0),
-        TileFacts("t3", area=1.0),
-    ]
-    _, words = read(write_page(findings(table, tiles)))
-    assert "13.0 arcmin² of usable pixels" in words
+def test_the_area_is_the_catalogs():
+    table = catalog()
+    assert "– arcmin² of usable pixels" in read(write_page(findings(table)))[1]
+    table.meta["AREA"] = 13.04
+    assert "13.0 arcmin² of usable pixels" in read(write_page(findings(table)))[1]
 
 
 @pytest.mark.parametrize(

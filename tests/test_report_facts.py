@@ -44,7 +44,6 @@ def test_facts_of_a_tile_by_hand(frame):
     facts = tile_facts("t", exposure, (318, 316), sources, lenses)
     assert facts.shape == (318, 316) and facts.n_sources == 2 and facts.notes == ("odd",)
     assert_allclose([facts.usable, facts.rms, facts.psf_fwhm], [0.5, 2.0, 0.471])
-    assert_allclose(facts.area, 0.5 * 318 * 316 * (0.2 / 60) ** 2)
     assert_allclose(facts.depth, 31.4 - 2.5 * np.log10(5 * 2 * np.sqrt(4 * np.pi)))
     assert facts.known == ("east",)
 
@@ -58,5 +57,5 @@ def test_a_tile_without_wcs_or_zero_point_has_no_depth():
     ivar = np.ones((4, 4, 1), "f4")
     exposure = Exposure(0 * ivar, ivar, None, ("r",), unit="adu")
     facts = tile_facts("t", exposure, (64, 64), Table(meta={"PSFFWHM": 3.0}), NO_LENSES)
-    assert np.isnan([facts.depth, facts.psf_fwhm, facts.area]).all() and facts.known == ()
+    assert np.isnan([facts.depth, facts.psf_fwhm]).all() and facts.known == ()
     read(write_page(findings(catalog(5, unit="ct"), [facts])))

@@ -3,12 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from pipeline.catalog import AB_ZERO_POINT
+from pipeline.coverage import coverage
 from pipeline.data import FLUX_UNIT
-
-STEP = 16  # pixels from one that is looked at to the next
+from pipeline.known import unit_vectors
 
 
 class TileFacts(NamedTuple):
@@ -24,8 +23,6 @@ class TileFacts(NamedTuple):
         Everything unusual that was decided on the way.
     shape : tuple of int
         ``(y, x)`` [pixel].
-    area : float
-        Of the usable pixels [arcmin2]; NaN without a pixel scale.
     usable : float
         Share of pixels that carry information.
     psf_fwhm, pixel_scale : float
@@ -44,7 +41,6 @@ class TileFacts(NamedTuple):
     rejected: str = ""
     notes: tuple[str, ...] = ()
     shape: tuple[int, int] = (0, 0)
-    area: float = np.nan
     usable: float = 0.0
     psf_fwhm: float = np.nan
     pixel_scale: float = np.nan
@@ -66,7 +62,7 @@ def tile_facts(name, exposure, shape, sources, lenses):
     ----------
     name : str
     exposure : Exposure
-        Every `STEP`-th pixel of the tile's, with the coordinates of the whole.
+        Every `pipeline.coverage.STEP`-th pixel of the tile's, with the coordinates of the whole.
     shape : tuple of int
         Of the whole, ``(y, x)`` [pixel].
     sources : Table
@@ -81,7 +77,8 @@ def tile_facts(name, exposure, shape, sources, lenses):
     rejected = exposure.rejected or sources.meta.get("REJECTED", "")
     if rejected or not exposure.ivar.size:
         return TileFacts(name, rejected=rejected, notes=exposure.notes)
-    ivar = exposure.ivar[..., int(sources.meta.get("DETBAND", 0))]
+    band = int(sources.meta.get("DETBAND", 0))
+    ivar = exposure.ivar[..., band]
     good = ivar > 0
     rms = float(np.median(ivar[good] ** -0.5)) if good.any() else np.nan
     fwhm = float(sources.meta.get("PSFFWHM", np.nan))
@@ -93,29 +90,21 @@ def tile_facts(name, exposure, shape, sources, lenses):
         len(sources),
         notes=(*exposure.notes, *filter(None, [sources.meta.get("DOUBT")])),
         shape=tuple(shape),
-        area=float(good.mean()) * shape[0] * shape[1] * (scale / 60) ** 2,
         usable=float(good.mean()),
         psf_fwhm=fwhm * scale,
         pixel_scale=scale,
         rms=rms,
         depth=AB_ZERO_POINT - 2.5 * np.log10(5 * noise) if is_calibrated else np.nan,
         unit=exposure.unit,
-        known=tuple(lenses["name"][_on(good, exposure.wcs, lenses)]),
+        known=tuple(lenses["name"][_on(coverage(exposure, shape, band), lenses)]),
     )
 
 
-def _on(good, wcs, lenses):
-    """Rows of the lenses that fall on good pixels (y, x), every `STEP`-th, of a tile."""
-    if wcs is None or not len(lenses):
+def _on(covered, lenses):
+    """Rows of the lenses that fall on usable pixels of a tile."""
+    if covered.wcs is None or not len(lenses):
         return np.zeros(0, int)
-    height, width = (STEP * n for n in good.shape)
-    x, y = np.array([width / 2, 0, width, 0, width]), np.array([height / 2, 0, 0, height, height])
-    tile, sky = wcs.pixel_to_world(x, y).icrs, SkyCoord(lenses["ra"], lenses["dec"], unit="deg")
-    reach = 1.05 * np.nanmax(tile[0].separation(tile[1:]).deg)
-    near = np.flatnonzero(tile[0].separation(sky).deg < reach)
-    x, y = wcs.world_to_pixel(sky[near])
-    placed = np.isfinite(x) & np.isfinite(y)
-    near = near[placed]
-    column, row = (np.floor(v[placed] / STEP).astype(int) for v in (x, y))
-    inside = (column >= 0) & (row >= 0) & (column < good.shape[1]) & (row < good.shape[0])
-    return near[inside][good[row[inside], column[inside]]]
+    centre, radius = covered.circle()
+    away = np.linalg.norm(unit_vectors(lenses["ra"], lenses["dec"]) - centre, axis=1)
+    near = np.flatnonzero(away < radius)
+    return near[covered.at(lenses["ra"][near], lenses["dec"][near]) > 0]

@@ -115,7 +115,7 @@ def _pictures(found, bands):
     some = catalog[thin(len(catalog), found.settings.points)]
     pictures = {
         "sky": figures.sky_map(some, found.threshold, len(catalog)),
-        "counts": figures.number_counts(catalog, bands, _area(found)),
+        "counts": figures.number_counts(catalog, bands, found.catalog.meta.get("AREA", np.nan)),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
         "lenses": _mosaic(found, "lenses", _says_lens),
@@ -161,7 +161,7 @@ def _summary(found, expected):
         "doubts": [(tile.name, doubt) for tile in good for doubt in _doubts(tile, found.catalog)],
         "odd": float(np.nansum(found.catalog["p_lens"][systems][odd])),
         "sources": len(found.catalog),
-        "area": _area(found),
+        "area": found.catalog.meta.get("AREA", np.nan),
         "depth": _median([tile.depth for tile in good]),
         "seeing": _median([tile.psf_fwhm for tile in good]),
         "candidates": expected.above(found.threshold),
@@ -176,19 +176,6 @@ def _doubts(tile, catalog):
         return doubts(tile.notes)
     told = f"its {tile.n_sources} sources have no fluxes in the catalog, for its unit is "
     return [*doubts(tile.notes), f"{told}{tile.unit}, not {unit}; should ingest.zero_point be set?"]
-
-
-def _area(found):
-    """Area of the usable pixels of all tiles, overlaps once [arcmin2].
-
-    Of a tile that share counts which its sources in the catalog are of all that it had, for what
-    another tile shows better is gone.
-    """
-    names, kept = np.unique(np.asarray(found.catalog["tile"], "U"), return_counts=True)
-    kept = dict(zip(names.tolist(), kept.tolist(), strict=True))
-    good = [tile for tile in found.tiles if not tile.rejected]
-    shares = [kept.get(tile.name, 0) / tile.n_sources if tile.n_sources else 1 for tile in good]
-    return float(np.nansum([tile.area * n for tile, n in zip(good, shares, strict=True)]))
 
 
 def _median(values):
