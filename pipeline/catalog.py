@@ -35,6 +35,7 @@ COLUMNS = (
     Column("label", "", "meta.id.part", "Number of the source in the tile's segmentation image"),
     Column("ra", "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
     Column("dec", "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
+    Column("pos_err", "arcsec", "stat.error;pos.eq", "Standard error of a position along an axis"),
     Column(
         "x",
         "pix",
@@ -81,10 +82,13 @@ COLUMNS = (
     Column("flux_p84", "nJy", "phot.flux.density;stat.max", "84th percentile of the total flux"),
     Column("mag", "mag", "phot.mag", "AB magnitude of flux; flux_p50 is the total"),
     Column("mag_err", "mag", "stat.error;phot.mag", "Standard error of mag, that of flux"),
+    Column("snr", "", "stat.snr", "Of detection: a point source's in the matched filter"),
     Column("a", "pix", "phys.angSize.smajAxis", "Semi-major axis, rms of the filtered light"),
     Column("b", "pix", "phys.angSize.sminAxis", "Semi-minor axis, rms of the filtered light"),
     Column("theta", "deg", "pos.posAng;instr.det", "Angle of a, anticlockwise from the x axis"),
+    Column("pa", "deg", "pos.posAng", "Position angle of a on the sky, from north to east"),
     Column("r50", "pix", "phys.angSize;stat.median", "Radius that holds half of flux_auto"),
+    Column("pixel_scale", "arcsec", "instr.scale", "Side of a pixel, for x, y, a, b and r50"),
     Column("p_lens", "", "stat.probability", "Probability of a strong lens"),
     Column(
         "p_lens_std",

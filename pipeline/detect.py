@@ -6,6 +6,7 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pipeline import kron
+from pipeline.astrometry import on_sky, position_error
 from pipeline.cutouts import LARGEST_BINNING
 from pipeline.extract import (
     Sight,
@@ -42,10 +43,11 @@ def detect(exposure, settings, network=None):
     -------
     QTable
         ``id`` and ``label`` (both from 1), ``x``, ``y`` [pixel] windowed centroid, ``ra``,
-        ``dec`` [deg] (ICRS; NaN without WCS), ``flux_auto`` and ``flux_auto_err`` (n, band) in
-        one Kron aperture, ``noise_ratio`` (n, band) by which the error exceeds that of
-        independent pixels, for noise is correlated, ``a``, ``b`` [pixel], ``theta`` [deg,
-        from +x to +y], ``r50`` [pixel], ``kron_radius`` (semi-major axis of the aperture [a]),
+        ``dec`` [deg] (ICRS; NaN without WCS), ``pos_err`` [arcsec] along one axis, ``flux_auto``
+        and ``flux_auto_err`` (n, band) in one Kron aperture, ``noise_ratio`` (n, band) by which
+        the error exceeds that of independent pixels, for noise is correlated, ``a``, ``b``
+        [pixel], ``theta`` [deg, from +x to +y], ``pa`` [deg, from north to east], ``r50``
+        [pixel], ``pixel_scale`` [arcsec], ``kron_radius`` (semi-major axis of the aperture [a]),
         ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
         ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
         ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
@@ -196,7 +198,8 @@ def _point_flag(wider, error):
 
 def _table(exposure, shapes, columns, meta):
     label = np.arange(1, len(shapes) + 1, dtype="i4")
-    ra, dec = _sky(exposure.wcs, shapes["x"], shapes["y"])
+    ra, dec, angle = on_sky(exposure.wcs, shapes["x"], shapes["y"], shapes["theta"])
+    error = position_error(columns["r50"], columns["snr"], meta["PSFFWHM"])
     unit = u.Unit(exposure.unit)
     return QTable(
         {
@@ -206,13 +209,16 @@ def _table(exposure, shapes, columns, meta):
             "y": shapes["y"] * u.pix,
             "ra": ra * u.deg,
             "dec": dec * u.deg,
+            "pos_err": error * exposure.pixel_scale * u.arcsec,
             "flux_auto": columns["flux_auto"] * unit,
             "flux_auto_err": columns["flux_auto_err"] * unit,
             "noise_ratio": columns["noise_ratio"],
             "a": shapes["a"] * u.pix,
             "b": shapes["b"] * u.pix,
             "theta": shapes["theta"] * u.deg,
+            "pa": angle * u.deg,
             "r50": columns["r50"] * u.pix,
+            "pixel_scale": np.full(len(label), exposure.pixel_scale) * u.arcsec,
             "kron_radius": columns["kron_radius"],
             "extent": columns["extent"] * u.pix,
             "snr": columns["snr"],
@@ -220,11 +226,3 @@ def _table(exposure, shapes, columns, meta):
         },
         meta=meta,
     )
-
-
-def _sky(wcs, x, y):
-    """ICRS coordinates [deg] of pixels; NaN without WCS; each (n,)."""
-    if wcs is None or not len(x):
-        return np.full((2, len(x)), np.nan)
-    sky = wcs.pixel_to_world(x, y).icrs
-    return sky.ra.deg, sky.dec.deg

@@ -18,6 +18,7 @@ INTERFACE = [
     "label",
     "ra",
     "dec",
+    "pos_err",
     "x",
     "y",
     "flux_auto",
@@ -29,10 +30,13 @@ INTERFACE = [
     "flux_p84",
     "mag",
     "mag_err",
+    "snr",
     "a",
     "b",
     "theta",
+    "pa",
     "r50",
+    "pixel_scale",
     "p_lens",
     "p_lens_std",
     "anomaly",
@@ -42,16 +46,18 @@ INTERFACE = [
     "known_lens",
     "flags",
 ]
-ANGLES = {"ra": "deg", "dec": "deg", "theta": "deg"}
+ANGLES = dict.fromkeys(("ra", "dec", "theta", "pa"), "deg")
+ANGLES |= dict.fromkeys(("pos_err", "pixel_scale"), "arcsec")
 
 
 def stage_tables(n=4, n_bands=1, unit="nJy", tile="t1"):
     rng = np.random.default_rng(n)
     sources = QTable({"label": np.arange(1, n + 1, dtype="i4")})
-    for name in ("ra", "dec", "x", "y", "a", "b", "theta", "r50"):
+    for name in ("ra", "dec", "x", "y", "a", "b", "theta", "r50", *ANGLES):
         sources[name] = rng.random(n) * u.Unit(ANGLES.get(name, "pix"))
     for name in ("flux_auto", "flux_auto_err"):
         sources[name] = rng.random((n, n_bands)) * u.Unit(unit)
+    sources["snr"] = 10 * rng.random(n)
     sources["flags"] = np.full(n, 1, "i4")
     sources.meta["BANDS"] = ",".join("ugriz"[:n_bands])
     sources = number(sources, tile)
