@@ -3,14 +3,14 @@ import os
 import sys
 from types import SimpleNamespace
 
-from pipeline import digest, plan
+from pipeline import digest, patterns, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
     if workflow.is_main_process:  # a job's process need not read the file again
         for file in workflow.configfiles:
             plan.check_keys(file)
-    settings = read(config)
+    settings = read(patterns.expand(config))
 except ValueError as error:
     raise WorkflowError(f"The config is wrong:\n{error}")
 

@@ -1,0 +1,101 @@
+"""Tiles that one entry of the config stands for: those whose files match its {wildcards}."""
+
+import glob
+import re
+
+_WILDCARD = re.compile(r"\{(\w+)\}")
+_HDU = re.compile(r"\[[^\[\]]*\]$")
+
+
+def expand(values):
+    """Replace each tile whose name has {wildcards} by the tiles whose images are there.
+
+    A wildcard stands for a part of a file's or a folder's name, the same wherever it appears in
+    the entry.  One image of a tile is enough: what else is missing is for ingest to judge.  What
+    is another tile's weight or mask is nobody's image.
+
+    Parameters
+    ----------
+    values : dict
+        What a user's YAML says; not yet validated.
+
+    Returns
+    -------
+    dict
+        The same, with every tile by its own name.
+
+    Raises
+    ------
+    ValueError
+        If wildcards of an entry's name and places differ, no file matches, or a tile is there
+        twice.
+    """
+    if not isinstance(values.get("tiles"), dict):
+        return values
+    found = {}
+    for pattern, entry in values["tiles"].items():
+        for name, tile in _tiles(str(pattern), entry).items():
+            if name in found:
+                raise ValueError(f"tiles.{pattern}: the tile {name!r} is there already")
+            found[name] = tile
+    return {**values, "tiles": found}
+
+
+def _tiles(pattern, entry):
+    """Tiles of one entry, by name."""
+    wildcards = sorted(set(_WILDCARD.findall(pattern)))
+    places = _places(entry, "image")
+    if not (wildcards and places):
+        return {pattern: entry}
+    for place in (*places, *_places(entry, "weight", "mask")):
+        named = set(_WILDCARD.findall(place))
+        if named - set(wildcards) or (place in places and named != set(wildcards)):
+            raise ValueError(
+                f"tiles.{pattern}: {place} must have the same {{wildcards}} as the name"
+            )
+    values = {matched for place in places for matched in _matches(place, wildcards)}
+    if not values:
+        raise ValueError(f"tiles.{pattern}: no file matches {' or '.join(places)}")
+    filled = [dict(zip(wildcards, each, strict=True)) for each in sorted(values)]
+    return _without_weights({_fill(pattern, each): _fill(entry, each) for each in filled})
+
+
+def _without_weights(tiles):
+    """Drop tiles whose images are weights or masks of other tiles."""
+    whose = {}
+    for name, tile in tiles.items():
+        for place in _places(tile, "weight", "mask"):
+            whose.setdefault(_HDU.sub("", place), set()).add(name)
+    owners = {
+        name: set().union(*(whose.get(_HDU.sub("", p), ()) for p in _places(tile, "image")))
+        for name, tile in tiles.items()
+    }
+    return {name: tile for name, tile in tiles.items() if owners[name] <= {name}}
+
+
+def _places(entry, *kinds):
+    """Places of an entry's files of some kinds; what is malformed has none."""
+    bands = (entry.get(kind) for kind in kinds) if isinstance(entry, dict) else ()
+    named = (place for band in bands if isinstance(band, dict) for place in band.values())
+    return [place for place in named if isinstance(place, str)]
+
+
+def _matches(place, wildcards):
+    """What `wildcards` stand for in each file that matches `place`; an iterable of tuples."""
+    literal, *rest = _WILDCARD.split(_HDU.sub("", place))
+    search, pattern, known = glob.escape(literal), re.escape(literal), set()
+    for name, literal in zip(rest[::2], rest[1::2], strict=True):
+        search += "*" + glob.escape(literal)
+        pattern += (f"(?P={name})" if name in known else f"(?P<{name}>[^/]+)") + re.escape(literal)
+        known.add(name)
+    matched = (re.fullmatch(pattern, path) for path in glob.iglob(search))
+    return (tuple(match[name] for name in wildcards) for match in matched if match)
+
+
+def _fill(value, stands_for):
+    """Put what the wildcards stand for in a text, or in all texts of a mapping."""
+    if isinstance(value, dict):
+        return {key: _fill(each, stands_for) for key, each in value.items()}
+    if not isinstance(value, str):
+        return value
+    return _WILDCARD.sub(lambda match: stands_for[match[1]], value)

@@ -1,0 +1,91 @@
+"""One entry of the config may stand for many tiles."""
+
+import os
+import re
+
+import pytest
+
+from pipeline.config import read
+from pipeline.patterns import expand
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Make empty files in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def files(*names):
+        for name in names:
+            os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+            open(name, "w").close()
+
+    return files
+
+
+def tiles(**entries):
+    return expand({"name": "f", "tiles": entries})["tiles"]
+
+
+def test_an_entry_stands_for_every_tile_whose_image_is_there(files):
+    files("a_g.fits", "a_r.fits", "b_r.fits", "c_g.fits", "a_r.wt.fits", "sub/d_r.fits", "e_r.fit")
+    bands = {band: f"{{field}}_{band}.fits[SCI]" for band in "gr"}
+    found = tiles(**{"{field}": {"image": bands, "weight": {"r": "{field}_r.wt.fits"}}})
+    assert found.keys() == {"a", "b", "c"}
+    assert found["b"]["image"] == {"g": "b_g.fits[SCI]", "r": "b_r.fits[SCI]"}
+    assert found["b"]["weight"] == {"r": "b_r.wt.fits"}  # missing: its tile is rejected, not lost
+    assert list(read({"tiles": found}).tiles) == ["a", "b", "c"]
+
+
+def test_several_wildcards_and_folders(files):
+    files("1/07/x-1-07.fits", "1/08/x-1-08.fits", "1/08/x-1-09.fits", "2/07/x-2-07.fits")
+    found = tiles(**{"v{visit}.{ccd}": {"image": {"r": "{visit}/{ccd}/x-{visit}-{ccd}.fits"}}})
+    assert found.keys() == {"v1.07", "v1.08", "v2.07"}
+    assert found["v1.08"] == {"image": {"r": "1/08/x-1-08.fits"}}
+
+
+def test_weights_and_masks_that_match_are_no_images(files):
+    files("a.fits", "a.weight.fits", "a.mask.fits", "b.fits", "b[1].fits")
+    entry = {"image": {"r": "{t}.fits"}, "weight": {"r": "{t}.weight.fits"}}
+    found = tiles(**{"{t}": {**entry, "mask": {"r": "{t}.mask.fits[1]"}}})
+    assert found.keys() == {"a", "b", "b[1]"}
+    whole = {kind: {"r": f"one{{t}}.fits[{kind}]"} for kind in ("image", "weight", "mask")}
+    files("one2.fits", "one3.fits")
+    assert tiles(**{"{t}": whole}).keys() == {"2", "3"}  # all of one file
+
+
+def test_other_tiles_stay_and_none_is_there_twice(files):
+    files("a.fits", "b.fits")
+    entry, other = {"image": {"r": "{t}.fits"}}, {"image": {"r": "elsewhere/{c}.fits"}}
+    assert tiles(**{"{t}": entry, "c": other}) == {
+        "a": {"image": {"r": "a.fits"}},
+        "b": {"image": {"r": "b.fits"}},
+        "c": other,
+    }
+    with pytest.raises(ValueError, match=r"tiles\.b: the tile 'b' is there already"):
+        tiles(**{"{t}": entry, "b": other})
+
+
+@pytest.mark.parametrize(
+    "name, entry, message",
+    [
+        ("{t}", {"image": {"r": "{t}.fits"}}, "tiles.{t}: no file matches {t}.fits"),
+        ("{t}", {"image": {"r": "a.fits"}}, "a.fits must have the same {wildcards} as the name"),
+        ("{t}", {"image": {"r": "{t}.{u}"}}, "{t}.{u} must have the same {wildcards}"),
+        (
+            "{t}",
+            {"image": {"r": "{t}.fits"}, "mask": {"r": "{m}.fits"}},
+            "{m}.fits must have the same {wildcards}",
+        ),
+    ],
+)
+def test_what_matches_nothing_is_an_error(files, name, entry, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        tiles(**{name: entry})
+
+
+@pytest.mark.parametrize("odd", [None, 3, {"image": "{t}.fits"}, {"image": {"r": None}}, {}])
+def test_what_is_malformed_is_left_to_the_schema(odd):
+    assert tiles(**{"{t}": odd}) == {"{t}": odd}
+    with pytest.raises(ValueError, match=r"\{t\}"):
+        read({"tiles": {"{t}": odd}})
+    assert expand({"tiles": [3]}) == {"tiles": [3]} and expand({}) == {}
