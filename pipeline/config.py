@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from pipeline.config_inject import Adapt, Inject, Lens
+from pipeline.config_tile import Tile
 from pipeline.config_train import BUILDS_ON, Scenes, Train  # noqa: F401
 from pipeline.settings import Fraction, Positive, Seed, Settings
 
@@ -19,25 +20,6 @@ NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
 def _bits(value):
     """Accept 0xFFFF written as a string, as YAML 1.2 readers leave it."""
     return int(value, 0) if isinstance(value, str) else value
-
-
-class Tile(Settings):
-    """Where the images of one tile are: `path` or `path[HDU name or number]` of each band."""
-
-    image: dict[str, str] = Field(min_length=1, description="Image of each band.")
-    weight: dict[str, str] = Field({}, description="Weight of each band; see ingest.weight_is.")
-    mask: dict[str, str] = Field({}, description="Integer bit mask of each band.")
-
-    @model_validator(mode="after")
-    def _bands_agree(self):
-        for band in self.image:
-            if not (band.isascii() and band.isprintable() and band.strip()) or "," in band:
-                raise ValueError(f"{band!r} is no name for a band: use ASCII without commas")
-        for kind in ("weight", "mask"):
-            unknown = set(getattr(self, kind)) - set(self.image)
-            if unknown:
-                raise ValueError(f"{kind} names the bands {sorted(unknown)}, which have no image")
-        return self
 
 
 Number = TypeVar("Number")

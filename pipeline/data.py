@@ -146,10 +146,10 @@ class Cutouts:
         """
         if self.wcs is None:
             raise ValueError(f"no WCS for the stamp of source {self.id[i]}: its exposure has none")
-        return _blocks_wcs(self.wcs, self.corner[i], int(self.binning[i]))
+        return blocks_wcs(self.wcs, self.corner[i], int(self.binning[i]))
 
 
-def _blocks_wcs(wcs, corner, binning):
+def blocks_wcs(wcs, corner, binning=1):
     """Coordinates of blocks of pixels, the first of which begins at `corner`."""
     wcs = wcs.deepcopy()
     wcs.wcs.crpix = _in_blocks(wcs.wcs.crpix, corner, binning)

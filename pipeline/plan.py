@@ -66,8 +66,13 @@ def named(tile):
 
 
 def megabytes(tile):
-    """Size of a tile's files once unpacked, roughly [MB]."""
-    return sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
+    """Size of a tile's files once unpacked, roughly, or of its window of them [MB]."""
+    whole = sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
+    if not tile.window:
+        return whole
+    x0, y0, x1, y1 = tile.window
+    planes = len(tile.image) + len(tile.weight) + len(tile.mask)
+    return min(whole, 4e-6 * planes * (x1 - x0) * (y1 - y0))
 
 
 class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

@@ -11,6 +11,10 @@ try:
         for file in workflow.configfiles:
             plan.check_keys(file)
     settings = read(patterns.expand(config))
+    if any(tile.split for tile in settings.tiles.values()):
+        from pipeline import parts
+
+        settings = parts.split(settings)
 except ValueError as error:
     raise WorkflowError(f"The config is wrong:\n{error}")
 

@@ -39,7 +39,15 @@ def test_nobody_knows_the_commands(path):
 
 @pytest.mark.parametrize(
     "name",
-    ["config.py", "config_inject.py", "config_train.py", "settings.py", "plan.py", "digest.py"],
+    [
+        "config.py",
+        "config_inject.py",
+        "config_tile.py",
+        "config_train.py",
+        "settings.py",
+        "plan.py",
+        "digest.py",
+    ],
 )
 def test_what_snakemake_loads_is_light(name):
     light = {"pydantic", "typing", "difflib", "pathlib", "functools"}

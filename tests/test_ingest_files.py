@@ -76,7 +76,7 @@ class TestNames:
             read_image(str(tmp_path / "nope.fits[SCI]"))
 
     def test_a_folder_is_no_file(self, tmp_path):
-        with pytest.raises(InputError, match="sections of an image are not read"):
+        with pytest.raises(InputError, match="set the tile's window instead"):
             read_image(f"{tmp_path}/a.fits[SCI][1:100,*]")
         with pytest.raises(InputError, match="no such file"):
             read_image(str(tmp_path))

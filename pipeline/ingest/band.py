@@ -8,7 +8,8 @@ from astropy.wcs import WCS
 from pipeline.ingest import calibrate
 from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dead_pixels
-from pipeline.ingest.fitsfile import InputError, read_bits, read_image
+from pipeline.ingest.fitsfile import read_bits, read_image
+from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.weights import inverse_variance, typical
@@ -39,6 +40,7 @@ def read_band(tile, band, settings):
     Parameters
     ----------
     tile : config.Tile
+        Its window is of this band's pixels.
     band : str
     settings : config.Ingest
 
@@ -49,9 +51,9 @@ def read_band(tile, band, settings):
     Raises
     ------
     InputError
-        If a file is not what it should be.
+        If a file is not what it should be; `NoPixels` if no pixel can be used.
     """
-    image = read_image(*_place(tile.image, band, tile))
+    image = read_image(*tile.place("image", band), tile.window)
     flux = image.data
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
     scale, unit, notes = calibrate.flux_scale(image, _of(settings.zero_point, band), pixel_scale)
@@ -92,17 +94,11 @@ def _of(setting, band):
     return setting.get(band) if isinstance(setting, dict) else setting
 
 
-def _place(files, band, tile):
-    """Where a band's file is, and which plane of a cube it is if all bands name one file."""
-    is_shared = len(files) == len(tile.image) > 1 and len(set(files.values())) == 1
-    return files[band], list(tile.image).index(band) if is_shared else None, len(tile.image)
-
-
 def _weight(tile, band, kind, image, scale):
     """Weight map (y, x) as inverse variance, still relative if it is of exposure; or None."""
     if band not in tile.weight:
         return None, (f"{image.name}: no weight, so the noise was measured",)
-    read = read_image(*_place(tile.weight, band, tile))
+    read = read_image(*tile.place("weight", band), tile.window)
     _check_shape(read, image)
     seen = np.isfinite(image.data) & (image.data != 0)  # sentinels may hold more than half the map
     return inverse_variance(read.data, kind, scale, seen), read.notes
@@ -124,13 +120,13 @@ def _bad(tile, band, bad_bits, image, weight):
         if part.any()
     ]
     if band in tile.mask:
-        mask = read_bits(*_place(tile.mask, band, tile))
+        mask = read_bits(*tile.place("mask", band), tile.window)
         _check_shape(mask, image)
         masked, full, told = spoilt(mask, bad_bits)
         bad |= masked
         notes += [*mask.notes, *told]
     if bad.all():
-        raise InputError(
+        raise NoPixels(
             f"{image.name}: no usable pixel, all are masked, without weight, dead or NaN; "
             "check the weight, the mask and ingest.bad_bits"
         )
@@ -138,10 +134,10 @@ def _bad(tile, band, bad_bits, image, weight):
 
 
 def _check_shape(other, image):
-    if other.data.shape != image.data.shape:
+    if other.whole != image.whole:
         raise InputError(
-            f"{other.name}: shape {other.data.shape} but the image {image.name} has "
-            f"{image.data.shape}; name files of one shape"
+            f"{other.name}: shape {other.whole} but the image {image.name} has {image.whole}; "
+            "name files of one shape"
         )
 
 

@@ -2,41 +2,21 @@
 
 import math
 import re
-import struct
-import warnings
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.hdu.compressed._compression import CfitsioException
-from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS, WcsError
 
+from pipeline.data import blocks_wcs
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.hcompress import damaged_tile
+from pipeline.ingest.mishaps import UNREADABLE, InputError, one_line, reading
 
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
-    *(
-        OverflowError,
-        MemoryError,
-        RuntimeError,
-        RuntimeWarning,
-        struct.error,
-        zlib.error,
-        fits.VerifyError,
-        CfitsioException,
-    ),
-)
 SECTION = re.compile(r"\[[\d\s*:-]+,[\d\s*:-]+\]$")  # as CFITSIO has them
 LARGEST = 2**32  # pixels: more is a damaged header, not an image
-
-
-class InputError(ValueError):
-    """Something is wrong with the user's files: says file, HDU, value and remedy."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +35,8 @@ class Image:
         Celestial coordinates of the pixels; None where the header has none.
     notes : tuple of str
         What astropy had to repair.
+    whole : tuple of int
+        Shape ``(y, x)`` of the file's image, of which `data` may be a window.
     """
 
     name: str
@@ -63,9 +45,10 @@ class Image:
     primary: fits.Header
     wcs: WCS | None
     notes: tuple[str, ...]
+    whole: tuple[int, int]
 
 
-def read_image(where, index=None, n_bands=1):
+def read_image(where, index=None, n_bands=1, window=None):
     """Read an image as float32.
 
     Parameters
@@ -74,6 +57,8 @@ def read_image(where, index=None, n_bands=1):
         ``path`` or ``path[HDU name or number]``; without HDU the first one with an image.
     index, n_bands : int or None, int
         Which plane of a cube of `n_bands` to take; None if the file is no cube of bands.
+    window : tuple of int, optional
+        The pixels to take, from ``x0, y0`` on and before ``x1, y1``; all if left out.
 
     Returns
     -------
@@ -84,7 +69,7 @@ def read_image(where, index=None, n_bands=1):
     InputError
         If there is no such image, or it cannot be read.
     """
-    image = _read(where, _as_float, index, n_bands)
+    image = _read(where, _as_float, (index, n_bands, window))
     softening, offset = (as_number(image.header.get(k)) for k in ("BSOFTEN", "BOFFSET"))
     if not softening or offset is None:
         return image
@@ -109,12 +94,19 @@ def as_number(value):
     return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
-def read_bits(where, index=None, n_bands=1):
+def read_bits(where, index=None, n_bands=1, window=None):
     """Read a mask as unsigned integers, as `read_image` reads an image.
 
     The sign bit of a signed type is its highest bit; a float that is no number has all bits.
     """
-    return _read(where, _as_bits, index, n_bands)
+    return _read(where, _as_bits, (index, n_bands, window))
+
+
+def read_frame(where, index=None, n_bands=1):
+    """Read only the shape (y, x) of an image, and its WCS or None, as `read_image` would."""
+    with _opened(where) as (hdus, hdu, name, notes):
+        shape = _shape(hdu, name, index, n_bands)
+        return shape, _coordinates(hdu.header.copy(), hdus, name, notes)
 
 
 def split_name(where):
@@ -129,69 +121,34 @@ def split_name(where):
     return Path(found[1]), int(hdu) if hdu.isdecimal() else hdu
 
 
-def _read(where, convert, index, n_bands):
-    path, wanted = split_name(where)
-    if not path.is_file():
-        is_section = SECTION.search(where)
-        remedy = "sections of an image are not read" if is_section else "correct the path"
-        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); {remedy}")
+def _read(where, convert, part):
     is_mask = convert is _as_bits
-    with path.open("rb") as file, _reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
-        number, hdu = _find(hdus, wanted, path, notes)
-        name = f"{path}[{hdu.name or number}]"
-        _check_whole(hdu, path, name)
+    with _opened(where, is_mask) as (hdus, hdu, name, notes):
         header, primary = hdu.header.copy(), hdus[0].header.copy()
         with np.errstate(over="ignore", invalid="ignore"):
-            data = convert(_plane(hdu, name, index, n_bands))
-        wcs = _coordinates(header, hdus, name, notes) if convert is _as_float else None
-    return Image(name, data, header, primary, wcs, tuple(f"{name}: {note}" for note in notes))
+            data = convert(_plane(hdu, name, *part))
+        wcs = None if is_mask else _coordinates(header, hdus, name, notes)
+        whole, window = _shape(hdu, name, *part[:2]), part[2]
+    if window and wcs:
+        wcs = blocks_wcs(wcs, window[:2])
+    return Image(
+        name, data, header, primary, wcs, tuple(f"{name}: {note}" for note in notes), whole
+    )
 
 
 @contextmanager
-def _reading(path):
-    """Turn what goes wrong into an `InputError`, and astropy's warnings into notes."""
-    notes = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", AstropyWarning)
-        try:
-            yield notes
-        except InputError as error:
-            raise InputError(f"{error}{_said(caught, str(error))}") from error
-        except UNREADABLE as error:
-            reason = _one_line(error) or type(error).__name__
-            remedy = "is it FITS, and was it copied whole?"
-            raise InputError(
-                f"{path}: cannot be read ({reason}){_said(caught, reason)}; {remedy}"
-            ) from error
-    for warning in caught:
-        if not issubclass(warning.category, AstropyWarning):
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-    notes += _repairs(caught)
-
-
-def _repairs(caught):
-    """Tell one of astropy's warnings of each category, and how many more there were."""
-    messages = {}
-    for warning in caught:
-        if issubclass(warning.category, AstropyWarning):
-            messages.setdefault(warning.category, {})[_one_line(warning.message)] = None
-    return [
-        first + (f" (and {len(more)} more like this)" if more else "")
-        for first, *more in messages.values()
-    ]
-
-
-def _said(caught, known):
-    """Repeat what astropy warned of, if it concerns the file as a whole and is not `known`."""
-    said = [_one_line(w.message) for w in caught if re.search("truncated|corrupt", str(w.message))]
-    return f" ({said[0]})" if said and "truncated" not in known else ""
-
-
-def _one_line(message, longest=200):
-    text = " ".join(str(message).split())
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+def _opened(where, is_mask=False):
+    """Open a file; give its HDUs, the one that was asked for, its name, and a list of notes."""
+    path, wanted = split_name(where)
+    if not path.is_file():
+        is_section = SECTION.search(where)
+        remedy = "set the tile's window instead" if is_section else "correct the path"
+        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); {remedy}")
+    with path.open("rb") as file, reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
+        number, hdu = _find(hdus, wanted, path, notes)
+        name = f"{path}[{hdu.name or number}]"
+        _check_whole(hdu, path, name)
+        yield hdus, hdu, name, notes
 
 
 def _find(hdus, wanted, path, notes):
@@ -255,21 +212,33 @@ def _stored_bytes(hdu):
     return abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * elements
 
 
-def _plane(hdu, name, index, n_bands):
-    """Pixels (y, x) of a two-dimensional HDU, or of the plane `index` of a cube of bands."""
+def _shape(hdu, name, index, n_bands):
+    """Shape (y, x) of a two-dimensional HDU, or of a plane of a cube of bands."""
     shape = hdu.shape
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
-    if len(shape) == 2:
-        return hdu.data.reshape(shape)
-    if len(shape) == 3 and index is not None and shape[0] == n_bands:
-        return hdu.section[index] if len(hdu.shape) == 3 else hdu.data.reshape(shape)[index]
+    if len(shape) == 2 or (len(shape) == 3 and index is not None and shape[0] == n_bands):
+        return shape[-2:]
     if len(shape) == 3:
         raise InputError(
             f"{name}: a cube of {shape[0]} planes; name it for each of {shape[0]} bands, "
             "in the order of the planes, or give one image a band"
         )
     raise InputError(f"{name}: {len(shape)}-dimensional {hdu.shape}; an image has 2 dimensions")
+
+
+def _plane(hdu, name, index, n_bands, window):
+    """Pixels (y, x) of an image, or of one plane of a cube of bands, within the window."""
+    height, width = _shape(hdu, name, index, n_bands)
+    x0, y0, x1, y1 = window or (0, 0, width, height)
+    if x1 > width or y1 > height:
+        raise InputError(f"{name}: {width}x{height} pixels do not hold the window {window}")
+    if not window and len(hdu.shape) == 2:
+        return hdu.data
+    in_front = [0] * (len(hdu.shape) - 2)
+    if len(hdu.shape) > 2 and hdu.shape[-3] > 1:
+        in_front[-1] = index
+    return hdu.section[(*in_front, slice(y0, y1), slice(x0, x1))]
 
 
 def _as_float(raw):
@@ -288,7 +257,7 @@ def _coordinates(header, hdus, name, notes):
         wcs, more = celestial(header, hdus)
     except (WcsError, *UNREADABLE) as error:
         raise InputError(
-            f"{name}: the coordinates cannot be understood ({_one_line(error)}); "
+            f"{name}: the coordinates cannot be understood ({one_line(error)}); "
             "repair the WCS keywords, or remove them and set ingest.pixel_scale"
         ) from error
     notes += more

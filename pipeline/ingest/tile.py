@@ -6,8 +6,9 @@ import numpy as np
 
 from pipeline.data import Exposure
 from pipeline.ingest.band import read_band
-from pipeline.ingest.fitsfile import InputError
+from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import regrid, same_grid
+from pipeline.ingest.window import blank, in_window
 
 
 def ingest(tile, settings, reference=None):
@@ -25,7 +26,8 @@ def ingest(tile, settings, reference=None):
     Returns
     -------
     Exposure
-        In nJy where every band has a zero point, else in the images' own unit.
+        In nJy where every band has a zero point, else in the images' own unit.  Of a tile that is
+        a window of a larger image, a band may have no usable pixel.
 
     Raises
     ------
@@ -34,11 +36,17 @@ def ingest(tile, settings, reference=None):
     """
     names = tuple(tile.image)
     main = reference or names[0]
-    first = read_band(tile, main, settings)
+    views = in_window(tile, main)
+    try:
+        first = read_band(tile, main, settings)
+    except NoPixels:
+        if tile.window is None:
+            raise
+        return blank(tile, main)
     flux, ivar = (_room(plane, len(names)) for plane in (first.flux, first.ivar))
     bands = {}
     for name in (main, *(name for name in names if name != main)):
-        band = first if name == main else _on_grid_of(first, read_band(tile, name, settings))
+        band = first if name == main else _brought(first, views[name], name, settings)
         i = names.index(name)
         flux[..., i], ivar[..., i] = band.flux, band.ivar
         bands[name] = dataclasses.replace(band, flux=None, ivar=None)
@@ -54,6 +62,18 @@ def ingest(tile, settings, reference=None):
         saturation=tuple(float(band.saturation) for band in ordered),
         notes=tuple(dict.fromkeys(note for band in ordered for note in band.notes)),
     )
+
+
+def _brought(first, tile, name, settings):
+    """Read another band on the grid of the first one; `tile` is None where it does not reach."""
+    try:
+        if tile:
+            return _on_grid_of(first, read_band(tile, name, settings))
+    except NoPixels:
+        if tile.window is None:
+            raise
+    nothing, note = np.zeros_like(first.flux), f"band {name} has no usable pixel here"
+    return dataclasses.replace(first, name=name, flux=nothing, ivar=nothing, notes=(note,))
 
 
 def _room(plane, n_bands):
@@ -76,7 +96,7 @@ def _on_grid_of(first, band):
         return band
     flux, ivar, area = regrid(band.flux, band.ivar, band.wcs, first.wcs, shape)
     if not ivar.any():
-        raise InputError(f"{band.name}: no usable pixel where {first.name} is; check the tile")
+        raise NoPixels(f"{band.name}: no usable pixel where {first.name} is; check the tile")
     note = f"{band.name}: brought to the pixel grid of {first.name}; its noise is now correlated"
     return dataclasses.replace(
         band, flux=flux, ivar=ivar, saturation=band.saturation * area, notes=(*band.notes, note)

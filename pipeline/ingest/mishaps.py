@@ -1,0 +1,81 @@
+"""Turn what goes wrong with somebody else's file into one error, and repairs into notes."""
+
+import re
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+
+from astropy.io import fits
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
+from astropy.utils.exceptions import AstropyWarning
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+        RuntimeWarning,
+        struct.error,
+        zlib.error,
+        fits.VerifyError,
+        CfitsioException,
+    ),
+)
+
+
+class InputError(ValueError):
+    """Something is wrong with the user's files: says file, HDU, value and remedy."""
+
+
+class NoPixels(InputError):
+    """An image has no usable pixel, or none where another band's are."""
+
+
+@contextmanager
+def reading(path):
+    """Turn what goes wrong into an `InputError`, and astropy's warnings into notes."""
+    notes = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AstropyWarning)
+        try:
+            yield notes
+        except InputError as error:
+            raise InputError(f"{error}{_said(caught, str(error))}") from error
+        except UNREADABLE as error:
+            reason = one_line(error) or type(error).__name__
+            remedy = "is it FITS, and was it copied whole?"
+            raise InputError(
+                f"{path}: cannot be read ({reason}){_said(caught, reason)}; {remedy}"
+            ) from error
+    for warning in caught:
+        if not issubclass(warning.category, AstropyWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    notes += _repairs(caught)
+
+
+def _repairs(caught):
+    """Tell one of astropy's warnings of each category, and how many more there were."""
+    messages = {}
+    for warning in caught:
+        if issubclass(warning.category, AstropyWarning):
+            messages.setdefault(warning.category, {})[one_line(warning.message)] = None
+    return [
+        first + (f" (and {len(more)} more like this)" if more else "")
+        for first, *more in messages.values()
+    ]
+
+
+def _said(caught, known):
+    """Repeat what astropy warned of, if it concerns the file as a whole and is not `known`."""
+    said = [one_line(w.message) for w in caught if re.search("truncated|corrupt", str(w.message))]
+    return f" ({said[0]})" if said and "truncated" not in known else ""
+
+
+def one_line(message, longest=200):
+    """Make a message a line of at most so many letters."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
