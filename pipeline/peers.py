@@ -109,9 +109,10 @@ def _kron_flux(image, smooth, label):
 
 
 def oracle(image, light, sky):
-    """List what a perfect judge finds who gives every pixel to the brighter of two galaxies.
+    """List what a judge finds who knows the truth and gives every pixel to the brighter galaxy.
 
-    `light` (2, y, x) is the truth: no hard partition of the pixels can do better.
+    `light` (2, y, x) is the truth.  No hard partition puts less light into the wrong place; true
+    masks overlap, and a partition that gives one galaxy all of its own meets them better.
     """
     seen = light.sum(0) > THRESHOLD * sky
     found = []
