@@ -1,5 +1,7 @@
 """The tests on external images: their maker, their matching, their way to the image's grid."""
 
+import json
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -230,3 +232,9 @@ def test_a_row_that_was_not_measured_says_so(tmp_path):
     said = tables.table(rows, tmp_path, tmp_path).splitlines()[2:]
     assert said[0] == "| a |  | ≤ 5 % | 5.1 ± 0.2 % |"
     assert [line.split(" | ")[-1] for line in said[1:]] == ["not measured |"] * 2
+
+
+def test_every_way_to_spoil_a_stamp_that_was_scored_is_in_the_table():
+    scored = json.loads((tables.WEIGHTS / "anomaly" / "card.json").read_text())["scores"]
+    shown = {place.split(": ")[1] for row in tables.FINDING for place in row.places}
+    assert {name for name in scored if name.startswith("auroc_")} <= shown
