@@ -234,6 +234,14 @@ def test_a_row_that_was_not_measured_says_so(tmp_path):
     assert [line.split(" | ")[-1] for line in said[1:]] == ["not measured |"] * 2
 
 
+def test_the_table_says_which_sign_is_too_faint_and_times_what_finds_its_sources():
+    (row,) = (row for row in tables.DEBLENDING if row.test.startswith("HSC blends"))
+    assert "below 0: too faint" in row.test
+    assert hsc._too_bright(np.array([90.0]), np.array([100.0])) < 0
+    timed = [place for row in tables.DEBLENDING for place in row.places if "seconds" in place]
+    assert timed == ["hsc: own: seconds: 3"]
+
+
 def test_every_way_to_spoil_a_stamp_that_was_scored_is_in_the_table():
     scored = json.loads((tables.WEIGHTS / "anomaly" / "card.json").read_text())["scores"]
     shown = {place.split(": ")[1] for row in tables.FINDING for place in row.places}
