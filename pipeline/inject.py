@@ -8,7 +8,7 @@ import galsim
 import numpy as np
 from astropy.table import Column, Table, hstack, vstack
 
-from pipeline.catalog import AB_ZERO_POINT
+from pipeline.catalog import AB_ZERO_POINT, detection_band
 from pipeline.data import FLUX_UNIT
 from pipeline.flags import Flag
 from pipeline.simulate.arcs import Body, paint_arcs
@@ -244,9 +244,8 @@ def _truth(rows, unit):
 
 def _flux(sources):
     """flux_auto and its error in the detection band, each (n,)."""
-    band = int(sources.meta.get("DETBAND", 0))
-    columns = (np.asarray(sources[name], "f8") for name in ("flux_auto", "flux_auto_err"))
-    return tuple(c if c.ndim == 1 else c[:, band] for c in columns)
+    names = "flux_auto", "flux_auto_err"
+    return tuple(detection_band(sources, name).astype("f8") for name in names)
 
 
 def _plain(sources):

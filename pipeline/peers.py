@@ -67,6 +67,7 @@ def sep_auto(image, error, usable):
 def _extract(image, error, mask=None):
     sep.set_extract_pixstack(PIXEL_STACK)  # whatever was looked at before
     options = {"deblend_nthresh": LEVELS, "deblend_cont": CONTRAST, "segmentation_map": True}
+    options["filter_type"] = "conv"  # sep's matched filter takes the threshold of a map otherwise
     return sep.extract(image, THRESHOLD, err=error, mask=mask, minarea=LEAST_PIXELS, **options)
 
 

@@ -101,13 +101,15 @@ def _cut(path, exposure, sources, size, binning):
             keep(cut(exposure, sources[rows], size, binning[rows]))
 
 
-@per_tile("lens_cutouts.fits", "classify.fits")
+@per_tile("lens_cutouts.fits sources.fits", "classify.fits")
 def classify(config, tile):
     """Ask the lens finder about every source."""
+    from pipeline.catalog import detection_snr
     from pipeline.models import lens
 
-    (cutouts,), network = _read(tile, "lens_cutouts"), _network(config, "lens")
-    said = [lens.apply(network, cutouts[rows], config.lens) for rows in io.parts(len(cutouts))]
+    (cutouts, sources), network = _read(tile, "lens_cutouts", "sources"), _network(config, "lens")
+    snr, rows = detection_snr(sources), io.parts(len(cutouts))
+    said = [lens.apply(network, cutouts[some], config.lens, snr[some]) for some in rows]
     io.write_table(tile / "classify.fits", _stacked(said))
 
 

@@ -147,12 +147,15 @@ def compare(catalog, truth, tiles, radius):
     dict
         ``completeness`` and ``purity``: (rate, low, high, n), for galaxies, and for sources,
         with an S/N above `BRIGHT` that are alone (see `samples`);
+        ``coverage``: the same of the 68 % intervals of the total flux that hold the truth, of
+        galaxies without a defect;
         ``completeness_mag`` and ``purity_mag``: the same against magnitude, as `rate` gives it;
         ``offset``, ``offset_axis``: median distance from the truth, in the plane and along an
         axis [arcsec], and the same as ``offset_pix``, ``offset_axis_pix`` [pixel];
         ``pairs``: Table of the objects found, with ``ra_offset``, ``dec_offset`` [arcsec],
         ``snr``, ``mag`` and ``delta_auto``, ``delta_flux``, ``delta_p50`` (measured less true
-        magnitude), ``alone`` (a galaxy of the completeness), ``clean`` (no defect);
+        magnitude), ``alone`` (a galaxy of the completeness), ``clean`` (no defect), ``galaxy``,
+        ``holds`` (whether ``flux_p16`` to ``flux_p84`` hold the true flux);
         ``roc``: see `lens_roc`.
 
     Raises
@@ -178,6 +181,7 @@ def compare(catalog, truth, tiles, radius):
     return {
         "completeness": _share(found.source[observed & is_bright] >= 0),
         "purity": _share(~found.spurious[clean & (snr > BRIGHT)]),
+        "coverage": _share(pairs["holds"][pairs["clean"] & pairs["galaxy"]]),
         "completeness_mag": rate(
             found.source[observed] >= 0, true_mag[observed], bins(true_mag[observed])
         ),
@@ -240,6 +244,9 @@ def _pairs(catalog, truth, found, alone):
         "alone": alone[rows],
         "clean": (np.asarray(true["tiles"]) != "") & (np.asarray(ours["flags"]) & int(DEFECT) == 0),
     }
+    pairs["galaxy"] = np.asarray(true["kind"]) == "galaxy"
+    low, high = (detection_band(ours, name) for name in ("flux_p16", "flux_p84"))
+    pairs["holds"] = (low <= np.asarray(true["flux"])) & (np.asarray(true["flux"]) <= high)
     for name, column in (("auto", "flux_auto"), ("flux", "flux"), ("p50", "flux_p50")):
         ratio = detection_band(ours, column) / np.asarray(true["flux"])
         pairs[f"delta_{name}"] = -2.5 * np.log10(np.where(ratio > 0, ratio, np.nan))

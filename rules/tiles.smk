@@ -70,6 +70,7 @@ rule cut:
 
 rule classify:
     input:
+        made_by("detect", "sources.fits"),
         made_by("cut", "lens_cutouts.fits"),
     output:
         made_by("classify", "classify.fits"),

@@ -13,6 +13,7 @@ from benchmarks.external.pairs import MASK_ABOVE, Look, Pairs, draw_pairs
 from pipeline import config, peers
 from pipeline.data import Exposure
 from pipeline.detect import detect
+from pipeline.models import lens_scores
 from pipeline.peers import Thing
 from pipeline.simulate.challenge import EUCLID, HUBBLE, draw_challenge
 
@@ -33,7 +34,9 @@ def two(rng):
     light = np.stack([[blob(*p, flux=f) for p, f in zip(at[0], flux[0], strict=True)]])
     image = light.sum(1) + rng.normal(0, 0.1, (1, SIDE, SIDE))
     re, mag = np.full((1, 2), 4.7), -2.5 * np.log10(flux)
-    return Pairs(image.astype("f4"), light.astype("f4"), flux, re, mag, at, 0.1, 3.0, 0.1)
+    return Pairs(
+        image.astype("f4"), light.astype("f4"), flux, re, mag, at, 0.1, 3.0, 0.1, np.array([[0, 1]])
+    )
 
 
 def test_perfect_objects_score_perfectly(two):
@@ -175,9 +178,9 @@ def test_width_of_a_gaussian(sigma):
 def test_true_positives_before_a_false_one():
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     is_lens = np.array([True, False, True, False, True, False])
-    assert_allclose(challenge.tpr_before(score, is_lens, 0)["value"], 1 / 3)
-    assert_allclose(challenge.tpr_before(score, is_lens, 1)["value"], 2 / 3)
-    assert_allclose(challenge.tpr_before(score, is_lens, 9)["value"], 1)
+    assert_allclose(lens_scores.found_before(score, is_lens, 0)["value"], 1 / 3)
+    assert_allclose(lens_scores.found_before(score, is_lens, 1)["value"], 2 / 3)
+    assert_allclose(lens_scores.found_before(score, is_lens, 9)["value"], 1)
 
 
 @pytest.mark.parametrize(("telescope", "block"), [(EUCLID, 1), (HUBBLE, 2)])

@@ -77,6 +77,16 @@ def test_share_has_an_error_even_where_all_or_none_hit():
     assert share([])["n"] == 0
 
 
+@pytest.mark.parametrize("n_false", [0, 1, 9, 100])
+def test_the_error_of_a_recall_counts_the_false_positives_scatter(rng, n_false):
+    n, found = 3000, []
+    for _ in range(150):
+        score = np.concatenate([rng.logistic(size=n), rng.logistic(3.0, 1.3, size=n)])
+        found.append(lens_scores.found_before(score, np.arange(2 * n) >= n, n_false))
+    scatter = np.std([said["value"] for said in found])
+    assert_allclose(np.mean([said["error"] for said in found]), scatter, rtol=0.4)
+
+
 def test_shares_of_lenses_have_the_same_error():
     hits = np.arange(100) < 30
     (row,) = lens_scores.completeness(hits, np.zeros(100), (-1, 1))

@@ -153,6 +153,24 @@ def test_p_lens_at_another_prevalence_is_bayes(networks, blends):
     assert_allclose(rare, odds / (1 + odds), rtol=1e-4)
 
 
+def test_a_galaxy_too_faint_to_show_arcs_is_no_candidate(networks, blends):
+    cutouts = blends.cutouts
+    snr = np.geomspace(1, 1000, len(cutouts))
+    said = lens.apply(networks["lens"], cutouts, Lens(), snr)
+    plain = np.asarray(lens.apply(networks["lens"], cutouts, Lens())["p_lens"])
+    odds = plain / (1 - plain) * np.minimum(snr / lens.FAINTEST, 1) ** lens.STEEP
+    assert_allclose(said["p_lens"], odds / (1 + odds), rtol=1e-4)
+    assert np.isfinite(said["p_lens_std"]).all()
+    hidden = lens.apply(networks["lens"], cutouts[:2], Lens(), np.array([0.0, -3.0]))
+    assert (hidden["p_lens"] < 1e-6).all()
+
+
+def test_no_training_lens_is_fainter_than_the_lens_finder_believes():
+    truth = draw_set("lenses", 32, Scenes(seed=4), "test").truth
+    faintest = truth["snr"][np.asarray(truth["is_lens"], bool)].min()
+    assert 0.95 * lens.FAINTEST < faintest < 5 * lens.FAINTEST
+
+
 def test_roc_auc_by_hand():
     assert metrics.roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])) == 0.75
 

@@ -27,6 +27,7 @@ def catalog(x, *, flux=100.0, flags=0, p_lens=0.1):
     table = Table({"ra": np.full(n, 10.0), "dec": 60 + np.asarray(x, float) * ARCSEC})
     for name in ("flux", "flux_auto", "flux_p50"):
         table[name] = np.full(n, flux) if np.ndim(flux) == 0 else np.asarray(flux, float)
+    table["flux_p16"], table["flux_p84"] = 0.9 * table["flux"], 1.1 * table["flux"]
     table["flux_err"], table["mag"] = 1.0, 31.4 - 2.5 * np.log10(table["flux"])
     table["flags"] = np.full(n, flags) if np.ndim(flags) == 0 else np.asarray(flags)
     table["p_lens"] = np.full(n, p_lens) if np.ndim(p_lens) == 0 else np.asarray(p_lens)
@@ -109,7 +110,14 @@ def test_a_perfect_catalog_scores_perfectly():
     assert scored["completeness"][3] == 10
     assert_allclose([scored["offset"], scored["offset_axis_pix"]], 0, atol=1e-6)
     assert_allclose(scored["pairs"]["delta_flux"], 0, atol=1e-12)
+    assert scored["coverage"][0] == 1 and scored["coverage"][3] == 10
     assert scored["roc"] is None
+
+
+def test_coverage_is_of_galaxies_without_a_defect():
+    objects = sky([0, 10, 20, 30], kind=["galaxy", "galaxy", "star", "galaxy"])
+    sources = catalog([0, 10, 20, 30], flux=[100.0, 150, 100, 100], flags=[0, 0, 0, int(Flag.EDGE)])
+    assert true.compare(sources, objects, ["t1"], 0.6)["coverage"][::3] == (0.5, 2)
 
 
 def test_completeness_purity_and_offsets_by_hand():

@@ -84,7 +84,7 @@ def hsc(args, real):
 
     blends = hsc.read_blends(real / "hsc_injected")
     measured = hsc.measure(blends, args.networks, args.out / "products")
-    _write(args, "hsc", hsc.summary(measured), DEBLENDING)
+    _write(args, "hsc", hsc.summary(measured, blends.mag), DEBLENDING)
     _save(args, "hsc", figures.injected(measured, blends.mag))
 
 

@@ -9,7 +9,8 @@ from benchmarks.external import chain
 from pipeline.cutouts import bin_blocks, lens_binning
 from pipeline.data import Exposure
 from pipeline.models import metrics
-from pipeline.models.binned import bootstrap, in_bins, share
+from pipeline.models.binned import bootstrap, in_bins
+from pipeline.models.lens_scores import found_before
 from pipeline.simulate.challenge import EUCLID, draw_challenge
 
 STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
@@ -74,16 +75,6 @@ def _binned(cutouts, block):
     return replace(cutouts, flux=flux, ivar=ivar, binning=block)
 
 
-def tpr_before(score, is_lens, n_false):
-    """Share of the lenses that score above the false positive numbered `n_false`, and its error.
-
-    TPR0 of the challenge is that with 0, TPR10 with 9: fewer than ten false positives.
-    """
-    false = np.sort(score[~is_lens])[::-1]
-    limit = false[n_false] if n_false < len(false) else -np.inf
-    return share(score[is_lens] > limit)
-
-
 def summary(score, truth):
     """Numbers of the table, each with an error, and completeness where the arcs are how clear.
 
@@ -91,24 +82,29 @@ def summary(score, truth):
     -------
     dict
         Of each number ``value``, ``error`` and ``n``; ``completeness_theta_e`` and
-        ``completeness_arc_snr`` are lists of bins, at a false-positive rate of 1e-2.
+        ``completeness_arc_snr`` are lists of bins, at a false-positive rate of 1e-2.  TPR0 of the
+        challenge is that with no false positive, TPR10 with fewer than ten; ``n_others`` says of
+        how many non-lenses, for with more of them both are less.
     """
     is_lens = np.asarray(truth["is_lens"], bool)
     n_false = int((~is_lens).sum())
     rows = {
+        "n_others": {"value": n_false, "error": None, "n": None},
         "auroc": bootstrap(metrics.roc_auc, score, is_lens, n_draws=50),
-        "tpr0": tpr_before(score, is_lens, 0),
-        "tpr10": tpr_before(score, is_lens, 9),
+        "tpr0": found_before(score, is_lens, 0),
+        "tpr10": found_before(score, is_lens, 9),
         "calibration_error": bootstrap(metrics.calibration_error, score, is_lens, n_draws=50),
     }
     for rate in RATES:
         if rate * n_false >= 1:
-            rows[f"tpr_at_fpr_{rate:g}"] = tpr_before(score, is_lens, int(rate * n_false))
+            rows[f"tpr_at_fpr_{rate:g}"] = found_before(score, is_lens, int(rate * n_false))
+    theta_e, arc_snr = (np.asarray(truth[k], "f8") for k in ("theta_e", "arc_snr"))
+    kept = ~is_lens | ((theta_e > 0.8) & (arc_snr > 20))
+    clear = found_before(score[kept], is_lens[kept], int(RATES[0] * n_false))
+    rows["tpr_of_clear_arcs_at_fpr_0.01"] = clear
     hit = score[is_lens] > np.quantile(score[~is_lens], 1 - RATES[0])
-    theta_e, arc_snr = (np.asarray(truth[k], "f8")[is_lens] for k in ("theta_e", "arc_snr"))
-    rows["tpr_of_clear_arcs_at_fpr_0.01"] = share(hit[(theta_e > 0.8) & (arc_snr > 20)])
-    rows["completeness_theta_e"] = in_bins(np.mean, [hit], theta_e, THETA_E)
-    rows["completeness_arc_snr"] = in_bins(np.mean, [hit], arc_snr, ARC_SNR)
+    rows["completeness_theta_e"] = in_bins(np.mean, [hit], theta_e[is_lens], THETA_E)
+    rows["completeness_arc_snr"] = in_bins(np.mean, [hit], arc_snr[is_lens], ARC_SNR)
     for name in ("snr", "re"):
         if name in truth.colnames:
             alone = np.asarray(truth[name], "f8")

@@ -18,6 +18,7 @@ from pipeline.models.deblending import FAINT
 BAND = 2  # i, of grizy
 ZERO_POINT, PIXEL_SCALE = 27.0, 0.168
 SPOILT = 1 | 2 | 256  # BAD, SAT and NO_DATA of the mask planes
+BRIGHT = 24.5  # magnitude up to which sources are told apart from fainter ones
 REACH = 3.0  # a detection is the source, at most this far from it [pixel]
 
 
@@ -145,15 +146,19 @@ def _too_bright(measured, flux):
     return 2.5 * np.log10(np.maximum(measured / flux, 1e-3))
 
 
-def summary(measured):
-    """Numbers of the table for each method, with errors; see `scores.summary`."""
+def summary(measured, mag):
+    """Numbers of the table for each method, with errors; `mag` are the true magnitudes (n,)."""
     rows = {}
     for name in ("given", "own", "sep", "scarlet"):
         dm, every = measured[name], len(measured[name])
-        dm = dm[np.isfinite(dm)]
+        seen = np.isfinite(dm)
+        is_bright = mag[seen] < BRIGHT
+        dm = dm[seen]
         rows[name] = {
             "recall": share(np.arange(every) < len(dm)),
             "median_dm": bootstrap(np.median, dm),
+            "median_dm_bright": bootstrap(np.median, dm[is_bright]),
+            "median_dm_faint": bootstrap(np.median, dm[~is_bright]),
             "nmad_dm": bootstrap(metrics.nmad, dm),
             "outliers": share(np.abs(dm) > FAINT),
         }

@@ -10,11 +10,13 @@ from astropy.table import Table
 from benchmarks.external import chain
 from benchmarks.external.hsc import width
 from pipeline import io
+from pipeline.catalog import detection_snr
 from pipeline.config import read
 from pipeline.data import Exposure
 from pipeline.flags import Flag
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
+from pipeline.models.lens import FAINTEST
 from pipeline.tiles import STAGES
 
 FIELDS = "kids", "decals", "vista", "viking"
@@ -129,7 +131,8 @@ def field(config_file, images, products, networks=None):
     Returns
     -------
     Table
-        ``p_lens`` at balanced classes and ``is_galaxy``: resolved, not saturated.
+        ``p_lens`` at balanced classes and ``is_galaxy``: resolved, not saturated, and bright
+        enough to be a lens for the lens finder.
     """
     values = yaml.safe_load(config_file.read_text().replace("real/", f"{images}/"))
     options = read(values | {"networks": networks, "lens": BALANCED})
@@ -140,9 +143,14 @@ def field(config_file, images, products, networks=None):
         for stage in ("ingest", "detect", "cut", "classify"):
             STAGES[stage].work(options, folder)
         tables.append([io.read_table(folder / f"{k}.fits") for k in ("sources", "classify")])
-    found = [(np.asarray(s["flags"]), np.asarray(c["p_lens"], "f8")) for s, c in tables]
-    flags, p_lens = (np.concatenate(part) for part in zip(*found, strict=True))
-    return Table({"p_lens": p_lens, "is_galaxy": (flags & (Flag.POINT_LIKE | Flag.SATURATED)) == 0})
+    parts = [(_is_galaxy(s), np.asarray(c["p_lens"], "f8")) for s, c in tables]
+    is_galaxy, p_lens = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Table({"p_lens": p_lens, "is_galaxy": is_galaxy})
+
+
+def _is_galaxy(sources):
+    flags = np.asarray(sources["flags"]) & (Flag.POINT_LIKE | Flag.SATURATED)
+    return (flags == 0) & (detection_snr(sources) > FAINTEST)
 
 
 def summary(lenses, galaxies, fields, threshold):

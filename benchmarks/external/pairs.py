@@ -45,6 +45,8 @@ class Pairs(NamedTuple):
         Full width at half maximum of the PSF [pixel].
     pixel_scale : float
         [arcsec].
+    galaxy : ndarray, (n, 2), int
+        Number of each in the catalog, which has it in several pairs.
     """
 
     image: np.ndarray
@@ -56,6 +58,7 @@ class Pairs(NamedTuple):
     sky: float
     fwhm: float
     pixel_scale: float
+    galaxy: np.ndarray
 
     @property
     def mask(self):
@@ -109,7 +112,7 @@ def draw_pairs(n, look, folder, seed=7):
     position = (SIZE - 1) / 2 + np.stack([np.zeros_like(offset), offset], axis=1)
     fwhm = look.psf_fwhm / look.pixel_scale
     truth = flux, re[chosen], mag[chosen], position, sky, fwhm
-    return Pairs(image.astype("f4"), light, *truth, look.pixel_scale)
+    return Pairs(image.astype("f4"), light, *truth, look.pixel_scale, chosen)
 
 
 def _offset(re, rng):

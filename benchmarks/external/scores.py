@@ -1,11 +1,12 @@
 """Match what was found to the truth of pairs, and put numbers with errors on it."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.models import metrics
-from pipeline.models.binned import bootstrap, share
+from pipeline.models.binned import share
 from pipeline.models.deblending import FAINT
 
 LEAST_REACH = 3.0  # [pixel]
@@ -25,6 +26,8 @@ class Matched(NamedTuple):
         Ends of the 68 % interval of the flux, over the true flux.
     objects : ndarray, (n,)
         How many objects were found in the pair's image.
+    galaxy : ndarray, (n, 2), int
+        As of `Pairs`.
     """
 
     iou: np.ndarray
@@ -32,6 +35,7 @@ class Matched(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     objects: np.ndarray
+    galaxy: np.ndarray
 
 
 def match(pairs, found):
@@ -62,7 +66,8 @@ def match(pairs, found):
             ratio[k, g], low[k, g], high[k, g] = (
                 f / flux for f in (thing.flux, thing.low, thing.high)
             )
-    return Matched(iou, ratio, low, high, np.array([len(things) for things in found]))
+    objects = np.array([len(things) for things in found])
+    return Matched(iou, ratio, low, high, objects, pairs.galaxy[:n])
 
 
 def _nearest(position, things, reach):
@@ -80,7 +85,7 @@ def _nearest(position, things, reach):
 
 
 def summary(matched):
-    """Numbers of the table, each with an error: those of masks and fluxes resample the pairs.
+    """Numbers of the table, each with an error, which resamples the galaxies.
 
     Parameters
     ----------
@@ -93,22 +98,56 @@ def summary(matched):
         ``iou_found``, ``median_dm``, ``nmad_dm``, ``outliers``, ``mape`` of those found, and
         ``coverage_68`` of those with an interval.
     """
-    ratio, seen = matched.ratio, np.isfinite(matched.ratio)
+    number = partial(_resampled, matched.galaxy)
+    ratio, within = matched.ratio, (matched.low <= 1) & (matched.high >= 1)
     rows = {
-        "recall": bootstrap(lambda r: np.mean(np.isfinite(r)), ratio),
-        "precision": bootstrap(
+        "recall": number(lambda r: np.mean(np.isfinite(r)), ratio),
+        "precision": number(
             lambda r, n: np.isfinite(r).sum() / max(n.sum(), 1), ratio, matched.objects
         ),
-        "iou": bootstrap(np.mean, matched.iou),
-        "iou_found": bootstrap(lambda i, r: i[np.isfinite(r)].mean(), matched.iou, ratio),
-        "median_dm": bootstrap(lambda r: np.median(delta_m(r)), ratio),
-        "nmad_dm": bootstrap(lambda r: metrics.nmad(delta_m(r)), ratio),
-        "mape": bootstrap(lambda r: np.nanmean(np.abs(r - 1)), ratio),
-        "outliers": share(np.abs(delta_m(ratio)) > FAINT),
+        "iou": number(np.mean, matched.iou),
+        "iou_found": number(lambda i, r: i[np.isfinite(r)].mean(), matched.iou, ratio),
+        "median_dm": number(lambda r: np.median(delta_m(r)), ratio),
+        "nmad_dm": number(lambda r: metrics.nmad(delta_m(r)), ratio),
+        "mape": number(lambda r: np.nanmean(np.abs(r - 1)), ratio),
+        "outliers": number(lambda r: np.mean(np.abs(delta_m(r)) > FAINT), ratio),
     }
+    least = share(np.abs(delta_m(ratio)) > FAINT)["error"]  # also where there are none
+    rows["outliers"]["error"] = max(rows["outliers"]["error"], least)
     if np.isfinite(matched.low).any():
-        rows["coverage_68"] = share(((matched.low <= 1) & (matched.high >= 1))[seen])
+        rows["coverage_68"] = number(lambda w, r: np.mean(w[np.isfinite(r)]), within, ratio)
     return rows
+
+
+def _resampled(galaxy, statistic, *values, n_draws=200, seed=0):
+    """Number of all pairs, and its standard error over resamplings of the galaxies.
+
+    Pairs that share a galaxy are not independent.  A resampling draws as many galaxies as there
+    are, some of them several times, and has a pair as often as the product of how often its two
+    were drawn (the pigeonhole bootstrap of Owen 2007, Ann. Appl. Stat. 1, 386).
+
+    Parameters
+    ----------
+    galaxy : ndarray, (n, 2), int
+    statistic : callable
+        Gives a number of the `values`.
+    values : ndarray, (n, ...)
+
+    Returns
+    -------
+    dict
+        ``value``, ``error`` and ``n``, the number of pairs.
+    """
+    rng, number = np.random.default_rng(seed), np.unique(galaxy, return_inverse=True)[1]
+    number, again = number.reshape(galaxy.shape), []
+    for _ in range(n_draws):
+        drawn = np.bincount(rng.integers(number.max() + 1, size=number.max() + 1))
+        drawn = np.pad(drawn, (0, number.max() + 1 - len(drawn)))
+        rows = np.repeat(np.arange(len(galaxy)), drawn[number].prod(axis=1))
+        if len(rows):
+            again.append(statistic(*(v[rows] for v in values)))
+    error = float(np.nanstd(again)) if again else float("nan")
+    return {"value": float(statistic(*values)), "error": error, "n": len(galaxy)}
 
 
 def delta_m(ratio):

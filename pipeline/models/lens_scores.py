@@ -53,13 +53,13 @@ def recall_at(p_lens, is_lens, rate):
     Returns
     -------
     recall, error : float or None
-        The error is half of Wilson's interval of 68 %; both are None where there are no lenses or
-        fewer than ``1 / rate`` others, for the rate cannot be measured then.
+        As of `found_before`; both are None where there are no lenses or fewer than ``1 / rate``
+        others, for the rate cannot be measured then.
     """
     n_others = np.sum(~is_lens)
     if rate * n_others < 1 or not is_lens.any():
         return None, None
-    found = share(p_lens[is_lens] > _highest_but(p_lens[~is_lens], int(rate * n_others)))
+    found = found_before(p_lens, is_lens, int(rate * n_others))
     return found["value"], found["error"]
 
 
@@ -69,10 +69,32 @@ def recall_before(p_lens, is_lens, n_false):
     TPR0 and TPR10 of Metcalf et al. (2019, A&A 625, A119) are those of 1 and of 10, of a set of
     100,000; they fall with the number of others.
     """
-    others = p_lens[~is_lens]
-    if len(others) < n_false or not is_lens.any():
+    if np.sum(~is_lens) < n_false or not is_lens.any():
         return None
-    return float(np.mean(p_lens[is_lens] > _highest_but(others, n_false - 1)))
+    return found_before(p_lens, is_lens, n_false - 1)["value"]
+
+
+def found_before(score, is_lens, n_false):
+    """Share of the lenses that score above all but `n_false` of the others, with its error.
+
+    Another sample's others would have, above the same score, about sqrt(n_false + 1) more or
+    fewer: the error is half of what that makes of the share, together with the lenses' own.  (For
+    logistic scores it is right within a third, however few the false ones.)
+
+    Returns
+    -------
+    dict
+        ``value``, ``error`` and ``n``, the number of lenses.
+    """
+    lenses, others = score[is_lens], np.sort(score[~is_lens])[::-1]
+    found = share(lenses > (others[n_false] if n_false < len(others) else -np.inf))
+    step, ranks = np.sqrt(n_false + 1), np.arange(len(others))
+    most, least = (
+        np.mean(lenses > np.interp(rank, ranks, others))
+        for rank in (n_false + step, n_false - step)
+    )
+    spread = (most - least) / 2 if n_false >= step else most - found["value"]
+    return found | {"error": float(np.hypot(found["error"], spread))}
 
 
 def completeness(is_found, value, edges):
