@@ -1,11 +1,7 @@
 """What the headers of our files say: coordinates, units and words."""
 
-import re
-
 from astropy import units as u
 from astropy.wcs import WCS
-
-_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def wcs_of(header):
@@ -22,9 +18,9 @@ def inverse_square(unit):
 
 def plain(text):
     """Make `text` fit for a FITS header: ASCII on one line, other letters as in Python's source."""
-    return " ".join(text.encode("ascii", "backslashreplace").decode().split())
+    return text.encode("unicode_escape").decode()
 
 
 def spelt(text):
-    """Give back the letters that `plain` wrote otherwise."""
-    return _ESCAPED.sub(lambda found: chr(int(found[0][2:], 16)), str(text))
+    """Give back what `plain` wrote otherwise."""
+    return str(text).encode().decode("unicode_escape")

@@ -65,9 +65,12 @@ def test_a_tile_without_its_file_is_rejected_with_the_reason(tmp_path, on_bad_ti
     assert record["tiles"].keys() == {"t1"}
 
 
-def test_a_reason_keeps_letters_that_a_header_cannot_hold(tmp_path):
-    """Those of a path, so that it can be pasted back."""
-    path, said = tmp_path / "exposure.fits", "Bilder/Müller 星.fits: no such file"
+@pytest.mark.parametrize(
+    "name", ["Bilder/Müller 星", r"C:\x41\new", "two  spaces", "a\nb\x1b", "https://a//~me" * 20]
+)
+def test_a_reason_keeps_what_a_header_cannot_hold(tmp_path, name):
+    """What a path has of it, so that it can be pasted back."""
+    path, said = tmp_path / "exposure.fits", f"{name}.fits: no such file"
     io.write_exposure(path, Exposure.empty(("r",), said))
     assert io.read_rejection(path) == io.read_exposure(path).rejected == said
 

@@ -54,7 +54,7 @@ class TestNames:
     def test_a_file_with_brackets_in_its_name(self, tmp_path, pixels):
         path = tmp_path / "a[1].fits[2]"
         fits.PrimaryHDU(pixels).writeto(path)
-        assert split_name(str(path)) == (path, None)
+        assert split_name(str(path)) == (str(path), None)
         assert_array_equal(read_image(str(path)).data, pixels)
         assert_array_equal(read_image(f"{path}[0]").data, pixels)
 
@@ -74,6 +74,13 @@ class TestNames:
     def test_a_missing_file(self, tmp_path):
         with pytest.raises(InputError, match=r"nope\.fits: no such file"):
             read_image(str(tmp_path / "nope.fits[SCI]"))
+
+    @pytest.mark.parametrize(
+        ("where", "remedy"), [("https://a.org/~b", "download it"), ("~/c.fits", "home folder")]
+    )
+    def test_what_is_no_path_is_said_as_it_was_given(self, where, remedy):
+        with pytest.raises(InputError, match=f"^{where}: no such file .*; .*{remedy}"):
+            read_image(f"{where}[SCI]")
 
     def test_a_folder_is_no_file(self, tmp_path):
         with pytest.raises(InputError, match="set the tile's window instead"):

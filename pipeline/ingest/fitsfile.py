@@ -15,7 +15,12 @@ from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.hcompress import damaged_tile
 from pipeline.ingest.mishaps import UNREADABLE, InputError, one_line, reading
 
-SECTION = re.compile(r"\[[\d\s*:-]+,[\d\s*:-]+\]$")  # as CFITSIO has them
+MISSING = (  # what a name that is no file's may be, and what to do
+    (r"[A-Za-z][A-Za-z0-9+.-]*://", "download it, and name the file"),
+    (r"~", "write the home folder in full"),
+    (r".*\[[\d\s*:-]+,[\d\s*:-]+\]$", "set the tile's window instead"),  # as CFITSIO has them
+    (r"", "correct the path"),
+)
 LARGEST = 2**32  # pixels: more is a damaged header, not an image
 
 
@@ -113,12 +118,12 @@ def split_name(where):
     """Split ``path[HDU]`` into path and HDU (name, number, or None); a file of that name wins."""
     found = re.fullmatch(r"(.+)\[([^\[\]]*)\]", where, flags=re.DOTALL)
     if not found or Path(where).exists():
-        return Path(where), None
+        return where, None
     hdu = found[2].strip()
     name, comma, version = hdu.rpartition(",")
     if comma and version.strip().isdecimal():
-        return Path(found[1]), (name.strip(), int(version))
-    return Path(found[1]), int(hdu) if hdu.isdecimal() else hdu
+        return found[1], (name.strip(), int(version))
+    return found[1], int(hdu) if hdu.isdecimal() else hdu
 
 
 def _read(where, convert, part):
@@ -139,11 +144,11 @@ def _read(where, convert, part):
 @contextmanager
 def _opened(where, is_mask=False):
     """Open a file; give its HDUs, the one that was asked for, its name, and a list of notes."""
-    path, wanted = split_name(where)
+    place, wanted = split_name(where)
+    path = Path(place)
     if not path.is_file():
-        is_section = SECTION.search(where)
-        remedy = "set the tile's window instead" if is_section else "correct the path"
-        raise InputError(f"{path}: no such file (looked in {Path.cwd()}); {remedy}")
+        remedy = next(remedy for kind, remedy in MISSING if re.match(kind, where))
+        raise InputError(f"{place}: no such file (looked in {Path.cwd()}); {remedy}")
     with path.open("rb") as file, reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
         number, hdu = _find(hdus, wanted, path, notes)
         name = f"{path}[{hdu.name or number}]"
