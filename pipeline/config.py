@@ -166,7 +166,16 @@ def _plain_name(name):
     return name
 
 
-Name = Annotated[str, BeforeValidator(str), Field(min_length=1, max_length=100)]
+def _written(name):
+    """Take a number as it is written; refuse what YAML reads of nothing, and of no and yes."""
+    if name is None:
+        raise ValueError("it needs a name (or leave the line out)")
+    if isinstance(name, bool):
+        raise ValueError("it needs a name (YAML's words, as no and on, in quotes)")
+    return str(name)
+
+
+Name = Annotated[str, BeforeValidator(_written), Field(min_length=1, max_length=100)]
 
 
 class Config(Settings):

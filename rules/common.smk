@@ -16,7 +16,8 @@ try:
 
         settings = parts.split(settings)
 except ValueError as error:
-    raise WorkflowError(f"The config is wrong:\n{error}")
+    read_from = ", ".join(map(str, workflow.configfiles))
+    raise WorkflowError(f"The config is wrong: {read_from}\n{error}")
 
 # The commands of the environment that runs Snakemake, whatever PATH says on a cluster's node.
 shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")

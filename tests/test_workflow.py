@@ -176,6 +176,7 @@ def test_a_change_of_code_reruns_its_users(run, module, reruns):
     [
         ({"detect": {"n_sigmaa": 3}}, "detect.n_sigmaa: there is no such setting; did you mean"),
         ({"tiles": {"$(rm)": TILES["t1"]}}, r"'\$\(rm\)' is no name"),
+        ({"name": None}, r"The config is wrong: \S+config.yaml\s+name: it needs a name"),
         ({"tiles": {}}, "names no tiles"),
         ({"networks": "nowhere"}, "no network in nowhere/unet; train it"),
     ],
