@@ -44,8 +44,8 @@ def batches(tiles, per_job):
     return found
 
 
-def files(tile):
-    """Files of a tile's images, weights and masks that exist, without their ``[HDU]``.
+def sizes(tile):
+    """Size [byte] of each file of a tile's images, weights and masks, without their ``[HDU]``.
 
     Parameters
     ----------
@@ -53,26 +53,21 @@ def files(tile):
 
     Returns
     -------
-    list of str
-        Sorted, each once.  A missing file is for ingest to judge, not for Snakemake.
+    dict
+        Sorted by path; None for a missing file, which is for ingest to judge, not for Snakemake.
     """
-    return [path for path in named(tile) if os.path.isfile(path)]
+    places = {*tile.image.values(), *tile.weight.values(), *tile.mask.values()}
+    return dict(sorted(map(_sized, places)))
 
 
-def named(tile):
-    """Files of a tile's images, weights and masks, whether they exist or not; sorted, each once."""
-    places = (*tile.image.values(), *tile.weight.values(), *tile.mask.values())
-    return sorted(set(map(_file, places)))
+def files(tile):
+    """Files of a tile's images, weights and masks that exist, sorted."""
+    return [path for path, size in sizes(tile).items() if size is not None]
 
 
-def megabytes(tile):
-    """Size of a tile's files once unpacked, roughly, or of its window of them [MB]."""
-    whole = sum(os.path.getsize(path) * _unpacked(path) for path in files(tile)) / 1e6
-    if not tile.window:
-        return whole
-    x0, y0, x1, y1 = tile.window
-    planes = len(tile.image) + len(tile.weight) + len(tile.mask)
-    return min(whole, 4e-6 * planes * (x1 - x0) * (y1 - y0))
+def megabytes(sizes):
+    """Size of files once unpacked, roughly [MB]."""
+    return sum((size or 0) * _unpacked(path) for path, size in sizes.items()) / 1e6
 
 
 class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -129,9 +124,10 @@ def check_stamps(cut, network, folder=None):
         )
 
 
-def _file(place):
-    """Path of ``path[HDU]``; a file whose own name ends in brackets is meant literally."""
-    return place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
+def _sized(place):
+    """Path of ``path[HDU]``, and its size; a file whose own name ends in brackets is meant so."""
+    path = place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
+    return path, os.path.getsize(path) if os.path.isfile(path) else None
 
 
 def _unpacked(path):

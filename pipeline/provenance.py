@@ -46,7 +46,7 @@ def provenance(config, created):
         each file of the networks) and ``inputs`` (SHA-256 and size [byte] of each file that the
         config names; None for one that cannot be read).  All of it fits JSON.
     """
-    files = {path for tile in config.tiles.values() for path in plan.named(tile)}
+    files = {path for tile in config.tiles.values() for path in plan.sizes(tile)}
     home = Path(config.networks or SHIPPED)
     weights = sorted(path for name in NETWORKS for path in (home / name).rglob("*"))
     return {

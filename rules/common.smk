@@ -1,6 +1,7 @@
 import math
 import os
 import sys
+from functools import cache
 from types import SimpleNamespace
 
 from pipeline import digest, patterns, plan
@@ -61,9 +62,17 @@ def images(wildcards):
     Those look like wildcards to Snakemake.
     """
     made = set(rules.demo_survey.output)
-    named = (plan.named(settings.tiles[tile]) for tile in BATCHES[wildcards.batch])
-    found = {path for paths in named for path in paths if "{" not in path}
-    return sorted(path for path in found if path in made or os.path.isfile(path))
+    found = [sizes(tile).items() for tile in BATCHES[wildcards.batch]]
+    there = {
+        path for one in found for path, size in one if size is not None or path in made
+    }
+    return sorted(path for path in there if "{" not in path)
+
+
+@cache
+def sizes(tile):
+    """Size of each of a tile's files, which are many and on slow disks: looked at once."""
+    return plan.sizes(settings.tiles[tile])
 
 
 def folders(wildcards):
@@ -123,8 +132,8 @@ def memory(base, per_tile=0, per_mb=0):
     """
 
     def needed(wildcards, attempt):
-        sizes = tile_sizes(wildcards)
-        first = base + per_tile * len(sizes) + per_mb * max(sizes)
+        mb = megabytes(wildcards)
+        first = base + per_tile * len(mb) + per_mb * max(mb)
         return int(first * 2 ** (attempt - 1))
 
     return needed
@@ -137,19 +146,19 @@ def minutes(per_tile, per_mb=0):
     """
 
     def needed(wildcards, attempt):
-        sizes = tile_sizes(wildcards)
+        mb = megabytes(wildcards)
         start = STARTING + STARTING_PER_TILE * len(settings.tiles)
         return math.ceil(
-            (start + per_tile * len(sizes) + per_mb * sum(sizes)) * 2 ** (attempt - 1)
+            (start + per_tile * len(mb) + per_mb * sum(mb)) * 2 ** (attempt - 1)
         )
 
     return needed
 
 
-def tile_sizes(wildcards):
+def megabytes(wildcards):
     """Size of each tile's images [MB]; of the whole survey where there are no batches."""
     tiles = BATCHES[wildcards.batch] if "batch" in wildcards.keys() else settings.tiles
-    return [plan.megabytes(settings.tiles[tile]) for tile in tiles]
+    return [plan.megabytes(sizes(tile)) for tile in tiles]
 
 
 def scenes(*splits):

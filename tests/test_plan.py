@@ -56,13 +56,19 @@ def test_files_are_those_that_exist_without_hdu(tmp_path):
         mask={"r": str(tmp_path)},
     )
     assert plan.files(tile) == sorted(map(str, (image, literal)))
-    assert plan.megabytes(tile) == 5e-6
+    assert plan.sizes(tile) == {
+        str(image): 2,
+        str(literal): 3,
+        str(tmp_path): None,
+        str(tmp_path / "missing.fits"): None,
+    }
+    assert plan.megabytes(plan.sizes(tile)) == 5e-6
 
 
 def test_packed_files_count_for_more(tmp_path):
     path = tmp_path / "a.fits.fz"
     path.write_bytes(b"1234")
-    assert plan.megabytes(Tile(image={"r": f"{path}[1]"})) == 16e-6
+    assert plan.megabytes(plan.sizes(Tile(image={"r": f"{path}[1]"}))) == 16e-6
 
 
 def test_stamps_must_be_of_the_size_that_a_network_takes():

@@ -270,6 +270,18 @@ def test_lint_and_format_are_clean(run):
     subprocess.run(command, check=True, capture_output=True)
 
 
+def test_each_file_is_looked_at_once_in_planning(run):
+    source = run.code / "pipeline" / "plan.py"
+    before = source.read_text()
+    source.write_text(
+        before + "\nlook = sizes\ndef sizes(tile):\n    print('look')\n    return look(tile)"
+    )
+    status, said = run.configured("-n")
+    source.write_text(before)
+    assert status == 0, said
+    assert said.count("look\n") == len(TILES)
+
+
 @pytest.mark.slow
 def test_ten_thousand_tiles_are_planned_in_a_minute(server, tmp_path):
     tiles = {f"tile_{i:05}": {"image": {"r": f"{i}.fits"}} for i in range(10_000)}
