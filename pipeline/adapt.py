@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from pipeline.config_inject import LEAST
 from pipeline.inject import lots
 from pipeline.models import metrics
 from pipeline.models.lens_scores import recall_at
 
 SHARES = {"train": 0.5, "validation": 0.2, "held_out": 0.3}
-LEAST = 50  # galaxies, without which nothing can be learnt
 SALT = 0x5EED  # the lot that chose the galaxies must not also say which set they belong to
 RATES = 0.1, 0.01
 RESAMPLINGS = 200
@@ -24,19 +24,15 @@ def sets(ids):
     return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
 
 
-def enough(n):
-    """Refuse to learn from too few galaxies.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than `LEAST`.
-    """
-    if n < LEAST:
-        raise ValueError(
-            f"only {n} galaxies are bright and large enough for arcs, {LEAST} are needed: "
-            "lower inject.min_snr or inject.min_size, or give more tiles"
-        )
+def too_few(n):
+    """Say what to do where there are too few galaxies to learn from; empty for enough."""
+    if n >= LEAST:
+        return ""
+    return (
+        f"adapt: {n} galaxies of the survey are fit to bear arcs, {LEAST} are needed at least: "
+        "bright, larger than the PSF, whole, of tiles whose pixel scale is known. Lower "
+        "inject.min_snr or inject.min_size, or give more tiles; the networks are as they were"
+    )
 
 
 def balanced(is_lens):

@@ -6,6 +6,8 @@ from pydantic import AfterValidator, Field
 
 from pipeline.settings import Fraction, Positive, Seed, Settings
 
+LEAST = 50  # galaxies, without which nothing can be learnt
+
 
 def _rising(limits):
     """Refuse a range that is empty."""
@@ -55,7 +57,7 @@ class Inject(Settings):
 class Adapt(Settings):
     """The lens finder's training on the arcs of `inject`."""
 
-    galaxies: int = Field(3000, gt=0, description="Galaxies of the survey, at most.")
+    galaxies: int = Field(3000, ge=LEAST, description="Galaxies of the survey, at most.")
     per_galaxy: int = Field(2, gt=0, description="Sets of arcs painted onto each galaxy.")
     epochs: int = Field(12, gt=0, description="Passes over the stamps, at most.")
     batch_size: int = Field(16, gt=0, description="Stamps of a step.")

@@ -1,7 +1,6 @@
 """The commands of the training side: read, compute, write.  Nothing is decided here."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ def scenes(config, folder, *, kind: str, split: str, shard: int):
     """
     from pipeline.scenes.sets import draw_set
 
-    settings, folder = config.scenes, Path(folder)
+    settings = config.scenes
     n = max(1, round(getattr(settings, kind) / settings.shards(kind)))
     drawn = draw_set(kind, n, settings, split, shard)
     if kind == "blends":
@@ -193,7 +192,6 @@ def adapt(config, manifest, home, work, gain):
 
     settings, base = config.adapt, engine.load(config.networks, "lens", config.apply)
     stamps, truth = _injections(config, manifest)
-    learning.enough(len(set(truth["id"])))
     rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
     learnt = np.flatnonzero(rows["train"])
     learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
@@ -251,6 +249,8 @@ def _injections(config, manifest):
     twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
     once = np.setdiff1d(np.concatenate([galaxies["id"] for *_, galaxies in chosen]), twice)
     drawn = learning.drawn(once, config.adapt.galaxies)
+    if said := learning.too_few(len(once)):
+        raise SystemExit(said)
     for tile, optics, galaxies in chosen:
         some = galaxies[np.isin(galaxies["id"], drawn)]
         cutouts = io.read_cutouts(tile / "lens_cutouts.fits", some["id"])

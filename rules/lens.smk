@@ -56,7 +56,7 @@ rule adapt:
         "<benchmarks>/adapt.tsv"
     threads: 8
     resources:
-        mem_mb=growing(6000),
+        mem_mb=memory(6000, per_tile=0.1),
         runtime=growing(240),
     params:
         config=section("inject", "adapt", "merge", "lens", "apply", "networks"),

@@ -4,15 +4,18 @@ import weakref
 import keras
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
+from pipeline import io
 from pipeline.config import Adapt, Apply, Config
 from pipeline.config_train import LensFit
+from pipeline.data import Exposure
 from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import NETS, fit, read_model
 from pipeline.nets.start import take_over
-from pipeline.training import _fine_tune, export, scenes, score, ship, train
+from pipeline.training import _fine_tune, adapt, export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
 SETTINGS = {
@@ -202,6 +205,20 @@ def test_joined_parts_are_let_go_of():
     assert_array_equal(numbers, [0, 0, 1, 1, 2, 2])
     assert_array_equal(maps[:, 0], numbers)
     assert not any(ref() is not None for ref in watched)
+
+
+def test_a_survey_of_few_galaxies_is_told_how_many_are_needed(tmp_path):
+    """Of none here, for without a pixel scale no Einstein radius has a size."""
+    (tmp_path / "tiles.txt").write_text("t1\n")
+    plane = np.ones((4, 4, 1), "f4")
+    io.write_exposure(tmp_path / "tiles/t1/exposure.fits", Exposure(plane, plane, None, ("r",)))
+    numbers = {name: [1.0] for name in ("ra", "dec", "x", "y")}
+    sources = Table({"id": [1], "tile": ["t1"], **numbers, "flags": [0]})
+    io.write_table(tmp_path / "tiles/t1/sources.fits", sources)
+    written = [tmp_path / name for name in ("adapted", "work", "gain.json")]
+    with pytest.raises(SystemExit, match=r"0 galaxies .* 50 are needed .*inject\.min_snr"):
+        adapt(Config(), tmp_path / "tiles.txt", *written)
+    assert not any(path.exists() for path in written)
 
 
 def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_path, rng):
