@@ -3,9 +3,9 @@
 import hashlib
 import json
 import logging
-import os
 
-from pipeline import io, plan
+from pipeline import io
+from pipeline.inputs import stamps
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,8 @@ def _made_with(config, code, tile):
     said = config.model_dump(mode="json", exclude={"tiles", "on_bad_tile"}, exclude_unset=True)
     images = config.tiles.get(tile)
     if images:
-        stats = [(path, os.stat(path)) for path in plan.files(images)]
         said["images"] = images.model_dump()
-        said["files"] = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+        said["files"] = stamps(images)
     return hashlib.sha256(json.dumps([code, said], sort_keys=True).encode()).hexdigest()
 
 

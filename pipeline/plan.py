@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -44,30 +42,9 @@ def batches(tiles, per_job):
     return found
 
 
-def sizes(tile):
-    """Size [byte] of each file of a tile's images, weights and masks, without their ``[HDU]``.
-
-    Parameters
-    ----------
-    tile : pipeline.config.Tile
-
-    Returns
-    -------
-    dict
-        Sorted by path; None for a missing file, which is for ingest to judge, not for Snakemake.
-    """
-    places = {*tile.image.values(), *tile.weight.values(), *tile.mask.values()}
-    return dict(sorted(map(_sized, places)))
-
-
-def files(tile):
-    """Files of a tile's images, weights and masks that exist, sorted."""
-    return [path for path, size in sizes(tile).items() if size is not None]
-
-
-def megabytes(sizes):
-    """Size of files once unpacked, roughly [MB]."""
-    return sum((size or 0) * _unpacked(path) for path, size in sizes.items()) / 1e6
+def megabytes(stamps):
+    """Size of a tile's files once unpacked, roughly [MB]; see `pipeline.inputs.stamps`."""
+    return sum(stamp[0] * _unpacked(path) for path, stamp in stamps.items() if stamp) / 1e6
 
 
 class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -122,12 +99,6 @@ def check_stamps(cut, network, folder=None):
             f"cut.{size} is {asked}, but {path} says that the network takes stamps of {taken}: "
             f"set cut.{size}: {taken}, or train it with scenes.{size}: {asked}"
         )
-
-
-def _sized(place):
-    """Path of ``path[HDU]``, and its size; a file whose own name ends in brackets is meant so."""
-    path = place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
-    return path, os.path.getsize(path) if os.path.isfile(path) else None
 
 
 def _unpacked(path):

@@ -1,14 +1,14 @@
 """Where a catalog comes from: software, settings, networks and input files."""
 
-import hashlib
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from pipeline import plan
 from pipeline.config import NETWORKS
 from pipeline.digest import PACKAGE, SHIPPED
+from pipeline.inputs import sha256
+from pipeline.models.engine import fastest_precision
 
 PACKAGES = (
     "astropy",
@@ -26,10 +26,8 @@ PACKAGES = (
 )
 
 
-def provenance(config, created):
+def provenance(config, created, read):
     """Tell what made a catalog.
-
-    Every file is hashed once, however many tiles or bands name it.
 
     Parameters
     ----------
@@ -37,16 +35,18 @@ def provenance(config, created):
         Of which those settings are set that were used, their defaults too; no others are told.
     created : datetime.datetime
         When; no product but this one holds a date.
+    read : dict
+        `pipeline.inputs.fingerprints` of each tile, as ingest found them, by the tile's name.
 
     Returns
     -------
     dict
         ``created``; ``arclet`` (its version), ``revision`` (of its git checkout; None without
-        one), ``python``, ``packages`` (version of each), ``config``, ``weights`` (SHA-256 of
-        each file of the networks) and ``inputs`` (SHA-256 and size [byte] of each file that the
-        config names; None for one that cannot be read).  All of it fits JSON.
+        one), ``python``, ``packages`` (version of each), ``config``, ``precision`` (arithmetic of
+        the networks, on this machine where the config says `auto`), ``weights`` (SHA-256 of each
+        file of the networks) and ``inputs`` (SHA-256 and size [byte] of each file that the config
+        names, when ingest read it; None for one that it could not read).  All of it fits JSON.
     """
-    files = {path for tile in config.tiles.values() for path in plan.sizes(tile)}
     home = Path(config.networks or SHIPPED)
     weights = sorted(path for name in NETWORKS for path in (home / name).rglob("*"))
     return {
@@ -56,23 +56,27 @@ def provenance(config, created):
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "config": config.model_dump(mode="json", exclude_unset=True),
+        "precision": _precision(config.apply),
         "weights": {p.relative_to(home).as_posix(): sha256(p) for p in weights if p.is_file()},
-        "inputs": {path: _fingerprint(path) for path in sorted(files)},
+        "inputs": dict(sorted(_inputs(read).items())),
     }
 
 
-def sha256(path):
-    """SHA-256 of a file, in hexadecimal digits; read in pieces, for files are large."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _inputs(read):
+    """Join the tiles' files; one that was replaced from tile to tile is there for each version."""
+    found = {}
+    for tile, files in read.items():
+        for path, said in files.items():
+            if found.setdefault(path, said) != said:
+                found[f"{path}, as {tile} found it"] = said
+    return found
 
 
-def _fingerprint(path):
-    """Checksum and size of a file; None if it cannot be read."""
-    try:
-        return {"sha256": sha256(path), "bytes": Path(path).stat().st_size}
-    except OSError:
-        return None
+def _precision(settings):
+    """Arithmetic of the networks; of `auto`, what this processor computes in."""
+    if settings.engine != "openvino":
+        return "f32"
+    return fastest_precision() if settings.precision == "auto" else settings.precision
 
 
 def _revision(folder):

@@ -59,13 +59,15 @@ def simulate_survey(config, folder):
     io.write_table(folder / "truth.fits", truth(sky, seen))
 
 
-def provenance(config, path):
+def provenance(config, manifest, path):
     """Write down what the catalog comes from: software, settings, networks, input files."""
     from datetime import UTC, datetime
 
     from pipeline.provenance import provenance
 
-    io.write_json(path, provenance(config, datetime.now(UTC)))
+    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    read = {tile.name: io.read_json(tile / "inputs.json") for tile in tiles}
+    io.write_json(path, provenance(config, datetime.now(UTC), read))
 
 
 def report(config, manifest, catalog, origin, page):

@@ -35,11 +35,12 @@ def per_tile(reads, writes):
     return register
 
 
-@per_tile("", "exposure.fits")
+@per_tile("", "exposure.fits inputs.json")
 def ingest(config, tile):
     """Bring a tile's images to our conventions; one that cannot be used is rejected."""
     from pipeline.data import Exposure
     from pipeline.ingest import InputError, ingest
+    from pipeline.inputs import fingerprints
 
     images = config.tiles[tile.name]
     try:
@@ -47,6 +48,7 @@ def ingest(config, tile):
     except InputError as error:
         exposure = Exposure.empty(images.image, _rejected(config, tile, error))
     io.write_exposure(tile / "exposure.fits", exposure)
+    io.write_json(tile / "inputs.json", fingerprints(images))
 
 
 def _rejected(config, tile, error):

@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from types import SimpleNamespace
 
-from pipeline import digest, patterns, plan
+from pipeline import digest, inputs, patterns, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
@@ -61,18 +61,30 @@ def images(wildcards):
 
     Those look like wildcards to Snakemake.
     """
-    made = set(rules.demo_survey.output)
-    found = [sizes(tile).items() for tile in BATCHES[wildcards.batch]]
-    there = {
-        path for one in found for path, size in one if size is not None or path in made
-    }
+    made, found = set(rules.demo_survey.output), batch_files(wildcards)
+    there = (path for path, stamp in found.items() if stamp or path in made)
     return sorted(path for path in there if "{" not in path)
 
 
+def stamps(wildcards):
+    """Digest of the sizes and times of the tiles' files, but for those that `demo_survey` makes.
+
+    An image is another one, though it be older than the product, small, or gone for a while.
+    """
+    made, found = set(rules.demo_survey.output), batch_files(wildcards)
+    return digest.text(str([file for file in found.items() if file[0] not in made]))
+
+
+def batch_files(wildcards):
+    """Stamp of each file of the tiles of a batch, by its path."""
+    tiles = BATCHES[wildcards.batch]
+    return {path: stamp for tile in tiles for path, stamp in tile_files(tile).items()}
+
+
 @cache
-def sizes(tile):
-    """Size of each of a tile's files, which are many and on slow disks: looked at once."""
-    return plan.sizes(settings.tiles[tile])
+def tile_files(tile):
+    """Stamp of each of a tile's files, which are many and on slow disks: looked at once."""
+    return inputs.stamps(settings.tiles[tile])
 
 
 def folders(wildcards):
@@ -158,7 +170,7 @@ def minutes(per_tile, per_mb=0):
 def megabytes(wildcards):
     """Size of each tile's images [MB]; of the whole survey where there are no batches."""
     tiles = BATCHES[wildcards.batch] if "batch" in wildcards.keys() else settings.tiles
-    return [plan.megabytes(sizes(tile)) for tile in tiles]
+    return [plan.megabytes(tile_files(tile)) for tile in tiles]
 
 
 def scenes(*splits):

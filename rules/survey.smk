@@ -41,13 +41,15 @@ rule merge:
 rule provenance:
     input:
         "<results>/catalog.fits",
+        every("ingest", "inputs.json"),
+        tiles="<results>/tiles.txt",
     output:
         "<results>/provenance.json",
     log:
         "<logs>/provenance.log",
     resources:
         mem_mb=memory(1000),
-        runtime=minutes(0.001, per_mb=0.0002),
+        runtime=minutes(0.001),
     params:
         config=settings.model_dump_json(
             exclude={"survey", "scenes", "train", "inject", "adapt"}
@@ -57,7 +59,7 @@ rule provenance:
             digest.weights(network, settings.networks) for network in NETWORKS
         ],
     shell:
-        "arclet provenance --config - {output} <<< {params.config:q} &> {log}"
+        "arclet provenance --config - {input.tiles} {output} <<< {params.config:q} &> {log}"
 
 
 rule report:

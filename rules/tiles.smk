@@ -6,7 +6,7 @@ rule ingest:
     input:
         images,
     output:
-        made_by("ingest", "exposure.fits"),
+        made_by("ingest", "exposure.fits", "inputs.json"),
     log:
         "<logs>/ingest/{batch}.log",
     benchmark:
@@ -19,6 +19,7 @@ rule ingest:
             "ingest", detect={"band"}, tiles=set(BATCHES[wildcards.batch])
         ),
         code=made_with("ingest"),
+        files=stamps,
         on_bad_tile=untracked(settings.on_bad_tile),
         tiles=folders,
     shell:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import plan
+from pipeline import inputs, plan
 from pipeline.config import NETWORKS, Cut, Tile
 
 names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
@@ -46,7 +46,7 @@ def test_batches_are_about_as_large_as_asked():
     assert max(sizes) < 80
 
 
-def test_files_are_those_that_exist_without_hdu(tmp_path):
+def test_files_are_known_without_hdu(tmp_path):
     image, literal = tmp_path / "a.fits", tmp_path / "b[1].fits[SCI]"
     image.write_bytes(b"12")
     literal.write_bytes(b"123")
@@ -55,20 +55,22 @@ def test_files_are_those_that_exist_without_hdu(tmp_path):
         weight={"r": f"{image}[WHT]", "i": str(tmp_path / "missing.fits[2]")},
         mask={"r": str(tmp_path)},
     )
-    assert plan.files(tile) == sorted(map(str, (image, literal)))
-    assert plan.sizes(tile) == {
+    found = inputs.stamps(tile)
+    sizes = {path: stamp and stamp[0] for path, stamp in found.items()}
+    assert list(sizes) == sorted(sizes)
+    assert sizes == {
         str(image): 2,
         str(literal): 3,
         str(tmp_path): None,
         str(tmp_path / "missing.fits"): None,
     }
-    assert plan.megabytes(plan.sizes(tile)) == 5e-6
+    assert plan.megabytes(found) == 5e-6
 
 
 def test_packed_files_count_for_more(tmp_path):
     path = tmp_path / "a.fits.fz"
     path.write_bytes(b"1234")
-    assert plan.megabytes(plan.sizes(Tile(image={"r": f"{path}[1]"}))) == 16e-6
+    assert plan.megabytes(inputs.stamps(Tile(image={"r": f"{path}[1]"}))) == 16e-6
 
 
 def test_stamps_must_be_of_the_size_that_a_network_takes():

@@ -1,11 +1,15 @@
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
 
-from pipeline import config
-from pipeline.provenance import provenance, sha256
+from pipeline import config, io
+from pipeline.__main__ import main
+from pipeline.inputs import fingerprints, sha256
+from pipeline.models.engine import fastest_precision
+from pipeline.provenance import provenance
 
 DATE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,8 +24,13 @@ def survey(tmp_path):
     return config.Config(name="s", tiles={"t": tile}, networks=str(tmp_path / "nets"))
 
 
-def test_it_says_what_went_in(survey, tmp_path):
-    said = provenance(survey, DATE)
+@pytest.fixture
+def read(survey):
+    return {name: fingerprints(tile) for name, tile in survey.tiles.items()}
+
+
+def test_it_says_what_went_in(survey, read, tmp_path):
+    said = provenance(survey, DATE, read)
     assert said["inputs"] == {
         f"{tmp_path}/a.fits": {"sha256": hashlib.sha256(b"pixels").hexdigest(), "bytes": 6},
         f"{tmp_path}/no.fits": None,
@@ -33,20 +42,54 @@ def test_it_says_what_went_in(survey, tmp_path):
     assert {"numpy", "sep", "keras", "openvino"} <= said["packages"].keys()
 
 
+def test_an_image_is_told_as_it_was_when_it_came_in(survey, tmp_path):
+    """It is another one by the time that the catalog is done."""
+    tile, sky = tmp_path / "tiles" / "t", tmp_path / "a.fits"
+    options = ["--config", survey.model_dump_json(), "--on-bad-tile", "accept"]
+    main(["ingest", *options, str(tile)])
+    came, before = {"sha256": sha256(sky), "bytes": 6}, sky.stat()
+    sky.write_bytes(b"others")
+    os.utime(sky, ns=(before.st_atime_ns, before.st_mtime_ns - 1))
+    (tmp_path / "tiles.txt").write_text("t\n")
+    main(["provenance", *options[:2], str(tmp_path / "tiles.txt"), str(tmp_path / "p.json")])
+    assert io.read_json(tmp_path / "p.json")["inputs"][str(sky)] == came
+    main(["ingest", *options, "--code", "2", str(tile)])
+    assert io.read_json(tile / "inputs.json")[str(sky)] == {"sha256": sha256(sky), "bytes": 6}
+
+
+def test_a_file_that_changed_between_tiles_is_told_twice(survey):
+    one, other = ({"a.fits": {"sha256": digest, "bytes": 1}} for digest in "ab")
+    said = provenance(survey, DATE, {"t": one, "u": other, "v": one})["inputs"]
+    assert said == one | {"a.fits, as u found it": other["a.fits"]}
+
+
+@pytest.mark.parametrize(
+    ("apply", "used"),
+    [
+        ({"precision": "auto"}, fastest_precision()),
+        ({"precision": "bf16"}, "bf16"),
+        ({"engine": "tensorflow"}, "f32"),
+    ],
+)
+def test_it_says_what_the_networks_were_computed_in(survey, apply, used):
+    asked = survey.model_copy(update={"apply": config.Apply(**apply)})
+    assert provenance(asked, DATE, {})["precision"] == used
+
+
 def test_its_config_makes_the_same_run_again(survey):
-    said = json.loads(json.dumps(provenance(survey, DATE)))
+    said = json.loads(json.dumps(provenance(survey, DATE, {})))
     assert config.Config.model_validate(said["config"]) == survey
 
 
 def test_it_says_nothing_of_sections_that_it_was_not_given(survey):
     given = survey.model_dump_json(exclude={"survey", "train"})
-    said = provenance(config.Config.model_validate_json(given), DATE)["config"]
+    said = provenance(config.Config.model_validate_json(given), DATE, {})["config"]
     assert said == json.loads(given)
     assert said["detect"]["n_sigma"] == config.Detect().n_sigma
 
 
 def test_nothing_but_the_date_changes(survey):
-    one, other = provenance(survey, DATE), provenance(survey, DATE.replace(year=2031))
+    one, other = (provenance(survey, date, {}) for date in (DATE, DATE.replace(year=2031)))
     assert {key for key in one if one[key] != other[key]} == {"created"}
 
 
@@ -58,9 +101,10 @@ def test_checksums_are_those_of_the_whole_file(tmp_path, size):
 
 
 def test_a_file_that_many_name_is_hashed_once(survey, monkeypatch):
-    from pipeline import provenance as module
+    from pipeline import inputs
 
-    tile, hashed = survey.tiles["t"], []
-    monkeypatch.setattr(module, "sha256", hashed.append)
-    provenance(survey.model_copy(update={"tiles": {"t": tile, "u": tile}}), DATE)
-    assert len(hashed) == len(set(hashed))
+    hashed = []
+    monkeypatch.setattr(inputs, "sha256", hashed.append)
+    for _ in range(3):
+        fingerprints(survey.tiles["t"])
+    assert len(hashed) == 1

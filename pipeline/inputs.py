@@ -1,0 +1,58 @@
+"""The files of a tile: where they are, and which ones they were when they were looked at."""
+
+import hashlib
+import os
+import re
+from functools import cache
+
+
+def stamps(tile):
+    """Size [byte] and time of change [ns] of each file of a tile's images, weights and masks.
+
+    Parameters
+    ----------
+    tile : pipeline.config.Tile
+
+    Returns
+    -------
+    dict
+        By path, without ``[HDU]``, sorted; None for a missing file, which is for ingest to judge,
+        not for Snakemake.
+    """
+    places = {*tile.image.values(), *tile.weight.values(), *tile.mask.values()}
+    return {path: _stamp(path) for path in sorted(set(map(_file, places)))}
+
+
+def fingerprints(tile):
+    """SHA-256 and size [byte] of each file of a tile; None for one that cannot be read.
+
+    Taken right after the pixels are read, it finds the file in the system's cache.  A file that
+    many tiles share is read once in a process, while its stamp stays.
+    """
+    return {path: stamp and _fingerprint(path, stamp) for path, stamp in stamps(tile).items()}
+
+
+def sha256(path):
+    """SHA-256 of a file, in hexadecimal digits; read in pieces, for files are large."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _fingerprint(path, stamp):
+    try:
+        return {"sha256": sha256(path), "bytes": stamp[0]}
+    except OSError:
+        return None
+
+
+def _file(place):
+    """Path of ``path[HDU]``; a file whose own name ends in brackets is meant literally."""
+    return place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
+
+
+def _stamp(path):
+    if not os.path.isfile(path):
+        return None
+    said = os.stat(path)
+    return said.st_size, said.st_mtime_ns
