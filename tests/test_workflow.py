@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -271,15 +272,33 @@ def test_lint_and_format_are_clean(run):
 
 
 def test_each_file_is_looked_at_once_in_planning(run):
-    source = run.code / "pipeline" / "plan.py"
+    source = run.code / "pipeline" / "inputs.py"
     before = source.read_text()
     source.write_text(
-        before + "\nlook = sizes\ndef sizes(tile):\n    print('look')\n    return look(tile)"
+        f"{before}\nlook = stamps\ndef stamps(tile): print('look'); return look(tile)"
     )
     status, said = run.configured("-n")
     source.write_text(before)
     assert status == 0, said
     assert said.count("look\n") == len(TILES)
+
+
+@pytest.mark.parametrize("per_job", [1, 2])
+def test_another_image_is_seen_and_its_failure_not_forgotten(server, tmp_path, per_job):
+    """Though it is small and older than the products: Snakemake looks at times and checksums."""
+    run = Run(server, tmp_path, on_bad_tile="stop", tiles_per_job=per_job)
+    image = run.home / "t1.fits"
+    image.write_text("as if good")
+    run.pretend()
+    assert run.planned() == {}
+    image.write_text("no image")
+    os.utime(image, (1, 1))
+    assert run.planned()["ingest"] == 1
+    for change in (lambda: None, lambda: None, image.unlink, lambda: None):
+        change()
+        status, said = run.configured("-c1", "-q")
+        assert status == 1
+        assert "tile t1: t1.fits: " in "".join(p.read_text() for p in run.home.rglob("*.log")), said
 
 
 @pytest.mark.slow
