@@ -42,9 +42,25 @@ def batches(tiles, per_job):
     return found
 
 
-def megabytes(stamps):
-    """Size of a tile's files once unpacked, roughly [MB]; see `pipeline.inputs.stamps`."""
-    return sum(stamp[0] * _unpacked(path) for path, stamp in stamps.items() if stamp) / 1e6
+def megabytes(tile, stamps):
+    """Size of a tile's files once unpacked, roughly, or of its window of them [MB].
+
+    Parameters
+    ----------
+    tile : pipeline.config.Tile
+    stamps : dict
+        Of its files, see `pipeline.inputs.stamps`.
+
+    Returns
+    -------
+    float
+    """
+    whole = sum(stamp[0] * _unpacked(path) for path, stamp in stamps.items() if stamp) / 1e6
+    if not tile.window:
+        return whole
+    x0, y0, x1, y1 = tile.window
+    planes = len(tile.image) + len(tile.weight) + len(tile.mask)
+    return min(whole, 4e-6 * planes * (x1 - x0) * (y1 - y0))
 
 
 class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

@@ -170,7 +170,7 @@ def minutes(per_tile, per_mb=0):
 def megabytes(wildcards):
     """Size of each tile's images [MB]; of the whole survey where there are no batches."""
     tiles = BATCHES[wildcards.batch] if "batch" in wildcards.keys() else settings.tiles
-    return [plan.megabytes(tile_files(tile)) for tile in tiles]
+    return [plan.megabytes(settings.tiles[tile], tile_files(tile)) for tile in tiles]
 
 
 def scenes(*splits):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import config, plan
+from pipeline import config, inputs, plan
 from pipeline.config_tile import Tile
 from pipeline.detect import detect
 from pipeline.ingest import InputError, ingest
@@ -79,7 +79,7 @@ def test_a_window_is_what_the_whole_has_there(files, kind):
     assert part.wcs.pixel_to_world(10.0, 20.0).separation(there).arcsec < 1e-4
     assert_allclose(part.pixel_scale, 0.2, rtol=0.01)
     if kind == "plain":
-        assert plan.megabytes(windowed(tile)) == 4e-6 * 3 * 200 * 160
+        assert plan.megabytes(windowed(tile), inputs.stamps(tile)) == 4e-6 * 3 * 200 * 160
 
 
 def windowed(tile, window=WINDOW):

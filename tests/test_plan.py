@@ -64,13 +64,14 @@ def test_files_are_known_without_hdu(tmp_path):
         str(tmp_path): None,
         str(tmp_path / "missing.fits"): None,
     }
-    assert plan.megabytes(found) == 5e-6
+    assert plan.megabytes(tile, found) == 5e-6
 
 
 def test_packed_files_count_for_more(tmp_path):
     path = tmp_path / "a.fits.fz"
     path.write_bytes(b"1234")
-    assert plan.megabytes(inputs.stamps(Tile(image={"r": f"{path}[1]"}))) == 16e-6
+    tile = Tile(image={"r": f"{path}[1]"})
+    assert plan.megabytes(tile, inputs.stamps(tile)) == 16e-6
 
 
 def test_stamps_must_be_of_the_size_that_a_network_takes():
