@@ -5,14 +5,14 @@ Import-light: the Snakefile loads this module to validate the user's YAML.
 
 import difflib
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline.config_inject import Adapt, Inject, Lens
 from pipeline.config_tile import Tile
 from pipeline.config_train import BUILDS_ON, Scenes, Train  # noqa: F401
-from pipeline.settings import Fraction, Positive, Seed, Settings
+from pipeline.settings import TAGS, Fraction, PerBand, Positive, Seed, Settings
 
 NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
 
@@ -20,21 +20,6 @@ NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
 def _bits(value):
     """Accept 0xFFFF written as a string, as YAML 1.2 readers leave it."""
     return int(value, 0) if isinstance(value, str) else value
-
-
-Number = TypeVar("Number")
-TAGS = NUMBER, KEYWORD, ONE, BANDS = "<number>", "<keyword>", "<one>", "<bands>"  # in no message
-OneNumber = Annotated[
-    Annotated[Number, Tag(NUMBER)] | Annotated[str, Tag(KEYWORD)],
-    Discriminator(lambda value: KEYWORD if isinstance(value, str) else NUMBER),
-]
-PerBand = (
-    Annotated[
-        Annotated[OneNumber, Tag(ONE)] | Annotated[dict[str, OneNumber], Tag(BANDS)],
-        Discriminator(lambda value: BANDS if isinstance(value, dict) else ONE),
-    ]
-    | None
-)
 
 
 class Ingest(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipeline.settings import Settings
+from pipeline.settings import PerBand, Settings
 
 Pixel = Annotated[int, Field(ge=0)]
 
@@ -15,6 +15,9 @@ class Tile(Settings):
     image: dict[str, str] = Field(min_length=1, description="Image of each band.")
     weight: dict[str, str] = Field({}, description="Weight of each band; see ingest.weight_is.")
     mask: dict[str, str] = Field({}, description="Integer bit mask of each band.")
+    zero_point: PerBand[float] = Field(
+        None, description="As ingest.zero_point, for this tile in place of it."
+    )
     split: int | None = Field(
         None, ge=1024, description="Side of the parts in which a large image is worked through."
     )
@@ -37,8 +40,9 @@ class Tile(Settings):
         for band in self.image:
             if not (band.isascii() and band.isprintable() and band.strip()) or "," in band:
                 raise ValueError(f"{band!r} is no name for a band: use ASCII without commas")
-        for kind in ("weight", "mask"):
-            unknown = set(getattr(self, kind)) - set(self.image)
+        for kind in ("weight", "mask", "zero_point"):
+            given = getattr(self, kind)
+            unknown = set(given if isinstance(given, dict) else ()) - set(self.image)
             if unknown:
                 raise ValueError(f"{kind} names the bands {sorted(unknown)}, which have no image")
         return self

@@ -1,12 +1,25 @@
 """What every section of the config is made of."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0)]
+Number = TypeVar("Number")
+TAGS = NUMBER, KEYWORD, ONE, BANDS = "<number>", "<keyword>", "<one>", "<bands>"  # in no message
+OneNumber = Annotated[
+    Annotated[Number, Tag(NUMBER)] | Annotated[str, Tag(KEYWORD)],
+    Discriminator(lambda value: KEYWORD if isinstance(value, str) else NUMBER),
+]
+PerBand = (
+    Annotated[
+        Annotated[OneNumber, Tag(ONE)] | Annotated[dict[str, OneNumber], Tag(BANDS)],
+        Discriminator(lambda value: BANDS if isinstance(value, dict) else ONE),
+    ]
+    | None
+)
 
 
 class Settings(BaseModel):

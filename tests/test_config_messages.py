@@ -30,6 +30,11 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"ingest": {"gain": {"r": -1}}}, "ingest.gain.r: Input should be greater than 0, not -1"),
         ({"ingest": {"saturation": 0}}, "ingest.saturation: Input should be greater than 0, not 0"),
         ({"ingest": {"zero_point": [27]}}, "ingest.zero_point: .*a valid number, not [27]"),
+        (
+            {"tiles": {"t1": {**IMAGE, "zero_point": {"g": 26}}}},
+            "tiles.t1: zero_point names the bands ['g'], which have no image",
+        ),
+        ({"tiles": {"t1": {**IMAGE, "zero_point": [27]}}}, "tiles.t1.zero_point: .*valid number"),
         ({"detect": 3}, "detect: it needs settings of its own"),
         (
             {"survey": {"side": 256, "overlap": 256}},

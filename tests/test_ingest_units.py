@@ -98,6 +98,16 @@ class TestZeroPoint:
         with pytest.raises(InputError, match=r"a\.fits\[SCI\]: ingest\.zero_point names .* NOPE"):
             calibrated(tmp_path, pixels, {}, zero_point="NOPE")
 
+    @pytest.mark.parametrize("own", [26.0, {"r": 26.0}, "MYZP"])
+    def test_a_tile_may_have_one_of_its_own(self, tmp_path, pixels, own):
+        path = tmp_path / "a.fits"
+        fits.PrimaryHDU(pixels, fits.Header({"MYZP": 26.0})).writeto(path)
+        tile = Tile(image={"r": str(path)}, zero_point=own)
+        found = ingest(tile, Ingest(fit_sky=False, zero_point=27.0))
+        assert_allclose(zero_point_of(found, pixels), 26.0, atol=1e-4)
+        other = ingest(tile.model_copy(update={"zero_point": {"i": 25}}), Ingest(zero_point=27))
+        assert any("zero point 27" in note for note in other.notes)
+
     def test_no_number_is_no_zero_point(self, tmp_path, pixels):
         assert calibrated(tmp_path, pixels, {"MAGZERO": "UNKNOWN"}).unit == "ct"
 

@@ -145,6 +145,12 @@ def test_an_added_tile_is_the_only_one_computed(run):
     assert {planned[stage] for stage in STAGES} == {1}
 
 
+def test_a_zero_point_of_a_tiles_own_reruns_that_tile(run):
+    own = {"t1": {**TILES["t1"], "zero_point": {"r": 26.5}}, "t2": TILES["t2"]}
+    planned = run.planned(tiles=own)
+    assert {planned[stage] for stage in STAGES} == {1}
+
+
 def test_an_added_tile_concerns_only_its_batch(batched):
     tiles = {"a_new_one": {"image": {"r": "new.fits"}}, **batched.config["tiles"]}
     planned = batched.planned(tiles=tiles)

@@ -56,7 +56,7 @@ def read_band(tile, band, settings):
     image = read_image(*tile.place("image", band), tile.window)
     flux = image.data
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
-    scale, unit, notes = calibrate.flux_scale(image, _of(settings.zero_point, band), pixel_scale)
+    scale, unit, notes = calibrate.flux_scale(image, _zero_point(tile, band, settings), pixel_scale)
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
     bad, full, reasons = _bad(tile, band, settings.bad_bits, image, weight)
     level, on_level = calibrate.saturation(image, _of(settings.saturation, band), bad)
@@ -92,6 +92,12 @@ def _pixel_scale(image, setting):
 def _of(setting, band):
     """Value of a setting that may be given band by band."""
     return setting.get(band) if isinstance(setting, dict) else setting
+
+
+def _zero_point(tile, band, settings):
+    """Zero point of the tile's own, where it has one; else the survey's."""
+    own = _of(tile.zero_point, band)
+    return _of(settings.zero_point, band) if own is None else own
 
 
 def _weight(tile, band, kind, image, scale):
