@@ -18,6 +18,7 @@ from pipeline.extract import (
 )
 from pipeline.flags import Flag
 from pipeline.gaps import spanned
+from pipeline.giants import before_giants
 from pipeline.hidden import reveal
 from pipeline.holes import bridge
 from pipeline.matched import noise_correlation, snr_at
@@ -64,10 +65,11 @@ def detect(exposure, settings, network=None):
     else:
         psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    sight = Sight(flux, ivar, planes[1] == 0, psf, doubt, settings, correlations[band])
+    sight = Sight(flux, sharp, ivar, planes[1] == 0, psf, doubt, settings, correlations[band])
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
     found, centre = add_cores(found, cores)
+    found, centre = before_giants(found, centre, sight)
     table = _measured(exposure, sight, correlations, found, centre)
     if network is None or not len(table):
         return table
@@ -79,7 +81,7 @@ def detect(exposure, settings, network=None):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, ivar, _, psf, doubt, _, correlation) = found, sight
+    (objects, segments), (flux, _, ivar, _, psf, doubt, _, correlation) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)

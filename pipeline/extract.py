@@ -47,8 +47,9 @@ class Sight(NamedTuple):
 
     Attributes
     ----------
-    flux, ivar : ndarray, (y, x), float32
-        Pixels of ivar 0 are not looked at; holes in bright light are bridged, see `pipeline.holes`.
+    flux, sharp, ivar : ndarray, (y, x), float32
+        With and without halos, see `without_halos`.  Pixels of ivar 0 are not looked at; holes in
+        bright light are bridged, see `pipeline.holes`.
     holes : ndarray, (y, x), bool
         Pixels of holes, bridged or not.
     psf : pipeline.psf.Moffat
@@ -60,6 +61,7 @@ class Sight(NamedTuple):
     """
 
     flux: np.ndarray
+    sharp: np.ndarray
     ivar: np.ndarray
     holes: np.ndarray
     psf: object
@@ -103,7 +105,7 @@ def extract(flux, ivar, psf, settings, threshold):
     kernel, usable = psf.kernel() / psf.kernel().sum(), ivar > 0
     if not usable.any():
         return _nothing(ivar.shape)
-    found = _extract(
+    found = group(
         flux,
         threshold * np.sqrt((kernel**2).sum()),
         err=np.where(usable, ivar, 1) ** np.float32(-0.5),
@@ -177,7 +179,7 @@ def extract_cores(sharp, rms, ivar):
     usable = ivar > 0
     if not usable.any():
         return _nothing(ivar.shape)
-    return _extract(sharp, _CORE_SIGMA, err=rms, mask=~usable)
+    return group(sharp, _CORE_SIGMA, err=rms, mask=~usable)
 
 
 def add_cores(found, cores):
@@ -206,13 +208,33 @@ def add_cores(found, cores):
     shared = np.bincount(peaks, minlength=len(host) + 1)[1:] > 1
     centre = np.full((len(found.objects), 2), np.nan)
     centre[host[own & ~shared] - 1] = position[own & ~shared]
-    label = np.where(own, 0, len(found.objects) + np.cumsum(~own))
-    new = (label[core] > 0) & (found.segments[y, x] == host[core])  # not of a third source
-    found.segments[y[new], x[new]] = label[core[new]]
-    objects = np.concatenate([found.objects, cores.objects[~own]])
-    parted = ~own & (host > 0)
-    objects["flag"][np.concatenate([host[parted], label[parted]]) - 1] |= sep.OBJ_MERGED
-    return Detections(objects, found.segments), np.concatenate([centre, position[~own]])
+    joined = join(found, cores.only(~own), host[~own])
+    return joined, np.concatenate([centre, position[~own]])
+
+
+def join(found, more, host):
+    """Add detections to others, each on the pixels of its host alone.
+
+    Parameters
+    ----------
+    found, more : Detections
+        The segments of `found` are changed in place.
+    host : ndarray, (m,), int
+        Source of `found` in whose light each of `more` is, from 1; 0 where it is in none's.
+
+    Returns
+    -------
+    Detections
+        Those of `found`, then those of `more`.
+    """
+    y, x = np.nonzero(more.segments)
+    one, before = more.segments[y, x] - 1, len(found.objects)
+    own = found.segments[y, x] == host[one]  # not of a third source
+    found.segments[y[own], x[own]] = before + 1 + one[own]
+    objects = np.concatenate([found.objects, more.objects])
+    parted = np.flatnonzero(host > 0)
+    objects["flag"][np.concatenate([host[parted] - 1, before + parted])] |= sep.OBJ_MERGED
+    return Detections(objects, found.segments)
 
 
 def _most_frequent(core, owner, n):
@@ -239,7 +261,7 @@ def _nothing(shape):
     return Detections(sep.extract(np.zeros((1, 1)), 1.0)[:0], np.zeros(shape, "i4"))
 
 
-def _extract(flux, threshold, **options):
+def group(flux, threshold, **options):
     """Call `sep.extract` with as large buffers as it takes; an image without blends needs few."""
     sep.set_sub_object_limit(_SUB_OBJECTS)
     for size in _PIXEL_STACKS:
