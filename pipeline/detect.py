@@ -81,7 +81,7 @@ def detect(exposure, settings, network=None):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, _, ivar, _, psf, doubt, _, correlation) = found, sight
+    (objects, segments), (flux, sharp, ivar, _, psf, doubt, _, correlation) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
@@ -96,7 +96,7 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flags"] |= _footprint_flags(objects, segments, saturated)
     columns["flags"] |= _core_flag(exposure.seen, shapes, psf)
     columns["flags"] |= _size_flags(columns["r50"], psf)
-    wider, error = broadening(flux, ivar, segments, shapes, psf)
+    wider, error = broadening(sharp, ivar, segments, shapes, psf)
     columns["flags"] |= _point_flag(wider, error * correlation)
     meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)

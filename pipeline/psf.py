@@ -92,6 +92,7 @@ def broadening(flux, ivar, owned, shapes, psf):
     Parameters
     ----------
     flux, ivar : ndarray, (y, x)
+        Without halos, or sources before them are wide.
     owned : ndarray, (y, x), int32
         Row of the source of each pixel plus one, 0 where there is none; pixels of other sources
         do not count.

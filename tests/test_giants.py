@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from pipeline import config
 from pipeline.data import Exposure
 from pipeline.detect import detect
+from pipeline.flags import Flag
 from pipeline.psf import Moffat
 
 SIDE, FWHM = 400, 3.0
@@ -86,3 +87,9 @@ def test_without_halos_nothing_changes(monkeypatch):
     assert len(found) == len(PLACES)
     for name in found.colnames:
         assert_array_equal(np.asarray(found[name]), np.asarray(before[name]))
+
+
+def test_a_star_before_a_giant_is_like_a_point():
+    found = found_in(disc(5, 150) + stars(80.0))
+    points = found[found["flags"] & Flag.POINT_LIKE > 0]
+    assert np.mean(away_from(points) < 1) > 0.9
