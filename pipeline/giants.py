@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import sep
-from scipy.ndimage import map_coordinates, maximum_filter
+from scipy.ndimage import find_objects, label, map_coordinates
 
 from pipeline.extract import group, join
 from pipeline.matched import matched_snr
@@ -16,6 +16,7 @@ _REACH = 2.0  # of a compact source, from its peak [FWHM]
 _OFF_PEAK = 0.5  # its barycentre, at most [FWHM]
 _RIDGE = 0.5  # of a peak's height: as high on both sides, it is a ridge
 _DIRECTIONS = 8
+_STEP = 8  # at which halos, which a mesh of 64 pixels gave, are looked for [pixel]
 
 
 class Relief(NamedTuple):
@@ -76,18 +77,25 @@ def _gain(psf):
 
 
 def _relief(bright, sight):
-    """The `Relief` of an image, in the box about what is bright."""
-    mesh = _mesh(sight.psf)
-    box = tuple(_reaching(bright.any(axis=axis), 2 * mesh) for axis in (1, 0))
-    ivar = sight.ivar[box]
+    """The `Relief` of an image, in a box about each halo."""
+    height, rough = np.zeros(bright.shape, "f4"), np.ones(bright.shape, "f4")
+    seen, (halos, _) = np.zeros_like(bright), label(bright[::_STEP, ::_STEP])
+    margin = 2 * _mesh(sight.psf)
+    for sides in find_objects(halos):
+        box = tuple(_wider(side, margin) for side in sides)
+        height[box], rough[box] = _relief_in(box, sight)
+        seen[box] = True
+    return Relief(bright & seen, height, rough)
+
+
+def _relief_in(box, sight):
+    """Height and roughness in a box of the image."""
+    ivar, mesh = sight.ivar[box], _mesh(sight.psf)
     snr = matched_snr(sight.flux[box], ivar, sight.psf.kernel()).astype("f4") / sight.correlation
     options = {"mask": np.ascontiguousarray(ivar == 0), "bw": mesh, "bh": mesh}
     for _ in range(_PASSES):
         snr -= sep.Background(snr, **options).back(dtype="f4")
-    height, rough = np.zeros(bright.shape, "f4"), np.ones(bright.shape, "f4")
-    height[box] = snr
-    rough[box] = np.maximum(sep.Background(snr, **options).rms(dtype="f4"), 1)
-    return Relief(bright, height, rough)
+    return snr, np.maximum(sep.Background(snr, **options).rms(dtype="f4"), 1)
 
 
 def _mesh(psf):
@@ -95,16 +103,15 @@ def _mesh(psf):
     return int(np.ceil(_MESH * psf.fwhm))
 
 
-def _reaching(some, margin):
-    """Slice from a margin before the first true to one after the last."""
-    first, last = np.flatnonzero(some)[[0, -1]]
-    return slice(max(first - margin, 0), last + margin + 1)
+def _wider(side, margin):
+    """Slice of the image that holds one of every `_STEP`-th pixel, and a margin about it."""
+    return slice(max(side.start * _STEP - margin, 0), side.stop * _STEP + margin)
 
 
 def _is_noise(objects, centre, relief, sight):
     """Whether a source on a halo, which the mesh leaves whole, does not stand out; (n,), bool."""
     peaks = objects["ycpeak"], objects["xcpeak"]
-    low = maximum_filter(relief.height, 3)[peaks] < _LEAST_HEIGHT * sight.settings.n_sigma
+    low = relief.height[peaks] < _LEAST_HEIGHT * sight.settings.n_sigma
     small = objects["npix"] < _mesh(sight.psf) ** 2 / 4
     return relief.bright[peaks] & low & small & np.isnan(centre[:, 0])
 
