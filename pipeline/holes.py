@@ -45,6 +45,8 @@ def _fill(flux, ivar, inside, saturation):
     those around it.
     """
     usable, full = ivar > 0, inside & (flux >= saturation)
+    if not usable.any():  # amid what nobody has seen, which a star's hole is connected with
+        return
     noise = np.median(ivar[usable])
     flux[full], ivar[full] = flux[usable].max(), noise
     known = (ivar > 0).astype("f4")

@@ -52,6 +52,16 @@ def test_a_trail_that_ends_in_a_masked_border_does_not_bridge_the_border(rng):
     assert_array_equal(bridged[:, far] > 0, ivar[:, far] > 0)
 
 
+def test_saturated_stars_where_nobody_looked_are_no_holes(rng):
+    """Beyond a star at the edge of what was seen, which its trail connects them with."""
+    exposure = saturated_star(rng)
+    flux, ivar = (image[..., 0].copy() for image in (exposure.flux, exposure.ivar))
+    ivar[:, 100:], ivar[79:82, 80:] = 0, 0
+    flux[78:84, 140:146] = 2 * LEVEL
+    _, bridged = bridge(flux, ivar, LEVEL)
+    assert (bridged[78:83, 79:82] > 0).all() and not bridged[:, 130:].any()
+
+
 def test_a_masked_border_by_a_bright_star_is_no_hole(rng):
     image = paint((SIDE, SIDE), [(18, 80)], [50_000]) + rng.normal(size=(SIDE, SIDE))
     exposure = exposure_of(image, saturation=(LEVEL,))
