@@ -34,7 +34,7 @@ def expand(values):
         return values
     found = {}
     for pattern, entry in values["tiles"].items():
-        for name, tile in _tiles(str(pattern), entry).items():
+        for name, tile in _tiles(pattern, entry).items():
             if name in found:
                 raise ValueError(f"tiles.{pattern}: the tile {name!r} is there already")
             found[name] = tile
@@ -43,7 +43,7 @@ def expand(values):
 
 def _tiles(pattern, entry):
     """Tiles of one entry, by name."""
-    wildcards = sorted(set(_WILDCARD.findall(pattern)))
+    wildcards = sorted(set(_WILDCARD.findall(str(pattern))))
     places = _places(entry, "image")
     if not (wildcards and places):
         return {pattern: entry}

@@ -88,4 +88,5 @@ def test_what_is_malformed_is_left_to_the_schema(odd):
     assert tiles(**{"{t}": odd}) == {"{t}": odd}
     with pytest.raises(ValueError, match=r"\{t\}"):
         read({"tiles": {"{t}": odd}})
+    assert expand({"tiles": {None: odd, 7: odd}})["tiles"] == {None: odd, 7: odd}
     assert expand({"tiles": [3]}) == {"tiles": [3]} and expand({}) == {}

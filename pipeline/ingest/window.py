@@ -48,14 +48,11 @@ def blank(tile, main):
 
 def _view(tile, band, whole):
     """The tile with its window in the pixels of `band`; `whole` is the frame it was meant for."""
-    shape, wcs = read_frame(*tile.place("image", band))
-    if whole[1] is None or wcs is None:
-        is_same = shape == whole[0]
-    else:
-        is_same = same_grid(whole[1], whole[0], wcs, shape)
-    window = (
-        tile.window if is_same or not (wcs and whole[1]) else _around(tile, whole, (shape, wcs))
-    )
+    frame = read_frame(*tile.place("image", band))
+    has_sky = whole[1] is not None and frame[1] is not None
+    if not has_sky or same_grid(whole[1], whole[0], *frame[::-1]):
+        return tile
+    window = _around(tile, whole, frame)
     return window and tile.model_copy(update={"window": window})
 
 
