@@ -75,9 +75,9 @@ def flux_scale(image, setting, pixel_scale):
     Legacy Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
     """
     if setting is not None:
-        zero_point, source = _number(image, setting, "ingest.zero_point")
+        zero_point, source = _number(image, setting, "zero_point")
         low = 0 if source is None else PLAUSIBLE[0]  # 0: maggies, as KiDS writes them
-        return _from_zero_point(image, zero_point, source or "ingest.zero_point", low)
+        return _from_zero_point(image, zero_point, source or "the config", low)
     for header in (image.header, image.primary):
         scale = _physical(header, pixel_scale)
         if scale is not None:
