@@ -95,7 +95,7 @@ class TestZeroPoint:
             calibrated(tmp_path, pixels, {"MAGZERO": value})
 
     def test_a_missing_keyword_is_an_error(self, tmp_path, pixels):
-        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: ingest\.zero_point names .* NOPE"):
+        with pytest.raises(InputError, match=r"a\.fits\[SCI\]: zero_point names .* NOPE"):
             calibrated(tmp_path, pixels, {}, zero_point="NOPE")
 
     @pytest.mark.parametrize("own", [26.0, {"r": 26.0}, "MYZP"])

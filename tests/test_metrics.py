@@ -84,7 +84,7 @@ def test_the_error_of_a_recall_counts_the_false_positives_scatter(rng, n_false):
         score = np.concatenate([rng.logistic(size=n), rng.logistic(3.0, 1.3, size=n)])
         found.append(lens_scores.found_before(score, np.arange(2 * n) >= n, n_false))
     scatter = np.std([said["value"] for said in found])
-    assert_allclose(np.mean([said["error"] for said in found]), scatter, rtol=0.4)
+    assert_allclose(np.mean([said["error"] for said in found]), scatter, rtol=0.6)
 
 
 def test_shares_of_lenses_have_the_same_error():

@@ -77,9 +77,10 @@ def recall_before(p_lens, is_lens, n_false):
 def found_before(score, is_lens, n_false):
     """Share of the lenses that score above all but `n_false` of the others, with its error.
 
-    Another sample's others would have, above the same score, about sqrt(n_false + 1) more or
-    fewer: the error is half of what that makes of the share, together with the lenses' own.  (For
-    logistic scores it is right within a third, however few the false ones.)
+    Had the sample been another, the score that `n_false` of the others exceed would be that which
+    by a factor of about exp(1 / sqrt(n_false + 1)) more or fewer exceed in this one: the error is
+    half of what that makes of the share, together with the lenses' own.  (For logistic scores it
+    is right within a third, and half too large where none is false.)
 
     Returns
     -------
@@ -88,12 +89,10 @@ def found_before(score, is_lens, n_false):
     """
     lenses, others = score[is_lens], np.sort(score[~is_lens])[::-1]
     found = share(lenses > (others[n_false] if n_false < len(others) else -np.inf))
-    step, ranks = np.sqrt(n_false + 1), np.arange(len(others))
-    most, least = (
-        np.mean(lenses > np.interp(rank, ranks, others))
-        for rank in (n_false + step, n_false - step)
-    )
-    spread = (most - least) / 2 if n_false >= step else most - found["value"]
+    factor, ranks = np.exp((n_false + 1) ** -0.5), np.arange(len(others))
+    most, least = (n_false + 1) * factor - 1, (n_false + 1) / factor - 1
+    above = [np.mean(lenses > np.interp(rank, ranks, others)) for rank in (most, least)]
+    spread = (above[0] - above[1]) / 2 if least >= 0 else above[0] - found["value"]
     return found | {"error": float(np.hypot(found["error"], spread))}
 
 
