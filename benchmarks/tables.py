@@ -151,7 +151,7 @@ FINDING = (
     Row(
         "simulated one-band stamps as in the Lens Finding Challenge: AUROC; TPR0; TPR10; of how"
         " many non-lenses",
-        "0.9325; 0.221; 0.357; 50,000 (three winners, of the challenge's own stamps)",
+        "0.9325; 0.221; 0.357 (three winners, of the challenge's own 100,000 stamps)",
         "≥ 0.97; ≥ 0.30; ≥ 0.45",
         (
             "challenge: auroc: 4",
