@@ -141,7 +141,7 @@ class Territories:
         if not self._others.get(tile):
             return it.area
         step = max(1, -(-max(it.margin.shape) // _AREA_POINTS))
-        y, x = STEP * step * np.array(np.nonzero(it.margin[::step, ::step]))
+        y, x = STEP * step * np.array(np.nonzero(it.margin[::step, ::step])) + (STEP - 1) / 2
         sky = it.wcs.pixel_to_world(x, y).icrs
         return it.area * self.has(tile, sky.ra.deg, sky.dec.deg).mean() if len(x) else 0.0
 
