@@ -225,7 +225,7 @@ def detection_band(catalog, name):
     return values if values.ndim == 1 else values[:, int(catalog.meta.get("DETBAND", 0))]
 
 
-def detection_snr(sources):
+def auto_snr(sources):
     """S/N (n,) of ``flux_auto`` in the detection band; 0 where there is none."""
     flux, error = (detection_band(sources, name) for name in ("flux_auto", "flux_auto_err"))
     snr = np.divide(flux, error, out=np.zeros(len(flux)), where=error > 0)

@@ -10,7 +10,7 @@ from pipeline.cutouts import bin_blocks, lens_binning
 from pipeline.data import Exposure
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, in_bins
-from pipeline.models.lens_scores import found_before
+from pipeline.models.lens_scores import CLEAR, found_before
 from pipeline.simulate.challenge import EUCLID, draw_challenge
 
 STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
@@ -99,7 +99,7 @@ def summary(score, truth):
         if rate * n_false >= 1:
             rows[f"tpr_at_fpr_{rate:g}"] = found_before(score, is_lens, int(rate * n_false))
     theta_e, arc_snr = (np.asarray(truth[k], "f8") for k in ("theta_e", "arc_snr"))
-    kept = ~is_lens | ((theta_e > 0.8) & (arc_snr > 20))
+    kept = ~is_lens | ((theta_e > CLEAR[0]) & (arc_snr > CLEAR[1]))
     clear = found_before(score[kept], is_lens[kept], int(RATES[0] * n_false))
     rows["tpr_of_clear_arcs_at_fpr_0.01"] = clear
     hit = score[is_lens] > np.quantile(score[~is_lens], 1 - RATES[0])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.models import metrics
-from pipeline.models.binned import share
+from pipeline.models.binned import bootstrap, share
 from pipeline.models.deblending import FAINT
 
 LEAST_REACH = 3.0  # [pixel]
@@ -98,7 +98,7 @@ def summary(matched):
         ``iou_found``, ``median_dm``, ``nmad_dm``, ``outliers``, ``mape`` of those found, and
         ``coverage_68`` of those with an interval.
     """
-    number = partial(_resampled, matched.galaxy)
+    number = partial(bootstrap, draw=partial(_pairs_of_drawn, matched.galaxy))
     ratio, within = matched.ratio, (matched.low <= 1) & (matched.high >= 1)
     rows = {
         "recall": number(lambda r: np.mean(np.isfinite(r)), ratio),
@@ -119,35 +119,19 @@ def summary(matched):
     return rows
 
 
-def _resampled(galaxy, statistic, *values, n_draws=200, seed=0):
-    """Number of all pairs, and its standard error over resamplings of the galaxies.
+def _pairs_of_drawn(galaxy, rng):
+    """Draw rows of pairs (n, 2) by their galaxies, for pairs that share one hang together.
 
-    Pairs that share a galaxy are not independent.  A resampling draws as many galaxies as there
-    are, some of them several times, and has a pair as often as the product of how often its two
-    were drawn (the pigeonhole bootstrap of Owen 2007, Ann. Appl. Stat. 1, 386).
-
-    Parameters
-    ----------
-    galaxy : ndarray, (n, 2), int
-    statistic : callable
-        Gives a number of the `values`.
-    values : ndarray, (n, ...)
-
-    Returns
-    -------
-    dict
-        ``value``, ``error`` and ``n``, the number of pairs.
+    As many galaxies are drawn as there are, some of them several times, and a pair is there as
+    often as the product of how often its two were drawn (the pigeonhole bootstrap of Owen 2007,
+    Ann. Appl. Stat. 1, 386).
     """
-    rng, number = np.random.default_rng(seed), np.unique(galaxy, return_inverse=True)[1]
-    number, again = number.reshape(galaxy.shape), []
-    for _ in range(n_draws):
-        drawn = np.bincount(rng.integers(number.max() + 1, size=number.max() + 1))
-        drawn = np.pad(drawn, (0, number.max() + 1 - len(drawn)))
+    numbers, number = np.unique(galaxy, return_inverse=True)
+    number, rows = number.reshape(galaxy.shape), np.zeros(0, int)
+    while rows.size == 0:
+        drawn = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
         rows = np.repeat(np.arange(len(galaxy)), drawn[number].prod(axis=1))
-        if len(rows):
-            again.append(statistic(*(v[rows] for v in values)))
-    error = float(np.nanstd(again)) if again else float("nan")
-    return {"value": float(statistic(*values)), "error": error, "n": len(galaxy)}
+    return rows
 
 
 def delta_m(ratio):

@@ -15,7 +15,7 @@ EDGES = {
 LEAST = 10  # stamps in a bin that is quoted
 
 
-def bootstrap(statistic, *values, n_draws=200, seed=0):
+def bootstrap(statistic, *values, n_draws=200, seed=0, draw=None):
     """Number of all values, and its standard error over resamplings of them (Efron 1979).
 
     Parameters
@@ -26,6 +26,9 @@ def bootstrap(statistic, *values, n_draws=200, seed=0):
         Resampled together along the first axis: what belongs together must share a row.
     n_draws : int
     seed : int
+    draw : callable, optional
+        Gives the rows of a resampling, of a `numpy.random.Generator`; as many rows as there are,
+        each as likely as the others, if left out.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def bootstrap(statistic, *values, n_draws=200, seed=0):
         return {"value": float("nan"), "error": float("nan"), "n": 0}
     again = []
     for _ in range(n_draws):
-        rows = rng.integers(n, size=n)
+        rows = draw(rng) if draw else rng.integers(n, size=n)
         again.append(statistic(*(v[rows] for v in values)))
     return {"value": float(statistic(*values)), "error": float(np.nanstd(again)), "n": n}
 

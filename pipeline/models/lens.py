@@ -103,8 +103,8 @@ def apply(network, cutouts, settings, snr=np.inf):
         the logits are averaged over the stamp's orientations.  The calibration is that of one:
         that of eight has a scale larger by 0.4 % on 6,000 validation stamps.
     snr : ndarray, (n,), optional
-        S/N of the galaxies' fluxes.  Below `FAINTEST` the odds fall as its power `STEEP`: what is
-        said of a galaxy that no arcs could be seen about is the prevalence and nothing else.
+        S/N of the galaxies' fluxes.  Below `FAINTEST` the odds fall as its power `STEEP`: about so
+        faint a galaxy no arcs could be seen, and the network says the prevalence all the same.
 
     Returns
     -------
