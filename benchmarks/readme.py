@@ -24,38 +24,38 @@ GAIN = DEMO / "adapted" / "gain.json"  # of `snakemake adapt` on the demo
 TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
 COMPARED = ROOT / "results" / "shipped" / "training" / "scores"  # of `snakemake score`
 FIGURES = "deblending.png", "lens.png"  # of those, that the README shows
-# What is scored, its entry in the model card, and what is published (of other data; see text).
+# Place of a score in the model cards, as in tables.Row, what it is, and what is published (of other
+# data; see text).
 SCORES = (
-    ("lens", "auroc", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
-    ("lens", "recall_at_fpr_0.01", "lens finder, recall at 1 % false positives", ""),
+    ("lens: auroc: 3", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
+    ("lens: recall_at_fpr_0.01: %", "lens finder, recall at 1 % false positives", ""),
     (
-        "lens",
-        "recall_of_clear_arcs_at_fpr_0.01",
+        "lens: recall_of_clear_arcs_at_fpr_0.01: %",
         "the same, arcs of S/N > 20 and Einstein radius > 0.8 arcsec",
         "",
     ),
-    ("lens", "calibration_error", "lens finder, calibration error", ""),
-    ("lens", "auroc_of_snr_alone", "AUROC of S/N alone, which should be 0.5", ""),
-    ("lens", "auroc_of_size_alone", "AUROC of size alone, which should be 0.5", ""),
-    ("unet", "iou_target", "U-Net, IoU of the target's mask", ""),
-    ("unet", "iou_neighbour", "U-Net, IoU of the neighbours' mask", ""),
-    ("unet", "iou_overlap", "U-Net, IoU of where the two overlap", ""),
-    ("unet", "share_nmad_dm", "U-Net, NMAD of the shared-out light [mag]", ""),
-    ("punet", "iou_target", "probabilistic U-Net, IoU of the mean mask", ""),
-    ("punet", "calibration_error_on_union", "its calibration error on the masks' union", ""),
-    ("punet", "auroc_of_spread_against_error", "AUROC of its spread against its errors", ""),
-    ("punet", "brier_on_union", "its Brier score there", ""),
-    ("punet", "diversity", "diversity of its draws, 1 - IoU of pairs", ""),
-    ("punet", "iou_best_of_16", "IoU of the best of 16 draws", ""),
-    ("punet", "area_coverage_68", "how often 68 % of the draws' areas hold the true one's", ""),
-    ("photometry", "median_dm", "photometry, S/N > 10, median error [mag]", ""),
-    ("photometry", "nmad_dm", "the same, NMAD [mag]", "0.081 (Boucaud+20, pairs)"),
-    ("photometry", "mape", "the same, mean absolute error", "7.6 % (Boucaud+20, pairs)"),
-    ("photometry", "outliers_0.75", "the same, beyond 0.75 mag", "0.1 % (Boucaud+20, pairs)"),
-    ("photometry", "coverage_68", "of all S/N, coverage of the 68 % interval", "not given"),
-    ("photometry", "coverage_95", "the same, coverage of the 95 % interval", "not given"),
-    ("anomaly", "auroc_trail", "anomaly, AUROC of trails", ""),
-    ("anomaly", "auroc_noise_doubled", "anomaly, AUROC of noise twice as high as said", ""),
+    ("lens: calibration_error: 4", "lens finder, calibration error", ""),
+    ("lens: auroc_of_snr_alone: 3", "AUROC of S/N alone, which should be 0.5", ""),
+    ("lens: auroc_of_size_alone: 3", "AUROC of size alone, which should be 0.5", ""),
+    ("unet: iou_target: 3", "U-Net, IoU of the target's mask", ""),
+    ("unet: iou_neighbour: 3", "U-Net, IoU of the neighbours' mask", ""),
+    ("unet: iou_overlap: 3", "U-Net, IoU of where the two overlap", ""),
+    ("unet: share_nmad_dm: 3", "U-Net, NMAD of the shared-out light [mag]", ""),
+    ("punet: iou_target: 3", "probabilistic U-Net, IoU of the mean mask", ""),
+    ("punet: calibration_error_on_union: 4", "its calibration error on the masks' union", ""),
+    ("punet: auroc_of_spread_against_error: 3", "AUROC of its spread against its errors", ""),
+    ("punet: brier_on_union: 4", "its Brier score there", ""),
+    ("punet: diversity: 3", "diversity of its draws, 1 - IoU of pairs", ""),
+    ("punet: iou_best_of_16: 3", "IoU of the best of 16 draws", ""),
+    ("punet: area_coverage_68: %", "how often 68 % of the draws' areas hold the true one's", ""),
+    ("photometry: median_dm: +", "photometry, S/N > 10, median error [mag]", ""),
+    ("photometry: nmad_dm: 3", "the same, NMAD [mag]", "0.081 (Boucaud+20, pairs)"),
+    ("photometry: mape: %", "the same, mean absolute error", "7.6 % (Boucaud+20, pairs)"),
+    ("photometry: outliers_0.75: %", "the same, beyond 0.75 mag", "0.1 % (Boucaud+20, pairs)"),
+    ("photometry: coverage_68: %", "of all S/N, coverage of the 68 % interval", "not given"),
+    ("photometry: coverage_95: %", "the same, coverage of the 95 % interval", "not given"),
+    ("anomaly: auroc_trail: 3", "anomaly, AUROC of trails", ""),
+    ("anomaly: auroc_noise_doubled: 3", "anomaly, AUROC of noise twice as high as said", ""),
 )
 
 
@@ -115,10 +115,7 @@ def flags():
 
 def scores():
     """Table of the shipped networks' scores."""
-    rows = []
-    for network, key, what, published in SCORES:
-        card = json.loads((ROOT / "pipeline" / "weights" / network / "card.json").read_text())
-        rows.append(f"| {what} | {card['scores'][key]:.3g} | {published} |")
+    rows = [f"| {what} | {tables.number(f'card.{k}')} | {known} |" for k, what, known in SCORES]
     return "\n".join(["| what | here | published |", "|---|---|---|", *rows])
 
 
@@ -150,13 +147,14 @@ def adapted():
     """What the lens finder gains by learning from arcs on the demo's galaxies."""
     said = json.loads(GAIN.read_text())
     auroc, recall = (
-        [said[when][name] for when in ("before", "after")]
+        [said[when][name]["value"] for when in ("before", "after")]
         for name in ("auroc", "recall_at_fpr_0.01")
     )
+    gain = said["auroc_gain"]
     return (
         f"On {said['galaxies']} galaxies of the demo that were held out, the area under the ROC "
-        f"curve rose from {auroc[0]:.3f} to {auroc[1]:.3f} (by {said['auroc_gain']:.3f} ± "
-        f"{said['auroc_gain_error']:.3f}), and completeness at 1 % false positives from "
+        f"curve rose from {auroc[0]:.3f} to {auroc[1]:.3f} (by {gain['value']:.3f} ± "
+        f"{gain['error']:.3f}), and completeness at 1 % false positives from "
         f"{recall[0]:.1%} to {recall[1]:.1%}: most of these arcs are faint."
     )
 

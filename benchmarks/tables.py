@@ -132,6 +132,12 @@ DEBLENDING = (
         tuple(f"card.photometry: coverage_68_in_bins: {k}: 3" for k in ("least", "most")),
     ),
     Row(
+        "same, 68 %, of those with a neighbour within one PSF width, which is known; which is not",
+        "",
+        "",
+        tuple(f"card.photometry: coverage_68_of_close: {k}: 3" for k in ("known", "unknown")),
+    ),
+    Row(
         "simulated test: ECE on the masks' union; AUROC of spread against error",
         "",
         "≤ 0.02; ≥ 0.90",
@@ -266,10 +272,10 @@ def side_by_side(measured=MEASURED):
     for scale in ("0.06", "0.10", "0.20"):
         for kind, label in METHODS.items():
             numbers = [
-                _number(f"pairs_{scale}: {kind}: {name}: {style}", measured, WEIGHTS)
+                number(f"pairs_{scale}: {kind}: {name}: {style}", measured)
                 for name, style in NUMBERS.items()
             ]
-            said = [number.replace(NOTHING, "") for number in numbers]
+            said = [one.replace(NOTHING, "") for one in numbers]
             lines.append(" | ".join([f'| {scale}"', label, *said]) + " |")
     return "\n".join(lines)
 
@@ -287,15 +293,18 @@ def table(rows, measured=MEASURED, weights=WEIGHTS):
     """
     lines = ["| test | peers, published | wanted | here |", "|---|---|---|---|"]
     for row in rows:
-        here = "; ".join(_number(place, measured, weights) for place in row.places)
+        here = "; ".join(number(place, measured, weights) for place in row.places)
         if set(here.split("; ")) == {NOTHING}:
             here = NOTHING
         lines.append(f"| {row.test} | {row.published} | {row.wanted} | {here} |")
     return "\n".join(lines)
 
 
-def _number(place, measured, weights):
-    """Write one number with its error, or that it was not measured of these networks."""
+def number(place, measured=MEASURED, weights=WEIGHTS):
+    """Write one number with its error, or that it was not measured of these networks.
+
+    `place` is one of those of a `Row`.
+    """
     source, *keys, style = place.split(": ")
     if source.startswith("card."):
         path, keys = weights / source.removeprefix("card.") / "card.json", ["scores", *keys]

@@ -140,13 +140,13 @@ def export(config, scenes_folder, record, home, *, network: str):
 
 
 def score(config, scenes_folder, home, scores, *, network: str):
-    """Score a network on the test set."""
+    """Score a network on the test set, and say of how many stamps that is."""
     from pipeline.models import NETWORKS, engine
 
     module, others = NETWORKS[network], _networks(config, network, home.parent)
     test = _read(module, config, scenes_folder / "test", others)
     trained = engine.load(home.parent, network, config.apply)
-    io.write_json(scores, module.score(trained, *test))
+    io.write_json(scores, {"stamps": len(test[1])} | module.score(trained, *test))
 
 
 def compare(config, scenes_folder, scores):

@@ -84,7 +84,9 @@ def test_figures_show_every_method(peers):
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["arclet", "SEP", "photutils", "hard partition"]
     points = {"stated": [0.1, 0.9], "found": [0.2, 0.8]}
-    figure = reliability_figure({"reliability": points, "calibration_error_on_union": 0.1})
+    figure = reliability_figure(
+        {"reliability": points, "calibration_error_on_union": {"value": 0.1}}
+    )
     assert len(figure.axes[0].lines) == 2
 
 
@@ -103,8 +105,8 @@ def test_the_lens_figure_shows_what_was_scored(rng):
         assert (np.diff(curve["tpr"]) >= 0).all()
         assert curve["fpr"][0] * said["n_others"] >= 1
     at = np.argmin(np.abs(np.array(curve["fpr"]) - 0.01))
-    assert said["recall_of_clear_arcs_at_fpr_0.01"] == curve["tpr"][at] > 0.3
-    assert said["calibration_error"] < 0.03
+    assert said["recall_of_clear_arcs_at_fpr_0.01"]["value"] == curve["tpr"][at] > 0.3
+    assert said["calibration_error"]["value"] < 0.03
     assert all(len(ax.lines) > 1 for ax in figure.axes)
 
 

@@ -194,9 +194,9 @@ def test_a_threshold_from_few_is_that_from_many(rng):
 
 def test_recall_counts_false_positives():
     p, is_lens = np.arange(200) / 200, np.arange(200) % 2 == 0
-    assert lens_scores.recall_at(p, is_lens, 1e-3) == (None, None)
-    assert lens_scores.recall_at(p, is_lens, 0.1)[0] == 0.1
-    assert lens_scores.recall_before(p, is_lens, 1) == 0
+    assert lens_scores.recall_at(p, is_lens, 1e-3) is None
+    assert lens_scores.recall_at(p, is_lens, 0.1)["value"] == 0.1
+    assert lens_scores.recall_before(p, is_lens, 1)["value"] == 0
 
 
 def test_false_positives_are_counted_by_kind():

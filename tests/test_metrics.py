@@ -6,7 +6,15 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 
 from pipeline.models import lens_scores, metrics
-from pipeline.models.binned import EDGES, bootstrap, by_condition, extremes, in_bins, share
+from pipeline.models.binned import (
+    EDGES,
+    bootstrap,
+    by_condition,
+    extremes,
+    in_bins,
+    pooled,
+    share,
+)
 
 
 def test_iou_by_hand():
@@ -67,6 +75,15 @@ def test_bootstrap_error_of_a_mean_is_the_known_one(rng):
 def test_bootstrap_keeps_what_shares_a_row_together(rng):
     a = rng.normal(size=100)
     assert bootstrap(lambda x, y: np.max(np.abs(x - y)), a, a)["error"] == 0
+
+
+def test_what_belongs_to_one_member_is_resampled_together(rng):
+    member, values = np.repeat(np.arange(100), 50), np.repeat(rng.normal(size=100), 50)
+    shuffled = rng.permutation(len(member))
+    found = pooled(np.mean, values[shuffled], member=member[shuffled], n_draws=300)
+    assert_allclose(found["value"], values.mean())
+    assert_allclose(found["error"], 0.1, rtol=0.25)
+    assert found["n"] == 100
 
 
 def test_share_has_an_error_even_where_all_or_none_hit():

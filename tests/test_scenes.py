@@ -94,6 +94,16 @@ def test_companions_are_other_stamps_of_the_same_sky(drawn):
     assert (companions.binning == np.asarray(truth["binning"])[companions.id]).all()
 
 
+def test_a_neighbour_is_known_that_has_a_stamp(drawn):
+    _, _, truth, companions = drawn
+    is_known, far = np.asarray(truth["neighbour_known"]), np.asarray(truth["neighbour"])
+    assert 0 < is_known.sum() < np.isfinite(far).sum()
+    middle, error = companions.corner + SETTINGS.size // 2, 1.5 * neighbours.FARTHEST + 1
+    for i in np.flatnonzero(is_known):
+        offset = middle[companions.id == i] - [truth["x"][i], truth["y"][i]]
+        assert np.abs(np.hypot(*offset.T) - far[i]).min() < error
+
+
 @pytest.mark.parametrize(
     ("apart", "flux", "found"), [(9, 1.0, True), (4, 1.0, False), (6, 0.1, False)]
 )

@@ -61,7 +61,7 @@ def test_a_network_is_trained_scored_and_shipped_with_its_card(config, drawn, ne
     assert card["scenes"] == SETTINGS["scenes"]
     assert [row["epoch"] for row in card["log"]] == [0, 1]
     assert card["training_seconds"] == round(sum(row["seconds"] for row in card["log"]))
-    assert 0 <= card["scores"]["iou_target"] <= 1
+    assert 0 <= card["scores"]["iou_target"]["value"] <= 1
     assert (tmp_path / "weights" / "unet" / "main.xml").exists()
     assert (networks / "unet.png").stat().st_size > 5000
 

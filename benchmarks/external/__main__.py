@@ -65,7 +65,7 @@ def _pairs(args, folder, name, look):
     numbers = {kind: scores.summary(found) for kind, found in (methods | peers).items()}
     pixels = blends.pixels_of(sky, said["given"].maps)
     seconds = {kind: s.seconds for kind, s in said.items()}
-    numbers |= {"pixels": blends.calibration(pixels), "seconds": seconds}
+    numbers |= {"pixels": blends.calibration(pixels, sky.galaxy), "seconds": seconds}
     _write(args, f"pairs_{name}", numbers, DEBLENDING)
     shown = {kind: s.matched["unet"] for kind, s in said.items()} | peers
     rows = np.random.default_rng(1).permutation(len(sky.image))[:IN_GALLERY]

@@ -1,5 +1,6 @@
 """Measure the chain and its peers on the same pairs of galaxies."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from benchmarks.external import chain, scores
 from benchmarks.external.mosaic import mosaic, owner, paint
 from pipeline import peers
 from pipeline.models import metrics, punet
-from pipeline.models.binned import bootstrap
+from pipeline.models.binned import pooled
 from pipeline.peers import Thing
 
 AT_ONCE = 100  # pairs in a mosaic
@@ -131,30 +132,21 @@ def pixels_of(pairs, maps):
     return found | {"is_true": truth[union], "pair": np.nonzero(union)[0]}
 
 
-def calibration(pixels):
-    """Calibration, and use of the spread, in the masks' union; errors resample the pairs.
+def calibration(pixels, galaxy):
+    """Calibration, and use of the spread, in the masks' union; errors resample the galaxies.
 
     Parameters
     ----------
     pixels : dict of ndarray, (m,)
         Of `pixels_of`.
+    galaxy : ndarray, (n, 2), int
+        As of `Pairs`.
     """
-    ends = np.flatnonzero(np.diff(pixels["pair"])) + 1
-    parts = np.split(np.arange(len(pixels["pair"])), ends)
-
-    def resampled(statistic, name):
-        def of_pairs(chosen):
-            rows = np.concatenate([parts[k] for k in chosen])
-            truth = pixels["is_true"][rows]
-            return statistic(pixels[name][rows], truth, pixels["punet"][rows])
-
-        return bootstrap(of_pairs, np.arange(len(parts)), n_draws=10)
-
-    def spread_auroc(spread, truth, mean):
-        return metrics.roc_auc(spread, (mean > 0.5) != truth)
-
-    rows = {"auroc_of_spread": resampled(spread_auroc, "spread")}
+    draw, truth = partial(scores.pairs_of_drawn, galaxy), pixels["is_true"]
+    resampled = partial(pooled, member=pixels["pair"], draw=draw)
+    wrong = (pixels["punet"] > 0.5) != truth
+    rows = {"auroc_of_spread": resampled(metrics.roc_auc, pixels["spread"], wrong)}
     for name in MASKS:
-        rows[f"ece_{name}"] = resampled(lambda p, t, _: metrics.calibration_error(p, t), name)
-        rows[f"brier_{name}"] = resampled(lambda p, t, _: metrics.brier(p, t), name)
+        rows[f"ece_{name}"] = resampled(metrics.calibration_error, pixels[name], truth)
+        rows[f"brier_{name}"] = resampled(metrics.brier, pixels[name], truth)
     return rows

@@ -98,7 +98,7 @@ def summary(matched):
         ``iou_found``, ``median_dm``, ``nmad_dm``, ``outliers``, ``mape`` of those found, and
         ``coverage_68`` of those with an interval.
     """
-    number = partial(bootstrap, draw=partial(_pairs_of_drawn, matched.galaxy))
+    number = partial(bootstrap, draw=partial(pairs_of_drawn, matched.galaxy))
     ratio, within = matched.ratio, (matched.low <= 1) & (matched.high >= 1)
     rows = {
         "recall": number(lambda r: np.mean(np.isfinite(r)), ratio),
@@ -119,7 +119,7 @@ def summary(matched):
     return rows
 
 
-def _pairs_of_drawn(galaxy, rng):
+def pairs_of_drawn(galaxy, rng):
     """Draw rows of pairs (n, 2) by their galaxies, for pairs that share one hang together.
 
     As many galaxies are drawn as there are, some of them several times, and a pair is there as

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import logsumexp
 
-from pipeline.models import metrics
+from pipeline.models import binned, metrics
 from pipeline.models.stamps import SHARPEST, WITH_COMPANIONS, one_band, see  # noqa: F401
 
 KIND = "blends"
@@ -169,12 +169,15 @@ def score(network, stamps, truth, light=None):
     """Area under the ROC curve of spoilt stamps against ordinary ones, for each way to spoil."""
     rng, fwhm = np.random.default_rng(0), _as_measured(truth["fwhm"], seed=1)
     ordinary = strangeness(network, stamps, fwhm)
-    found = {"share_of_ordinary_above_0.99": float(np.mean(ordinary > 0.99))}
+    found = {"share_of_ordinary_above_0.99": binned.share(ordinary > 0.99)}
     for name, spoil in SPOILT.items():
         spoilt = strangeness(network, spoil(stamps.copy(), rng), fwhm)
-        scores = np.concatenate([ordinary, spoilt])
-        found[f"auroc_{name}"] = metrics.roc_auc(scores, np.arange(len(scores)) >= len(ordinary))
+        found[f"auroc_{name}"] = binned.bootstrap(_auroc, ordinary, spoilt)
     return found
+
+
+def _auroc(ordinary, spoilt):
+    return metrics.roc_auc(np.append(ordinary, spoilt), np.arange(2 * len(spoilt)) >= len(ordinary))
 
 
 def _noise_doubled(stamps, rng):

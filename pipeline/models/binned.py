@@ -46,6 +46,34 @@ def bootstrap(statistic, *values, n_draws=200, seed=0, draw=None):
     return {"value": float(statistic(*values)), "error": float(np.nanstd(again)), "n": n}
 
 
+def pooled(statistic, *values, member, n_draws=20, draw=None):
+    """As `bootstrap`, of values many of which hang together and are resampled together.
+
+    Parameters
+    ----------
+    statistic : callable
+    values : ndarray, (m, ...)
+    member : ndarray, (m,), int
+        Number of the stamp, or whatever it is, that each value belongs to; from 0.
+    n_draws : int
+    draw : callable, optional
+        Gives numbers of a resampling, see `bootstrap`.
+
+    Returns
+    -------
+    dict
+        ``value``, ``error`` and ``n``, the number of members.
+    """
+    order, n = np.argsort(member, kind="stable"), int(np.max(member, initial=-1)) + 1
+    parts = np.split(order, np.searchsorted(member, np.arange(1, n), sorter=order))
+
+    def of_members(chosen):
+        rows = np.concatenate([parts[i] for i in chosen])
+        return statistic(*(v[rows] for v in values))
+
+    return bootstrap(of_members, np.arange(n), n_draws=n_draws, draw=draw)
+
+
 def share(hits):
     """Share of true values, and its binomial error.
 

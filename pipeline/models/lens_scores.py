@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.models import metrics
-from pipeline.models.binned import share
+from pipeline.models.binned import bootstrap, share
 
 FALSE_POSITIVE_RATES = 1e-2, 1e-3, 1e-4
 EINSTEIN_RADII = 0.3, 0.5, 0.8, 1.2, 1.8, 3.0  # arcsec
@@ -48,30 +48,27 @@ def threshold_at(logit, rate, n_empirical=10):
 
 
 def recall_at(p_lens, is_lens, rate):
-    """Share of lenses above all but a share `rate` of the others, and its standard error.
+    """Share of lenses above all but a share `rate` of the others, as of `found_before`.
 
-    Returns
-    -------
-    recall, error : float or None
-        As of `found_before`; both are None where there are no lenses or fewer than ``1 / rate``
-        others, for the rate cannot be measured then.
+    None where there are no lenses or fewer than ``1 / rate`` others, for the rate cannot be
+    measured then.
     """
     n_others = np.sum(~is_lens)
     if rate * n_others < 1 or not is_lens.any():
-        return None, None
-    found = found_before(p_lens, is_lens, int(rate * n_others))
-    return found["value"], found["error"]
+        return None
+    return found_before(p_lens, is_lens, int(rate * n_others))
 
 
 def recall_before(p_lens, is_lens, n_false):
-    """Share of lenses found with fewer than `n_false` false positives.
+    """Share of lenses found with fewer than `n_false` false positives, as of `found_before`.
 
+    None where there are no lenses or fewer than `n_false` others.
     TPR0 and TPR10 of Metcalf et al. (2019, A&A 625, A119) are those of 1 and of 10, of a set of
     100,000; they fall with the number of others.
     """
     if np.sum(~is_lens) < n_false or not is_lens.any():
         return None
-    return found_before(p_lens, is_lens, n_false - 1)["value"]
+    return found_before(p_lens, is_lens, n_false - 1)
 
 
 def found_before(score, is_lens, n_false):
@@ -129,31 +126,31 @@ def score(logit, p_lens, stamps, truth):
     Returns
     -------
     dict
-        Numbers, None where they cannot be measured, and lists of `completeness` at a
-        false-positive rate of 1e-2.
+        Numbers, each with its error as `pipeline.models.binned.bootstrap` gives it, None where they
+        cannot be measured; and lists of `completeness` at a false-positive rate of 1e-2.
     """
     is_lens = np.asarray(truth["is_lens"], bool)
     radius, snr = (np.asarray(truth[name], "f8") for name in ("theta_e", "arc_snr"))
     said = {"n_lenses": int(is_lens.sum()), "n_others": int((~is_lens).sum())}
-    said["auroc"] = metrics.roc_auc(logit, is_lens)
+    said["auroc"] = bootstrap(metrics.roc_auc, logit, is_lens)
     for name, alone in {
         "snr": truth["snr"],
         "size": truth["re"],
         "brightness": brightness(stamps),
     }.items():
-        said[f"auroc_of_{name}_alone"] = metrics.roc_auc(np.asarray(alone), is_lens)
+        said[f"auroc_of_{name}_alone"] = bootstrap(metrics.roc_auc, alone, is_lens)
     for rate in FALSE_POSITIVE_RATES:
-        name = f"recall_at_fpr_{rate:.4f}".rstrip("0")
-        said[name], said[f"{name}_error"] = recall_at(logit, is_lens, rate)
+        said[f"recall_at_fpr_{rate:.4f}".rstrip("0")] = recall_at(logit, is_lens, rate)
     kept = ~is_lens | ((radius > CLEAR[0]) & (snr > CLEAR[1]))
-    name, rate = "recall_of_clear_arcs_at_fpr_0.01", FALSE_POSITIVE_RATES[0]
-    said[name], said[f"{name}_error"] = recall_at(logit[kept], is_lens[kept], rate)
+    clear = recall_at(logit[kept], is_lens[kept], FALSE_POSITIVE_RATES[0])
+    said["recall_of_clear_arcs_at_fpr_0.01"] = clear
     said["roc"] = {"all": roc(logit, is_lens), "clear": roc(logit[kept], is_lens[kept])}
     said["tpr0"], said["tpr10"] = (recall_before(logit, is_lens, n) for n in (1, 10))
-    said["calibration_error"] = metrics.calibration_error(p_lens, is_lens)
+    said["calibration_error"] = bootstrap(metrics.calibration_error, p_lens, is_lens)
     said["reliability"] = metrics.diagram(p_lens, is_lens)
-    said["log_loss"] = log_loss(p_lens, is_lens)
-    said["log_loss_of_a_constant"] = log_loss(np.full(len(is_lens), is_lens.mean()), is_lens)
+    said["log_loss"] = bootstrap(log_loss, p_lens, is_lens)
+    constant = np.full(len(is_lens), is_lens.mean())
+    said["log_loss_of_a_constant"] = bootstrap(log_loss, constant, is_lens)
     widths = radius / np.asarray(truth["pixel_scale"] * truth["fwhm"], "f8")
     said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, widths, snr)
     if "kind" in truth.colnames:
@@ -203,8 +200,8 @@ def roc(logit, is_lens):
     dict of list
         ``fpr`` and ``tpr``.
     """
-    found = [(float(rate), recall_at(logit, is_lens, rate)[0]) for rate in RATES]
-    measured = [pair for pair in found if pair[1] is not None]
+    found = [(float(rate), recall_at(logit, is_lens, rate)) for rate in RATES]
+    measured = [(rate, recall["value"]) for rate, recall in found if recall]
     return {"fpr": [rate for rate, _ in measured], "tpr": [recall for _, recall in measured]}
 
 

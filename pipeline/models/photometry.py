@@ -198,16 +198,20 @@ def score(network, stamps, truth, light):
     """Errors of the median in magnitudes, and how often the intervals hold the truth.
 
     Errors are of stamps of S/N > 10, coverage of all; ``bins`` has both in bins of what makes
-    deblending hard.
+    deblending hard, and ``coverage_68_of_close`` is of stamps with a neighbour within one width of
+    the PSF, which was ``known`` or ``unknown``.
     """
     middle, intervals = _intervals(network, stamps)
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
     fluxes = deblending.of_fluxes(middle / flux)
     unsure = deblending.of_intervals(flux, middle, intervals)
     bins = binned.by_condition(fluxes | unsure, truth)
+    close, known = truth["neighbour"] < truth["fwhm"], np.asarray(truth["neighbour_known"], bool)
+    inside, which = unsure["coverage_68"][1] > 0, {"known": known, "unknown": ~known}
     return {
-        **{name: float(number(values[bright])) for name, (number, values) in fluxes.items()},
-        **{name: float(number(values)) for name, (number, values) in unsure.items()},
+        **{name: binned.bootstrap(number, v[bright]) for name, (number, v) in fluxes.items()},
+        **{name: bins[name]["all"] for name in unsure},
         "coverage_68_in_bins": binned.extremes(bins["coverage_68"], *BINS),
+        "coverage_68_of_close": {k: binned.share(inside[close & v]) for k, v in which.items()},
         "bins": bins,
     }

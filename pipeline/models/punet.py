@@ -8,11 +8,13 @@ too little with ``z``; each draw also moves the logits of its whole mask by one 
 sigma makes the intervals of the masks' areas hold, on validation.
 """
 
+from functools import partial
+
 import numpy as np
 from astropy.table import Table
 from scipy.special import expit
 
-from pipeline.models import metrics, unet
+from pipeline.models import binned, metrics, unet
 from pipeline.models.unet import (  # noqa: F401
     KIND,
     WITH_COMPANIONS,
@@ -176,27 +178,28 @@ def _sigma_that_holds(drawn, offset, areas):
     held = []
     for sigma in SIGMAS:
         masks = drawn > expit(-sigma * offset)[..., None, None]
-        held.append(_held(masks.sum((2, 3)).T, areas, AREAS[-1]))
+        held.append(_held(masks.sum((2, 3)).T, areas, AREAS[-1]).mean())
     return float(np.interp(AREAS[-1], np.maximum.accumulate(held), SIGMAS))
 
 
 def _held(areas, true, level):
-    """How often the true area is in the central interval of the draws' (draw, n).
+    """Whether the true area is in the central interval of the draws' (draw, n); (n,).
 
     Of n draws and a truth that could be one of them, k draws are below it as often as any other
     number: hence quantiles after Weibull (1939), which hold for few draws too.
     """
     shares = (1 - level) / 2, (1 + level) / 2
     low, high = np.quantile(areas, shares, axis=0, method="weibull")
-    return float(np.mean((low <= true) & (true <= high)))
+    return (low <= true) & (true <= high)
 
 
 def _areas(masks, wanted):
     """How often the area of the true mask is within those of the draws, and how wide those are."""
     areas, true = masks.sum((2, 3)), wanted.sum((1, 2))
-    said = {f"area_coverage_{100 * level:.0f}": _held(areas, true, level) for level in AREAS}
+    said = {f"area_coverage_{100 * k:.0f}": binned.share(_held(areas, true, k)) for k in AREAS}
     low, middle, high = np.quantile(areas, [0.16, 0.5, 0.84], axis=0)
-    return said | {"area_spread": float(np.median((high - low) / 2 / np.maximum(middle, 1)))}
+    spread = (high - low) / 2 / np.maximum(middle, 1)
+    return said | {"area_spread": binned.bootstrap(np.median, spread)}
 
 
 def score(network, stamps, truth, light):
@@ -205,23 +208,36 @@ def score(network, stamps, truth, light):
     Calibration and spread are judged in the union of the true masks, of the target and of its
     neighbours, and of what the network thinks possible.  In the union with the target's alone
     even perfect probabilities would fail, for of the unlikely pixels only the true ones are in it.
+    Each number has its error, of resampled stamps.
     """
     above = unet.above(truth, light)
     wanted = above[..., 0]
     draws = draw(network, stamps, DRAWN[-1], network.card["calibration"]["sigma"])
     mean, spread = draws.mean(1, dtype="f4"), draws.std(1, dtype="f4")
-    wrong = (mean > 0.5) != wanted
     union = above.any(-1) | (mean > MIGHT_BE)
     masks = np.moveaxis(draws > 0.5, 1, 0)
-    best = np.max([metrics.iou(mask, wanted) for mask in masks], axis=0)
+    of_stamps = {
+        "iou_target": metrics.iou(mean > 0.5, wanted),
+        "iou_best_of_16": np.max([metrics.iou(mask, wanted) for mask in masks], axis=0),
+        "diversity": metrics.diversity(masks),
+    }
+    far = {k: metrics.energy_distance(masks[:k], wanted) for k in DRAWN}
     return {
-        "iou_target": float(metrics.iou(mean > 0.5, wanted).mean()),
-        "iou_best_of_16": float(best.mean()),
-        "diversity": float(metrics.diversity(masks).mean()),
-        "calibration_error_on_union": metrics.calibration_error(mean[union], wanted[union]),
-        "brier_on_union": metrics.brier(mean[union], wanted[union]),
-        "reliability": metrics.diagram(mean[union], wanted[union]),
-        "auroc_of_spread_against_error": metrics.roc_auc(spread[union], wrong[union]),
+        **{name: binned.bootstrap(np.mean, values) for name, values in of_stamps.items()},
+        **_of_pixels(mean, spread, wanted, union),
         **_areas(masks, wanted),
-        "squared_ged": {k: float(metrics.energy_distance(masks[:k], wanted).mean()) for k in DRAWN},
+        "squared_ged": {k: binned.bootstrap(np.mean, values) for k, values in far.items()},
+    }
+
+
+def _of_pixels(mean, spread, wanted, union):
+    """Calibration and use of the spread in the pixels of the `union`; all (n, y, x)."""
+    of = partial(binned.pooled, member=np.nonzero(union)[0])
+    p, spread, true = mean[union], spread[union], wanted[union]
+    wrong = (p > 0.5) != true
+    return {
+        "calibration_error_on_union": of(metrics.calibration_error, p, true),
+        "brier_on_union": of(metrics.brier, p, true),
+        "reliability": metrics.diagram(p, true),
+        "auroc_of_spread_against_error": of(metrics.roc_auc, spread, wrong),
     }

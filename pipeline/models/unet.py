@@ -128,7 +128,10 @@ def maps_of(network, stamps, keep=None):
 
 
 def score(network, stamps, truth, light):
-    """Intersection over union of the masks; error of the shared-out light of stamps of S/N > 10."""
+    """Intersection over union of the masks; error of the shared-out light of stamps of S/N > 10.
+
+    Each with its bootstrap error.
+    """
     found = maps_of(network, stamps)
     masks = (found[name] > 0.5 for name in ("TARGET", "NEIGHBOUR"))
     bins = binned.by_condition(deblending.of_masks(*masks, above(truth, light)), truth)
@@ -136,7 +139,7 @@ def score(network, stamps, truth, light):
     ratio = (found["SHARE"] * total).sum((1, 2)) / light[..., 0].sum((1, 2))
     shared = deblending.of_fluxes(ratio[np.asarray(truth["snr"]) > 10])
     return {
-        **{name: rows["all"]["value"] for name, rows in bins.items()},
-        **{f"share_{name}": float(number(values)) for name, (number, values) in shared.items()},
+        **{name: rows["all"] for name, rows in bins.items()},
+        **{f"share_{name}": binned.bootstrap(*pair) for name, pair in shared.items()},
         "bins": bins,
     }

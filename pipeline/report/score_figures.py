@@ -91,7 +91,7 @@ def reliability_figure(said):
     """
     figure = Figure(figsize=(4.8, 4.4), layout="constrained")
     ax = figure.subplots()
-    _reliability(ax, said["reliability"], said["calibration_error_on_union"])
+    _reliability(ax, said["reliability"], said["calibration_error_on_union"]["value"])
     ax.set_ylabel("share of the pixels that are the source's")
     return figure
 
@@ -128,7 +128,7 @@ def lens_figure(said):
             log_scale(ax, "x", FEW_DECADES)
     _roc(axes[1, 0], said["roc"])
     _kinds(axes[1, 1], said.get("false_positives_at_fpr_0.01", {}))
-    _reliability(axes[1, 2], said["reliability"], said["calibration_error"])
+    _reliability(axes[1, 2], said["reliability"], said["calibration_error"]["value"])
     axes[1, 2].set_ylabel("share of the stamps that are lenses")
     return figure
 

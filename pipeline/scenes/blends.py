@@ -71,8 +71,9 @@ def draw_scene(key, size, companions=False):
         target, in the stamp), ``n_sources``, ``neighbour`` (distance of the nearest other source
         that has at least `VISIBLE` of its flux [pixel]; inf if none), ``neighbour_dm`` (how much
         fainter that one is [mag]), ``sky_rms`` of a pixel, ``binning``; ``accepted``, whether a
-        detection could have found the target; and ``companions``, if there are any, as
-        `pipeline.scenes.neighbours` cuts them.
+        detection could have found the target; and, with `companions`, these, as
+        `pipeline.scenes.neighbours` cuts them, and ``neighbour_known`` in ``truth``: whether that
+        neighbour has a stamp.
     """
     dice = Dice(key)
     binning = jnp.where(
@@ -99,7 +100,9 @@ def draw_scene(key, size, companions=False):
         around = observe(seen.sum(0) + diffuse, conditions, dice)
         planes = [v.at[window, window].set(w) for v, w in zip(around, (flux, ivar), strict=True)]
         planes = unit * planes[0], planes[1] / unit**2
-        scene["companions"] = cut_companions(planes, size, seen, sources, dice)
+        scene["companions"], known = cut_companions(planes, size, seen, sources, dice)
+        near, apart = _nearest(sources)
+        scene["truth"]["neighbour_known"] = known[near] & jnp.isfinite(apart)
     return scene
 
 
@@ -202,12 +205,9 @@ def _could_be_found(seen, ivar, truth, binning, margin):
 
 def _truth_of(sources, conditions, margin):
     """What is true of the target: of its neighbours, the nearest that is not much fainter."""
-    own = {k: v[0] for k, v in sources.items()}
-    ratio = sources["flux"][1:] / own["flux"]
-    apart = jnp.hypot(sources["x"][1:] - own["x"], sources["y"][1:] - own["y"])
-    apart = jnp.where(ratio > VISIBLE, apart, jnp.inf)
-    near = jnp.argmin(apart)
-    seen = jnp.isfinite(apart[near])
+    own, (near, apart) = {k: v[0] for k, v in sources.items()}, _nearest(sources)
+    ratio = sources["flux"][1 + near] / own["flux"]
+    fainter = -2.5 * jnp.log10(jnp.maximum(ratio, 1e-9))
     return {
         "re": own["re"],
         "snr": own["snr"],
@@ -216,6 +216,18 @@ def _truth_of(sources, conditions, margin):
         "x": own["x"] - margin,
         "y": own["y"] - margin,
         "n_sources": jnp.sum(sources["flux"] > 0),
-        "neighbour": apart[near],
-        "neighbour_dm": jnp.where(seen, -2.5 * jnp.log10(jnp.maximum(ratio[near], 1e-9)), jnp.nan),
+        "neighbour": apart,
+        "neighbour_dm": jnp.where(jnp.isfinite(apart), fainter, jnp.nan),
     }
+
+
+def _nearest(sources):
+    """Which other is the nearest that is not much fainter than the target, and how far [pixel].
+
+    That is inf if there is none.
+    """
+    x, y, flux = (sources[k] for k in ("x", "y", "flux"))
+    apart = jnp.hypot(x[1:] - x[0], y[1:] - y[0])
+    apart = jnp.where(flux[1:] / flux[0] > VISIBLE, apart, jnp.inf)
+    near = jnp.argmin(apart)
+    return near, apart[near]

@@ -36,6 +36,8 @@ def cut_companions(planes, size, seen, sources, dice):
     dict of array
         ``flux``, ``ivar`` (MOST, y, x); ``shift`` (MOST, 2), the corner's x, y [pixel], that of
         the target's stamp being 0; ``there`` (MOST,), False where there are fewer.
+    array of bool, (source - 1,)
+        Whether each of the others has a stamp.
     """
     side = seen.shape[-1]
     margin = (side - size) // 2
@@ -55,7 +57,8 @@ def cut_companions(planes, size, seen, sources, dice):
         for v in planes
     )
     there = found[nearest]
-    return {"flux": flux, "ivar": ivar, "shift": corner - margin, "there": there}
+    known = jnp.zeros_like(found).at[nearest].set(there)
+    return {"flux": flux, "ivar": ivar, "shift": corner - margin, "there": there}, known
 
 
 def _peaks(light, sources):
