@@ -252,6 +252,7 @@ METHODS = {
     "sep": "SEP, default",
     "photutils": "photutils, smoothed image",
     "oracle": "oracle hard partition",
+    "best": "hard partition of the best masks",
 }
 NUMBERS = {
     "recall": "3",

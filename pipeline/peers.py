@@ -112,13 +112,36 @@ def _kron_flux(image, smooth, label):
 def oracle(image, light, sky):
     """List what a judge finds who knows the truth and gives every pixel to the brighter galaxy.
 
-    `light` (2, y, x) is the truth.  No hard partition puts less light into the wrong place; true
-    masks overlap, and a partition that gives one galaxy all of its own meets them better.
+    `light` (2, y, x) is the truth.  No hard partition puts less light into the wrong place.
     """
     seen = light.sum(0) > THRESHOLD * sky
+    return _parted(image, light, [seen & (light[i] > light[1 - i]) for i in (0, 1)])
+
+
+def best_partition(image, light, sky):
+    """List what a judge finds who knows the truth and wants the best masks.
+
+    True masks overlap.  The mean intersection over union of the two is linear in what share of the
+    overlap either gets, so that no hard partition has a larger one than that which gives all of it
+    to the galaxy with the smaller mask.
+
+    Parameters
+    ----------
+    image : ndarray, (y, x)
+    light : ndarray, (2, y, x)
+        The truth.
+    sky : float
+    """
+    masks = light > THRESHOLD * sky
+    larger = int(np.argmax(masks.sum((1, 2))))
+    masks[larger] &= ~masks[1 - larger]
+    return _parted(image, light, masks)
+
+
+def _parted(image, light, masks):
+    """List galaxies with the `masks` (2, y, x), but for those without a pixel."""
     found = []
-    for own, other in (light, light[::-1]):
-        mask = seen & (own > other)
+    for own, mask in zip(light, masks, strict=True):
         if mask.any():
             y, x = np.unravel_index(np.argmax(np.where(mask, own, -np.inf)), mask.shape)
             found.append(Thing(x, y, mask, image[mask].sum()))

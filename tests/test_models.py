@@ -217,6 +217,17 @@ def test_strangeness_is_a_percentile_of_what_is_known(networks, blends):
     assert_allclose(np.sort(judged), np.linspace(0, 1, len(judged)), atol=1.5 / len(judged))
 
 
+def test_what_is_stranger_than_all_that_is_known_keeps_its_order(rng):
+    known = rng.normal(size=5000)
+    quantiles = np.quantile(known, anomaly.SHARES)
+    rarity = anomaly._rarity(np.linspace(-3, 1000, 20001), quantiles)
+    assert (np.diff(rarity[np.linspace(-3, 1000, 20001) > known.min()]) < 0).all()
+    assert (rarity > 0).all()
+    others = anomaly._rarity(rng.normal(size=200_000), quantiles)
+    for share in (0.5, 0.01, 0.001):
+        assert_allclose(np.mean(others < share), share, rtol=0.5)
+
+
 def test_improbability_is_that_of_the_fitted_mixture(rng):
     vectors = np.concatenate([rng.normal(0, 1, (300, 3)), rng.normal(4, 0.3, (300, 3))])
     found = anomaly._mixture(vectors, 2)

@@ -42,7 +42,10 @@ def peers_of(pairs):
         "photutils": [
             peers.photutils_smoothed(pairs.image[k], pairs.sky, pairs.fwhm) for k in every
         ],
-        "oracle": [peers.oracle(pairs.image[k], pairs.light[k], pairs.sky) for k in every],
+        **{
+            name: [judge(pairs.image[k], pairs.light[k], pairs.sky) for k in every]
+            for name, judge in {"oracle": peers.oracle, "best": peers.best_partition}.items()
+        },
     }
     return {name: scores.match(pairs, things) for name, things in found.items()}
 

@@ -14,8 +14,9 @@ LABELS = {
     "sep": "SEP",
     "photutils": "photutils",
     "oracle": "oracle hard partition",
+    "best": "hard partition of the best masks",
 }
-COLOURS = {"given": "C0", "own": "C9", "sep": "C1", "photutils": "C2", "oracle": "0.5"}
+COLOURS = dict(zip(LABELS, ("C0", "C9", "C1", "C2", "0.5", "0.75"), strict=True))
 SEPARATIONS = 1.0, 1.5, 2.0, 2.5, 3.0, 4.0  # larger half-light radii
 DEPTHS = 25.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1600.0  # S/N of a galaxy
 DIFFERENCES = -2.0, -1.2, -0.4, 0.4, 1.2, 2.0  # how much fainter the other galaxy is [mag]

@@ -21,6 +21,7 @@ COMPONENTS = {"spectrum": 1, "texture": 30}  # Gaussians
 LEAST_MEMBERS = 100  # vectors that each is fitted to, about
 LEAST_VARIANCE = 1e-3  # of a component, every quantity being scaled to 1
 RARER = {"spectrum": 0.7}  # a measure counts as if ordinary stamps were as strange so much rarer
+BEYOND = 0.25  # share of the last step's known values that are taken to lie beyond the largest
 MISFITS = "log_chi2", "log_peaked"
 SHARES = np.linspace(0, 1, 1001)
 PSF_ERROR = 0.05  # of the measured width of a PSF, as a share of it
@@ -80,7 +81,7 @@ def strangeness(network, stamps, fwhm):
     found = network.card["calibration"]
     measured = _measure(*_vectors(network, stamps, fwhm), found)
     known = found["percentiles"]
-    return _percentile(_largest(measured, known), known["largest"])
+    return np.interp(_largest(measured, known), known["largest"], SHARES)
 
 
 def _as_measured(fwhm, seed):
@@ -145,11 +146,20 @@ def _distance(vector, centre, precision):
 
 def _largest(measured, known):
     """Largest percentile of the measures; (n,)."""
-    rarer = [
-        RARER.get(name, 1.0) * (1 - _percentile(value, known[name]))
-        for name, value in measured.items()
-    ]
+    rarer = [RARER.get(name, 1.0) * _rarity(v, known[name]) for name, v in measured.items()]
     return 1 - np.min(rarer, axis=0)
+
+
+def _rarity(value, quantiles):
+    """Share of the known values that are larger; (n,).
+
+    Beyond the last quantile but one it falls as the inverse of the distance from that: it is never
+    0, so that what is stranger than all that is known can be told from what is stranger still.
+    """
+    start, end = quantiles[-2:]
+    beyond = np.maximum(value - start, 0) / max(end - start, 1e-6)
+    last = (1 - SHARES[-2]) / (1 + (1 / BEYOND - 1) * beyond)
+    return np.where(beyond > 0, last, 1 - np.interp(value, quantiles, SHARES))
 
 
 def _quantiles(value):
@@ -159,10 +169,6 @@ def _quantiles(value):
 def _plain(values):
     """Lists of numbers that have no more digits than float32 has."""
     return np.asarray(values, "f4").astype(str).astype(float).tolist()
-
-
-def _percentile(value, quantiles):
-    return np.interp(value, quantiles, SHARES)
 
 
 def score(network, stamps, truth, light=None):
