@@ -1,6 +1,6 @@
 """Write the README's figures: from model cards, the demo, `make bench` and `make external`.
 
-    python benchmarks/readme.py
+    python -m benchmarks.readme
 
 Every part of the README between ``<!-- begin X -->`` and ``<!-- end X -->`` is written anew;
 nothing there is typed by hand.
@@ -11,8 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-import tables
-
+from benchmarks import rows, tables
 from pipeline import io, truth
 from pipeline.catalog import COLUMNS
 from pipeline.config import Report
@@ -24,7 +23,7 @@ GAIN = DEMO / "adapted" / "gain.json"  # of `snakemake adapt` on the demo
 TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
 COMPARED = ROOT / "results" / "shipped" / "training" / "scores"  # of `snakemake score`
 FIGURES = "deblending.png", "lens.png"  # of those, that the README shows
-# Place of a score in the model cards, as in tables.Row, what it is, and what is published (of other
+# Place of a score in the model cards, as in rows.Row, what it is, and what is published (of other
 # data; see text).
 SCORES = (
     ("lens: auroc: 3", "lens finder, AUROC", "0.93 (Metcalf+19, best of the challenge)"),
@@ -90,8 +89,8 @@ def main():
         parts["adapted"] = adapted()
     parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}
     if tables.MEASURED.exists():
-        parts["deblending"] = tables.table(tables.DEBLENDING)
-        parts["finding"] = tables.table(tables.FINDING)
+        parts["deblending"] = tables.table(rows.DEBLENDING)
+        parts["finding"] = tables.table(rows.FINDING)
         parts["peers"] = tables.side_by_side()
     path = ROOT / "README.md"
     text = path.read_text()
@@ -115,8 +114,8 @@ def flags():
 
 def scores():
     """Table of the shipped networks' scores."""
-    rows = [f"| {what} | {tables.number(f'card.{k}')} | {known} |" for k, what, known in SCORES]
-    return "\n".join(["| what | here | published |", "|---|---|---|", *rows])
+    said = [f"| {what} | {tables.number(f'card.{k}')} | {known} |" for k, what, known in SCORES]
+    return "\n".join(["| what | here | published |", "|---|---|---|", *said])
 
 
 def simulated():

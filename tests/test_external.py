@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose
 
-from benchmarks import tables
+from benchmarks import rows, tables
 from benchmarks.external import chain, challenge, figures, hsc, lenses, mosaic, scores
 from benchmarks.external.pairs import MASK_ABOVE, Look, Pairs, draw_pairs
 from pipeline import config, peers
@@ -227,25 +227,31 @@ def test_figures_are_drawn_whatever_is_missing(two):
 
 def test_a_row_that_was_not_measured_says_so(tmp_path):
     (tmp_path / "hsc.json").write_text('{"given": {"mape": {"value": 0.051, "error": 0.0021}}}')
-    rows = (
-        tables.Row("a", "", "≤ 5 %", ("hsc: given: mape: %",)),
-        tables.Row("b", "", "", ("hsc: own: mape: %",)),
-        tables.Row("c", "", "", ("lenses: auroc: 3", "card.lens: auroc: 3")),
+    wanted = (
+        rows.Row("a", "", rows.at_most(0.05), ("hsc: given: mape: %",)),
+        rows.Row("b", "", (), ("hsc: own: mape: %",)),
+        rows.Row("c", "", rows.at_least(0.9), ("lenses: auroc: 3", "card.lens: auroc: 3")),
+        rows.Row("d", "", ((0.04, 0.06), (-0.2, 0.2)), 2 * ("hsc: given: mape: 2",)),
     )
-    said = tables.table(rows, tmp_path, tmp_path).splitlines()[2:]
-    assert said[0] == "| a |  | ≤ 5 % | 5.1 ± 0.2 % |"
-    assert [line.split(" | ")[-1] for line in said[1:]] == ["not measured |"] * 2
+    said = tables.table(wanted, tmp_path, tmp_path).splitlines()[2:]
+    assert said[:4] == [
+        "| a |  | ≤ 5 % | 5.1 ± 0.2 % | no |",
+        "| b |  |  | not measured |  |",
+        "| c |  | ≥ 0.9 | not measured | no |",
+        "| d |  | 0.04 to 0.06; within 0.2 | 0.05 ± 0.00; 0.05 ± 0.00 | yes; yes |",
+    ]
+    assert said[-1] == "2 of the 4 numbers wanted are reached."
 
 
 def test_the_table_says_which_sign_is_too_faint_and_times_what_finds_its_sources():
-    (row,) = (row for row in tables.DEBLENDING if row.test.startswith("HSC blends"))
+    (row,) = (row for row in rows.DEBLENDING if row.test.startswith("HSC blends"))
     assert "below 0: too faint" in row.test
     assert hsc._too_bright(np.array([90.0]), np.array([100.0])) < 0
-    timed = [place for row in tables.DEBLENDING for place in row.places if "seconds" in place]
+    timed = [place for row in rows.DEBLENDING for place in row.places if "seconds" in place]
     assert timed == ["hsc: own: seconds: 3"]
 
 
 def test_every_way_to_spoil_a_stamp_that_was_scored_is_in_the_table():
     scored = json.loads((tables.WEIGHTS / "anomaly" / "card.json").read_text())["scores"]
-    shown = {place.split(": ")[1] for row in tables.FINDING for place in row.places}
+    shown = {place.split(": ")[1] for row in rows.FINDING for place in row.places}
     assert {name for name in scored if name.startswith("auroc_")} <= shown

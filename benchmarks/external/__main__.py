@@ -2,7 +2,7 @@
 
     ARCLET_REAL_DATA=FOLDER python -m benchmarks.external [pairs hsc lenses challenge]
 
-Numbers go to build/external/*.json, each with its standard error; `benchmarks/readme.py` puts them
+Numbers go to build/external/*.json, each with its standard error; `benchmarks.readme` puts them
 into the README.  None of these images may be trained on, or chosen by.
 """
 
