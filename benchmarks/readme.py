@@ -115,7 +115,9 @@ def flags():
 def scores():
     """Table of the shipped networks' scores."""
     said = [f"| {what} | {tables.number(f'card.{k}')} | {known} |" for k, what, known in SCORES]
-    return "\n".join(["| what | here | published |", "|---|---|---|", *said])
+    blends, stamps = (tables.number(f"card.{name}: stamps: 0") for name in ("unet", "lens"))
+    of = f"of {blends} blends, and {stamps} stamps for the lens finder"
+    return "\n".join([f"| {of} | here | published |", "|---|---|---|", *said])
 
 
 def simulated():
