@@ -21,7 +21,7 @@ rule injections:
         command("injections")
 
 
-rule inject:
+rule selection:
     input:
         every("injections", "injections.fits") if BATCHES else no_tiles,
         every("detect", "sources.fits"),
@@ -30,7 +30,7 @@ rule inject:
         table="<results>/selection.fits",
         picture="<results>/selection.png",
     log:
-        "<logs>/inject.log",
+        "<logs>/selection.log",
     resources:
         mem_mb=memory(1000, per_tile=0.1),
         runtime=minutes(0.01),
@@ -41,7 +41,7 @@ rule inject:
         "arclet selection --config {params.config:q} {input.tiles} {output} &> {log}"
 
 
-rule adapt:
+rule adaptation:
     input:
         every("ingest", "exposure.fits") if BATCHES else no_tiles,
         every("detect", "sources.fits"),
@@ -66,3 +66,21 @@ rule adapt:
     shell:
         "arclet adapt --config {params.config:q} "
         "{input.tiles} {params.folder} {params.work} {output.gain} &> {log}"
+
+
+# What `inject` and `adapt` ask for, each stage's product too: see rule `all`.
+rule inject:
+    input:
+        every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
+        every("cut", "lens_cutouts.fits"),
+        every("injections", "injections.fits"),
+        rules.selection.output,
+
+
+rule adapt:
+    input:
+        every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
+        every("cut", "lens_cutouts.fits"),
+        rules.adaptation.output,

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -78,23 +77,30 @@ class Run:
         where = directory or self.home
         return self.snakemake("--configfile", file, "--directory", where, *options)
 
-    def planned(self, **changes):
+    def planned(self, target="all", **changes):
         """How many jobs of each rule would run."""
-        status, said = self.configured("-n", "-q", "rules", **changes)
+        status, said = self.configured(target, "-n", "-q", "rules", **changes)
         assert status == 0, said
         rows = re.findall(r"^(\w+) +(\d+)$", said.partition("Job stats:")[2], flags=re.M)
         return {rule: int(n) for rule, n in rows if rule != "total"}
 
-    def pretend(self):
+    def pretend(self, target="all"):
         """Pretend that all was done: empty products, and Snakemake's memory of them."""
-        _, said = self.configured("-n", "-F")
+        _, said = self.configured(target, "-n", "-F")
         for line in re.findall(r"^    output: (.+)$", said, flags=re.M):
             for name in line.split(", "):
                 (self.home / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.home / name).touch()
-        status, said = self.configured("--touch", "-F", "-q", "all")
+        status, said = self.configured(target, "--touch", "-F", "-q", "all")
         assert status == 0, said
         return self
+
+    def fails_at(self, image, target="all"):
+        """Whether Snakemake fails, for the image of the tile t1 cannot be used."""
+        status, said = self.configured(target, "-c1", "-q")
+        logs = "".join(path.read_text() for path in self.home.rglob("*.log"))
+        assert f"tile t1: {image}: " in logs, said
+        return status == 1
 
 
 @pytest.fixture(scope="module")
@@ -287,24 +293,6 @@ def test_each_file_is_looked_at_once_in_planning(run):
     source.write_text(before)
     assert status == 0, said
     assert said.count("look\n") == len(TILES)
-
-
-@pytest.mark.parametrize("per_job", [1, 2])
-def test_another_image_is_seen_and_its_failure_not_forgotten(server, tmp_path, per_job):
-    """Though it is small and older than the products: Snakemake looks at times and checksums."""
-    run = Run(server, tmp_path, on_bad_tile="stop", tiles_per_job=per_job)
-    image = run.home / "t1.fits"
-    image.write_text("as if good")
-    run.pretend()
-    assert run.planned() == {}
-    image.write_text("no image")
-    os.utime(image, (1, 1))
-    assert run.planned()["ingest"] == 1
-    for change in (lambda: None, lambda: None, image.unlink, lambda: None):
-        change()
-        status, said = run.configured("-c1", "-q")
-        assert status == 1
-        assert "tile t1: t1.fits: " in "".join(p.read_text() for p in run.home.rglob("*.log")), said
 
 
 @pytest.mark.slow

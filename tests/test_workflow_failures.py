@@ -1,0 +1,34 @@
+"""A job that failed is tried again, whatever is asked for."""
+
+import os
+
+import pytest
+
+from tests.test_workflow import Run, server  # noqa: F401
+
+
+@pytest.mark.parametrize("per_job", [1, 2])
+def test_another_image_is_seen_and_its_failure_not_forgotten(server, tmp_path, per_job):
+    """Though it is small and older than the products: Snakemake looks at times and checksums."""
+    run = Run(server, tmp_path, on_bad_tile="stop", tiles_per_job=per_job)
+    image = run.home / "t1.fits"
+    image.write_text("as if good")
+    run.pretend()
+    assert run.planned() == {}
+    image.write_text("no image")
+    os.utime(image, (1, 1))
+    assert run.planned()["ingest"] == 1
+    for change in (lambda: None, lambda: None, image.unlink, lambda: None):
+        change()
+        assert run.fails_at("t1.fits")
+
+
+@pytest.mark.parametrize("target", ["inject", "adapt"])
+def test_a_failure_is_not_forgotten_by_the_other_targets(server, tmp_path, target):
+    run = Run(server, tmp_path, on_bad_tile="stop")
+    image = run.home / "t1.fits"
+    image.write_text("as if good")
+    run.pretend(target)
+    image.write_text("no image")
+    assert run.fails_at("t1.fits", target)
+    assert run.fails_at("t1.fits", target)
