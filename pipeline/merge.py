@@ -41,13 +41,10 @@ def merge(tables, coverages, settings, lenses=None):
     Raises
     ------
     ValueError
-        If an id appears twice: two tiles of one name, or one given twice.
+        If an id appears twice: of a tile given twice, or of two whose names happen to draw it.
     """
     merged = _concatenate(sorted(tables, key=_name))
-    ids = np.asarray(merged["id"])
-    if len(np.unique(ids)) != len(ids):
-        twice = [tile for tile, n in Counter(map(_name, tables)).items() if tile and n > 1]
-        raise ValueError(f"{len(ids) - len(np.unique(ids))} ids appear twice; tiles {twice}")
+    _check_ids(merged)
     territories = Territories(coverages, str(merged["flux"].unit))
     merged = merged[~superfluous(merged, territories, settings.radius)]
     if np.isfinite(area := territories.area()):
@@ -74,6 +71,15 @@ def rejected(reasons):
     """
     rows = sorted((tile, reason) for tile, reason in reasons.items() if reason)
     return Table(rows=rows or None, names=("tile", "reason"), dtype=("U", "U"))
+
+
+def _check_ids(merged):
+    """Refuse sources of one id."""
+    values, counts = np.unique(np.asarray(merged["id"]), return_counts=True)
+    twice = values[counts > 1]
+    if len(twice):
+        tiles = np.unique(merged["tile"][np.isin(merged["id"], twice)]).tolist()
+        raise ValueError(f"{len(twice)} ids appear twice, in the tiles {tiles}; rename one of them")
 
 
 def _concatenate(tables):

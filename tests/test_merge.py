@@ -142,8 +142,15 @@ def test_across_the_meridian_and_at_the_pole():
 
 
 def test_a_tile_given_twice_is_an_error():
-    with pytest.raises(ValueError, match=r"2 ids appear twice; tiles \['a'\]"):
+    with pytest.raises(ValueError, match=r"2 ids appear twice, in the tiles \['a'\]"):
         merge([catalog("a", [1.0, 2.0])] * 2, {}, config.Merge(), NO_LENSES)
+
+
+def test_tiles_whose_names_draw_one_id_are_named():
+    one, other = catalog("a", [1.0, 2.0]), catalog("b", [500.0])
+    other["id"] = one["id"][:1]
+    with pytest.raises(ValueError, match=r"1 ids appear twice, .*\['a', 'b'\]; rename one"):
+        merge([one, other], {}, config.Merge(), NO_LENSES)
 
 
 def test_nothing_at_all_merges_to_an_empty_catalog():
