@@ -27,15 +27,32 @@ def fingerprints(tile):
     """SHA-256 and size [byte] of each file of a tile; None for one that cannot be read.
 
     Taken right after the pixels are read, it finds the file in the system's cache.  A file that
-    many tiles share is read once in a process, while its stamp stays.
+    many tiles share is read once in a process, while its stamp stays.  But a window's job reads a
+    part of a large file, as many others do: of that it gives size and time of change [ns], and
+    `completed` the rest.
     """
-    return {path: stamp and _fingerprint(path, stamp) for path, stamp in stamps(tile).items()}
+    tell = _as_looked_at if tile.window else _fingerprint
+    return {path: stamp and tell(path, stamp) for path, stamp in stamps(tile).items()}
+
+
+def completed(path, said):
+    """Add the SHA-256 that `fingerprints` left out; None where the file is another one by now."""
+    if not said or "changed" not in said:
+        return said
+    stamp = said["bytes"], said["changed"]
+    if _stamp(path) == stamp:
+        return _fingerprint(path, stamp)
+    return {"sha256": None, "bytes": said["bytes"]}
 
 
 def sha256(path):
     """SHA-256 of a file, in hexadecimal digits; read in pieces, for files are large."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_looked_at(path, stamp):
+    return {"bytes": stamp[0], "changed": stamp[1]}
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.config import NETWORKS
 from pipeline.digest import PACKAGE, SHIPPED
-from pipeline.inputs import sha256
+from pipeline.inputs import completed, sha256
 from pipeline.models.engine import fastest_precision
 
 PACKAGES = (
@@ -45,7 +45,8 @@ def provenance(config, created, read):
         one), ``python``, ``packages`` (version of each), ``config``, ``precision`` (arithmetic of
         the networks, on this machine where the config says `auto`), ``weights`` (SHA-256 of each
         file of the networks) and ``inputs`` (SHA-256 and size [byte] of each file that the config
-        names, when ingest read it; None for one that it could not read).  All of it fits JSON.
+        names, when ingest read it; None for one that it could not read, and for the SHA-256 of one
+        that was split, and replaced since).  All of it fits JSON.
     """
     home = Path(config.networks or SHIPPED)
     weights = sorted(path for name in NETWORKS for path in (home / name).rglob("*"))
@@ -67,8 +68,9 @@ def _inputs(read):
     found = {}
     for tile, files in read.items():
         for path, said in files.items():
-            if found.setdefault(path, said) != said:
-                found[f"{path}, as {tile} found it"] = said
+            whole = completed(path, said)
+            if found.setdefault(path, whole) != whole:
+                found[f"{path}, as {tile} found it"] = whole
     return found
 
 

@@ -24,6 +24,7 @@ except ValueError as error:
 shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
 
 BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
+HAS_WINDOWS = any(tile.window for tile in settings.tiles.values())
 BATCHED = settings.tiles_per_job > 1
 STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 

@@ -49,7 +49,7 @@ rule provenance:
         "<logs>/provenance.log",
     resources:
         mem_mb=memory(1000),
-        runtime=minutes(0.001),
+        runtime=minutes(0.001, per_mb=0.0002 if HAS_WINDOWS else 0),
     params:
         config=settings.model_dump_json(
             exclude={"survey", "scenes", "train", "inject", "adapt"}

@@ -108,3 +108,26 @@ def test_a_file_that_many_name_is_hashed_once(survey, monkeypatch):
     for _ in range(3):
         fingerprints(survey.tiles["t"])
     assert len(hashed) == 1
+
+
+def test_a_file_of_many_windows_is_hashed_once_and_for_all_of_them(survey, tmp_path, monkeypatch):
+    from pipeline import inputs
+
+    hashed, path = [], str(tmp_path / "a.fits")
+    monkeypatch.setattr(inputs, "sha256", lambda path: hashed.append(path) or sha256(path))
+    windows = [(x, 0, x + 9, 9) for x in range(3)]
+    parts = [survey.tiles["t"].model_copy(update={"window": window}) for window in windows]
+    read = {f"t_{i}": json.loads(json.dumps(fingerprints(part))) for i, part in enumerate(parts)}
+    assert not hashed
+    assert provenance(survey, DATE, read)["inputs"] == {
+        path: {"sha256": sha256(path), "bytes": 6},
+        f"{tmp_path}/no.fits": None,
+    }
+    assert hashed == [path]
+
+
+def test_a_file_of_a_window_that_was_replaced_since_has_no_digest(survey, tmp_path):
+    read = fingerprints(survey.tiles["t"].model_copy(update={"window": (0, 0, 9, 9)}))
+    (tmp_path / "a.fits").write_bytes(b"another")
+    said = provenance(survey, DATE, {"t": read})["inputs"]
+    assert said[f"{tmp_path}/a.fits"] == {"sha256": None, "bytes": 6}
