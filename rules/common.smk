@@ -26,6 +26,7 @@ shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
 BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
 HAS_WINDOWS = any(tile.window for tile in settings.tiles.values())
 BATCHED = settings.tiles_per_job > 1
+SIMULATED = 10  # bytes of a pixel of a tile that `demo_survey` makes
 STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 
 
@@ -62,8 +63,7 @@ def images(wildcards):
 
     Those look like wildcards to Snakemake.
     """
-    made, found = set(rules.demo_survey.output), batch_files(wildcards)
-    there = (path for path, stamp in found.items() if stamp or path in made)
+    there = (path for path, stamp in batch_files(wildcards).items() if stamp)
     return sorted(path for path in there if "{" not in path)
 
 
@@ -84,8 +84,15 @@ def batch_files(wildcards):
 
 @cache
 def tile_files(tile):
-    """Stamp of each of a tile's files, which are many and on slow disks: looked at once."""
-    return inputs.stamps(settings.tiles[tile])
+    """Stamp of each of a tile's files, which are many and on slow disks: looked at once.
+
+    Those that `demo_survey` has still to make have the size that they will have.
+    """
+    to_come = dict.fromkeys(
+        rules.demo_survey.output, (SIMULATED * settings.survey.side**2, 0)
+    )
+    found = inputs.stamps(settings.tiles[tile])
+    return {path: stamp or to_come.get(path) for path, stamp in found.items()}
 
 
 def folders(wildcards):

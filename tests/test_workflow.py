@@ -238,7 +238,10 @@ def test_a_config_in_the_directory_is_found_but_never_mixed_in(run, tmp_path):
 
 def test_a_survey_is_simulated_before_its_tiles_come_in(run):
     tiles = {"t1": {"image": {"r": "results/x/sky/t1.fits[SCI]"}}}
-    assert run.planned(tiles=tiles)["demo_survey"] == 1
+    _, said = run.configured("-n", tiles=tiles, survey={"side": 10_000})
+    assert "rule demo_survey:" in said
+    memory = re.search(r"rule ingest:.*?mem_mb=(\d+)", said, flags=re.DOTALL)[1]
+    assert int(memory) == 1000 + 8 * 10 * 10_000**2 / 1e6, "as if its 10 bytes a pixel were there"
 
 
 def test_file_names_may_hold_anything(run):
