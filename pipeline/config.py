@@ -238,6 +238,7 @@ def read(values):
 REMEDIES = {  # of pydantic's own words, which speak of Python
     "model_type": "it needs settings of its own, indented below it (a tile, image: {band: path})",
     "dict_type": "it needs an entry for each name, as {band: path}",
+    "string_type": "it needs a word (a number in quotes)",
 }
 
 

@@ -64,7 +64,7 @@ def megabytes(tile, stamps):
 
 
 class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Reads YAML, but for a mapping that has one key twice, of which YAML keeps the last."""
+    """Reads YAML, but for what it would change without a word: keys there twice, and names."""
 
     def construct_mapping(self, node, deep=False):
         """Make a mapping of a node's keys and values."""
@@ -73,11 +73,24 @@ class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if twice:
             line = node.start_mark.line + 1
             raise ValueError(f"{', '.join(twice)}: there twice, in the section from line {line} on")
+        for key, value in node.value:
+            self._check_written(key)
+            if key.value == "name":
+                self._check_written(value)
         return super().construct_mapping(node, deep)
+
+    def _check_written(self, node):
+        """Refuse a number, or a date, that YAML reads as another text than is written."""
+        if node.tag.rpartition(":")[2] not in {"int", "float", "timestamp"}:
+            return
+        read = str(self.construct_object(node))
+        if read != node.value:
+            where = f"line {node.start_mark.line + 1}"
+            raise ValueError(f"{where}: YAML reads {node.value} as {read}; write '{node.value}'")
 
 
 def check_keys(path):
-    """Refuse a config file in which a setting, or a tile, is there twice.
+    """Refuse a config file in which a setting, or a tile, is there twice, or not as it is written.
 
     Raises
     ------

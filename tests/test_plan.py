@@ -83,3 +83,23 @@ def test_stamps_must_be_of_the_size_that_a_network_takes():
     plan.check_stamps(Cut(size=96), "lens")
     with pytest.raises(ValueError, match=r"cut.lens_size is 64, .* train it with scenes.lens_size"):
         plan.check_stamps(Cut(lens_size=64), "lens")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("007", "7"), ("1.50", "1.5"), ("12:30", "750"), ("0x1F", "31"), ("1_000", "1000")],
+)
+def test_a_name_that_yaml_reads_otherwise_is_refused(tmp_path, written, read):
+    config = tmp_path / "c.yaml"
+    for text in (f"tiles:\n  {written}: {{image: {{r: a.fits}}}}", f"\nname: {written}"):
+        config.write_text(text)
+        with pytest.raises(ValueError, match=f"line 2: YAML reads {written} as {read}; write '"):
+            plan.check_keys(config)
+        config.write_text(text.replace(written, f"'{written}'"))
+        plan.check_keys(config)
+
+
+@pytest.mark.parametrize("name", ["7", "1.5", "2027-01-31", "f150w", "1e5"])
+def test_a_name_that_yaml_reads_as_it_is_written_is_taken(tmp_path, name):
+    (tmp_path / "c.yaml").write_text(f"detect: {{n_sigma: 5.00}}\ntiles:\n  {name}: {{}}")
+    plan.check_keys(tmp_path / "c.yaml")
