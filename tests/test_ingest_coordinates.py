@@ -100,6 +100,12 @@ class TestCoordinates:
         wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
         assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
 
+    @pytest.mark.parametrize("off", [0.0, 0.3, 0.5])
+    def test_pixel_scale_at_the_pole(self, off):
+        centre = {"CRVAL2": 90.0, "CRPIX1": SHAPE[1] / 2 + 0.5 + off, "CRPIX2": SHAPE[0] / 2 + 0.5}
+        wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | TAN | centre), None)
+        assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
+
     @pytest.mark.parametrize("cards", [{"CD1_1": 0.0, "CD1_2": 0.0}, {"CTYPE2": "DEC--SIN"}])
     def test_nonsense_is_an_error(self, tmp_path, pixels, cards):
         path = tmp_path / "a.fits"

@@ -36,13 +36,13 @@ def pixel_side(wcs, shape):
 
 
 def _pixel_area(wcs, x, y):
-    """Area of a pixel [arcsec**2]."""
+    """Area of a pixel [arcsec**2]; of directions, for at a pole longitudes tell nothing."""
     steps_x, steps_y = np.array([x - 0.5, x + 0.5, x, x]), np.array([y, y, y - 0.5, y + 0.5])
-    sky = wcs.celestial.all_pix2world(steps_x, steps_y, 0)
-    lon, lat = (sky[wcs.wcs.lng] * 3600, sky[wcs.wcs.lat])
-    dlon = (lon[1::2] - lon[::2] + 648000) % 1296000 - 648000
-    along = dlon * np.cos(np.radians(lat.mean())), (lat[1::2] - lat[::2]) * 3600
-    return abs(along[0][0] * along[1][1] - along[0][1] * along[1][0])
+    sky = np.radians(wcs.celestial.all_pix2world(steps_x, steps_y, 0))
+    lon, lat = sky[wcs.wcs.lng], sky[wcs.wcs.lat]
+    towards = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    along_x, along_y = (towards[:, 1::2] - towards[:, ::2]).T
+    return np.linalg.norm(np.cross(along_x, along_y)) * np.degrees(3600) ** 2
 
 
 def regrid(flux, ivar, wcs, target_wcs, target_shape):
