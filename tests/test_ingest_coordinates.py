@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS, DistortionLookupTable
 from numpy.testing import assert_allclose
@@ -106,7 +107,26 @@ class TestCoordinates:
         wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | TAN | centre), None)
         assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
 
-    @pytest.mark.parametrize("cards", [{"CD1_1": 0.0, "CD1_2": 0.0}, {"CTYPE2": "DEC--SIN"}])
+    def test_a_system_that_is_not_known_is_taken_for_icrs(self):
+        found, notes = sky_of(TAN | {"RADESYS": "GAPPT", "EQUINOX": 2000.0})
+        assert found.separation(sky_of(TAN)[0]).to_value("mas").max() < 1e-3
+        assert notes == ("RADESYS is 'GAPPT' and was taken for ICRS; is that right?",)
+
+    def test_galactic_coordinates(self):
+        found, _ = sky_of(TAN | {"CTYPE1": "GLON-TAN", "CTYPE2": "GLAT-TAN", "RADESYS": "ICRS"})
+        centre = SkyCoord(150, 2, unit="deg", frame="galactic")
+        assert found.separation(centre).arcsec.max() < 10
+
+    @pytest.mark.parametrize(
+        "cards",
+        [
+            {"CD1_1": 0.0, "CD1_2": 0.0},
+            {"CTYPE2": "DEC--SIN"},
+            {"CRVAL1": "10:00:00.0"},
+            {"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN"},
+            {"RADESYS": "B1950", "EQUINOX": 1950.0},
+        ],
+    )
     def test_nonsense_is_an_error(self, tmp_path, pixels, cards):
         path = tmp_path / "a.fits"
         fits.PrimaryHDU(pixels, fits.Header(TAN | cards)).writeto(path)

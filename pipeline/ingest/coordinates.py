@@ -5,10 +5,11 @@ import re
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from astropy.wcs.utils import fit_wcs_from_points
+from astropy.wcs.utils import fit_wcs_from_points, wcs_to_celestial_frame
 
 SIP_KEYWORD = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
 PV_KEYWORD = re.compile(r"PV[12]_\d+")
+NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+")
 
 
 def celestial(header, hdus):
@@ -29,12 +30,14 @@ def celestial(header, hdus):
     Raises
     ------
     ValueError
-        If the centre of the image has no place on the sky; astropy raises more.
+        If they are of a kind that we do not know, or the centre of the image has no place on the
+        sky; astropy raises more.
     """
     header, notes = standard(header)
     wcs = WCS(header, hdus, naxis=2)
     if not wcs.has_celestial:
         return None, ()
+    notes = *notes, *_understood(header, wcs)
     centre = [(header[f"NAXIS{axis}"] - 1) / 2 for axis in (1, 2)]
     if not np.isfinite(wcs.all_pix2world([centre], 0)).all():
         raise ValueError("the image's centre has no place on the sky")
@@ -42,6 +45,24 @@ def celestial(header, hdus):
         wcs, note = _as_polynomial(wcs, header["NAXIS1"], header["NAXIS2"])
         notes = *notes, note
     return wcs, notes
+
+
+def _understood(header, wcs):
+    """Refuse what wcslib and astropy would take for something else without a word; gives notes."""
+    words = [k for k in header if NUMBER.fullmatch(k) and isinstance(header[k], str)]
+    if words:
+        raise ValueError(f"{words[0]} is {header[words[0]]!r}, no number")
+    kind, system = wcs.wcs.ctype[wcs.wcs.lng], wcs.wcs.radesys
+    if not kind.startswith(("RA--", "GLON")):
+        raise ValueError(f"{kind} is neither RA nor GLON")
+    try:
+        wcs_to_celestial_frame(wcs)
+    except ValueError:
+        if header.get("EQUINOX", 2000) != 2000:
+            raise ValueError(f"RADESYS is {system!r}, EQUINOX {header['EQUINOX']!r}") from None
+        wcs.wcs.radesys = "ICRS"
+        return (f"RADESYS is {system!r} and was taken for ICRS; is that right?",)
+    return ()
 
 
 def _as_polynomial(wcs, width, height):
