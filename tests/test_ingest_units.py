@@ -141,6 +141,27 @@ class TestZeroPoint:
         assert_array_equal(found.flux[..., 0], pixels)
         assert any("no zero point in the header" in note for note in found.notes)
 
+    @pytest.mark.parametrize("weighed", [False, True])
+    @pytest.mark.parametrize("factor", [1e-21, 1e21])
+    def test_values_beyond_single_precision_need_one(self, tmp_path, pixels, factor, weighed):
+        """As those of images in erg/s/cm2/Angstrom, whose zero points are near -22."""
+        path, weight = str(tmp_path / "a.fits"), str(tmp_path / "w.fits")
+        fits.PrimaryHDU(pixels * np.float32(factor)).writeto(path)
+        fits.PrimaryHDU(np.full(SHAPE, factor, "f4")).writeto(weight)
+        tile = Tile(image={"r": path}, weight={"r": weight} if weighed else {})
+        with pytest.raises(InputError, match=r"beyond single precision; set ingest\.zero_po"):
+            ingest(tile, Ingest(weight_is="rms"))
+        zero_point = 31.4 + 2.5 * math.log10(factor)
+        if zero_point < 40:
+            found = ingest(tile, Ingest(weight_is="rms", zero_point=zero_point, fit_sky=False))
+            assert_allclose(found.flux[..., 0], pixels, rtol=1e-4)
+
+    def test_a_large_value_for_missing_pixels_is_none_of_them(self, tmp_path, pixels):
+        pixels[:25] = 1e30
+        found = calibrated(tmp_path, pixels, {})
+        assert (found.ivar[25:] > 0).all()
+        assert not found.ivar[:25].any()
+
 
 class TestElectrons:
     def test_gain_is_per_flux_unit(self, tmp_path, pixels):

@@ -16,6 +16,8 @@ from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
+ROWS = 100  # that tell how large the values are
+SMALL, LARGE = 1e-17, 1e17  # values whose squares single precision holds, with room
 WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
 
 
@@ -57,6 +59,7 @@ def read_band(tile, band, settings):
     flux = image.data
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
     scale, unit, notes = calibrate.flux_scale(image, _zero_point(tile, band, settings), pixel_scale)
+    _check_size(flux, scale, image.name)
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
     bad, full, reasons = _bad(tile, band, settings.bad_bits, image, weight)
     level, on_level = calibrate.saturation(image, _of(settings.saturation, band), bad)
@@ -78,6 +81,20 @@ def read_band(tile, band, settings):
         level,
         (*on_wcs, *notes, *more, *reasons, *told, *on_gain, *(doubt or on_level)),
     )
+
+
+def _check_size(flux, scale, name):
+    """Refuse an image of whose values hardly one has an inverse square in single precision."""
+    sample = flux[:: max(1, len(flux) // ROWS)]
+    positive = sample[np.isfinite(sample) & (sample > 0)]
+    if not positive.size:
+        return
+    low, high = np.quantile(positive, (0.1, 0.9)) * scale
+    if low > LARGE or high < SMALL:
+        raise InputError(
+            f"{name}: values of {low:.1g} to {high:.1g} a pixel are beyond single precision; "
+            "set ingest.zero_point, which makes them nJy"
+        )
 
 
 def _pixel_scale(image, setting):
@@ -132,9 +149,9 @@ def _bad(tile, band, bad_bits, image, weight):
         bad |= masked
         notes += [*mask.notes, *told]
     if bad.all():
+        why = "; ".join(note.removeprefix(f"{image.name}: ") for note in notes)
         raise NoPixels(
-            f"{image.name}: no usable pixel, all are masked, without weight, dead or NaN; "
-            "check the weight, the mask and ingest.bad_bits"
+            f"{image.name}: no usable pixel ({why}); check the weight, the mask and ingest.bad_bits"
         )
     return bad, full, tuple(notes)
 

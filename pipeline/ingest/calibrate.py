@@ -29,6 +29,7 @@ NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
 MAGGIES = {"maggy", "maggies", "mgy"}
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
+LOWEST = -30  # that a config may say: 0 of maggies, as KiDS has them, -22 of erg/s/cm2/Angstrom
 CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
 OF_A_DETECTOR = 30  # electrons per count, at most: a larger gain is one of counts a second already
 SAMPLE = 100_000  # pixels that tell a level and a noise well enough
@@ -76,7 +77,7 @@ def flux_scale(image, setting, pixel_scale):
     """
     if setting is not None:
         zero_point, source = _number(image, setting, "zero_point")
-        low = 0 if source is None else PLAUSIBLE[0]  # 0: maggies, as KiDS writes them
+        low = LOWEST if source is None else PLAUSIBLE[0]
         return _from_zero_point(image, zero_point, source or "the config", low)
     for header in (image.header, image.primary):
         scale = _physical(header, pixel_scale)
