@@ -67,19 +67,19 @@ def write_table(path, table):
 
 def read_csv(path):
     """Read the rows of `write_csv`, each a mapping of text."""
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def write_csv(path, table):
-    """Write a table of words as comma-separated values."""
-    with whole(path) as partial:
-        table.write(partial, format="ascii.csv")
+    """Write a table of words as comma-separated values (RFC 4180), every space of them kept."""
+    with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([table.colnames, *table.iterrows()])
 
 
 def read_json(path):
     """Read a mapping."""
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_json(path, values):
@@ -110,7 +110,7 @@ def new_records(path, n):
 def write_text(path, text):
     """Write text."""
     with whole(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 def _write_parquet(path, table):

@@ -34,6 +34,15 @@ def verdict(rejected, on_bad_tile, notes=()):
     return said.read_text()
 
 
+@pytest.mark.parametrize(
+    "word", ["a,b", 'a "b"', "a\nb", "a\rb", "a\r\nb", " a ", "", '"', "#a", "ü"]
+)
+def test_reasons_survive_their_file(tmp_path, word):
+    rows = [("t1", word), ("t2", "other")]
+    io.write_csv(tmp_path / "r.csv", Table(rows=rows, names=("tile", "reason")))
+    assert [tuple(row.values()) for row in io.read_csv(tmp_path / "r.csv")] == rows
+
+
 def test_rejected_tiles_make_the_run_fail_and_are_named(rejected):
     with pytest.raises(SystemExit, match=r"rejected tiles: 2\n  007: truncated\n  t,8: no \"WCS\""):
         verdict(rejected, "reject")
