@@ -65,11 +65,11 @@ def weights(network, folder=None):
     Raises
     ------
     ValueError
-        If there is no such network.
+        If there is no such network, or its card cannot be read.
     """
     home = Path(folder or SHIPPED) / network
     files = sorted(path for path in home.rglob("*") if path.is_file())
-    if not files:
+    if home / "card.json" not in files:
         raise ValueError(
             f"networks: there is no network in {home}; train it (`snakemake train`), "
             "or leave `networks` out to use the shipped ones"
@@ -81,7 +81,10 @@ def _content(path):
     """Bytes of a network's file; of a card without its scores."""
     if path.name != "card.json":
         return path.read_bytes()
-    card = json.loads(path.read_text())
+    try:
+        card = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"networks: {path} is no model card ({error})") from None
     return json.dumps({k: v for k, v in card.items() if k != "scores"}, sort_keys=True).encode()
 
 

@@ -119,6 +119,7 @@ def test_every_command_of_the_package_has_a_digest_of_its_own():
 def test_weights_follow_names_and_contents(package):
     home = package / "weights" / "unet"
     home.mkdir(parents=True)
+    (home / "card.json").write_text("{}")
     (home / "model.bin").write_bytes(b"1")
     digests()
     first = digest.weights("unet")
@@ -134,6 +135,17 @@ def test_weights_follow_names_and_contents(package):
 def test_a_missing_network_says_what_to_do(package):
     with pytest.raises(ValueError, match=r"no network in .*lens; train it \(`snakemake train`\)"):
         digest.weights("lens")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("readme.txt", "there is no network in .*lens; train"), ("card.json", "is no model card")],
+)
+def test_a_folder_of_something_else_is_no_network(tmp_path, name, message):
+    (tmp_path / "lens").mkdir()
+    (tmp_path / "lens" / name).write_text("hello")
+    with pytest.raises(ValueError, match=message):
+        digest.weights("lens", str(tmp_path))
 
 
 def test_arrays_are_told_apart_by_their_values_however_they_lie_in_memory():
