@@ -1,6 +1,7 @@
 """Tiles that one entry of the config stands for: those whose files match its {wildcards}."""
 
 import glob
+import os
 import re
 
 _WILDCARD = re.compile(r"\{(\w+)\}")
@@ -55,7 +56,8 @@ def _tiles(pattern, entry):
             )
     values = {matched for place in places for matched in _matches(place, wildcards)}
     if not values:
-        raise ValueError(f"tiles.{pattern}: no file matches {' or '.join(places)}")
+        looked = f"{' or '.join(places)} (looked in {os.getcwd()})"
+        raise ValueError(f"tiles.{pattern}: no file matches {looked}")
     filled = [dict(zip(wildcards, each, strict=True)) for each in sorted(values)]
     return _without_weights({_fill(pattern, each): _fill(entry, each) for each in filled})
 

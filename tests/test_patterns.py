@@ -68,7 +68,7 @@ def test_other_tiles_stay_and_none_is_there_twice(files):
 @pytest.mark.parametrize(
     "name, entry, message",
     [
-        ("{t}", {"image": {"r": "{t}.fits"}}, "tiles.{t}: no file matches {t}.fits"),
+        ("{t}", {"image": {"r": "{t}.fits"}}, "tiles.{t}: no file matches {t}.fits (looked in /"),
         ("{t}", {"image": {"r": "a.fits"}}, "a.fits must have the same {wildcards} as the name"),
         ("{t}", {"image": {"r": "{t}.{u}"}}, "{t}.{u} must have the same {wildcards}"),
         (
