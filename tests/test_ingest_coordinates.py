@@ -9,7 +9,8 @@ from astropy.io import fits
 from astropy.wcs import WCS, DistortionLookupTable
 from numpy.testing import assert_allclose
 
-from pipeline.ingest import InputError
+from pipeline.config import Ingest, Tile
+from pipeline.ingest import InputError, ingest
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.fitsfile import read_image
 from pipeline.ingest.regrid import pixel_side
@@ -100,6 +101,15 @@ class TestCoordinates:
         cards = TAN | {"CRVAL1": ra, "CRVAL2": declination}
         wcs, _ = celestial(fits.Header({"NAXIS1": 50, "NAXIS2": 40} | cards), None)
         assert_allclose(pixel_side(wcs, SHAPE), 0.18, rtol=1e-3)
+
+    @pytest.mark.parametrize("longer", [1.0, 2.0])
+    def test_pixels_that_are_not_square_are_noted(self, tmp_path, pixels, longer):
+        cards = TAN | {"CD1_1": longer * TAN["CD1_1"], "CD2_1": longer * TAN["CD2_1"]}
+        fits.PrimaryHDU(pixels, fits.Header(cards)).writeto(tmp_path / "a.fits")
+        found = ingest(Tile(image={"r": str(tmp_path / "a.fits")}), Ingest())
+        said = [note for note in found.notes if "2.00 times as long as wide" in note]
+        assert len(said) == (longer == 2)
+        assert_allclose(found.pixel_scale, 0.18 * longer**0.5, rtol=1e-3)
 
     @pytest.mark.parametrize("off", [0.0, 0.3, 0.5])
     def test_pixel_scale_at_the_pole(self, off):

@@ -10,11 +10,12 @@ from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dead_pixels
 from pipeline.ingest.fitsfile import read_bits, read_image
 from pipeline.ingest.mishaps import InputError, NoPixels
-from pipeline.ingest.regrid import pixel_side
+from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
+NOT_SQUARE = 1.05  # pixels, from this elongation on
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
 ROWS = 100  # that tell how large the values are
 SMALL, LARGE = 1e-17, 1e17  # values whose squares single precision holds, with room
@@ -100,7 +101,11 @@ def _check_size(flux, scale, name):
 def _pixel_scale(image, setting):
     """Side of a pixel [arcsec], and notes on the coordinates."""
     if image.wcs:
-        return pixel_side(image.wcs, image.data.shape), image.notes
+        shape, notes = image.data.shape, image.notes
+        if (longer := elongation(image.wcs, shape)) > NOT_SQUARE:
+            told = f"{image.name}: pixels are {longer:.2f} times as long as wide, and so are shapes"
+            notes = *notes, f"{told}; should the image be resampled?"
+        return pixel_side(image.wcs, shape), notes
     known = "" if setting else ", nor ingest.pixel_scale"
     note = f"{image.name}: no celestial WCS{known}; sources have x and y only"
     return setting or np.nan, (*image.notes, note)

@@ -32,17 +32,24 @@ def _orders(shape):
 
 def pixel_side(wcs, shape):
     """Root of the area of the image's central pixel [arcsec], distortions included."""
-    return float(np.sqrt(_pixel_area(wcs, (shape[1] - 1) / 2, (shape[0] - 1) / 2)))
+    along_x, along_y = _pixel(wcs, shape)
+    return float(np.sqrt(np.linalg.norm(np.cross(along_x, along_y))))
 
 
-def _pixel_area(wcs, x, y):
-    """Area of a pixel [arcsec**2]; of directions, for at a pole longitudes tell nothing."""
+def elongation(wcs, shape):
+    """How many times longer the image's central pixel is on the sky than it is wide."""
+    sides = np.linalg.norm(_pixel(wcs, shape), axis=1)
+    return float(sides.max() / sides.min())
+
+
+def _pixel(wcs, shape):
+    """Steps of a pixel along x and y, (2, 3) [arcsec]; directions, for a pole has no longitude."""
+    y, x = ((n - 1) / 2 for n in shape)
     steps_x, steps_y = np.array([x - 0.5, x + 0.5, x, x]), np.array([y, y, y - 0.5, y + 0.5])
     sky = np.radians(wcs.celestial.all_pix2world(steps_x, steps_y, 0))
     lon, lat = sky[wcs.wcs.lng], sky[wcs.wcs.lat]
     towards = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    along_x, along_y = (towards[:, 1::2] - towards[:, ::2]).T
-    return np.linalg.norm(np.cross(along_x, along_y)) * np.degrees(3600) ** 2
+    return (towards[:, 1::2] - towards[:, ::2]).T * np.degrees(3600)
 
 
 def regrid(flux, ivar, wcs, target_wcs, target_shape):
