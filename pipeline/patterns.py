@@ -54,6 +54,10 @@ def _tiles(pattern, entry):
             raise ValueError(
                 f"tiles.{pattern}: {place} must have the same {{wildcards}} as the name"
             )
+        if place in places and named - set(_WILDCARD.findall(_HDU.sub("", place))):
+            raise ValueError(
+                f"tiles.{pattern}: {place} has a wildcard for an HDU; make an entry for each HDU"
+            )
     values = {matched for place in places for matched in _matches(place, wildcards)}
     if not values:
         looked = f"{' or '.join(places)} (looked in {os.getcwd()})"

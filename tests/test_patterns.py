@@ -68,6 +68,11 @@ def test_other_tiles_stay_and_none_is_there_twice(files):
 @pytest.mark.parametrize(
     "name, entry, message",
     [
+        (
+            "{t}_{ccd}",
+            {"image": {"r": "{t}.fits[{ccd}]"}},
+            "tiles.{t}_{ccd}: {t}.fits[{ccd}] has a wildcard for an HDU; make an entry for each",
+        ),
         ("{t}", {"image": {"r": "{t}.fits"}}, "tiles.{t}: no file matches {t}.fits (looked in /"),
         ("{t}", {"image": {"r": "a.fits"}}, "a.fits must have the same {wildcards} as the name"),
         ("{t}", {"image": {"r": "{t}.{u}"}}, "{t}.{u} must have the same {wildcards}"),
@@ -81,6 +86,12 @@ def test_other_tiles_stay_and_none_is_there_twice(files):
 def test_what_matches_nothing_is_an_error(files, name, entry, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         tiles(**{name: entry})
+
+
+def test_the_hdu_of_a_weight_may_be_a_wildcard(files):
+    files("ccd1.fits", "ccd2.fits")
+    entry = {"image": {"r": "ccd{n}.fits"}, "weight": {"r": "w.fits[{n}]"}}
+    assert tiles(**{"{n}": entry})["2"]["weight"] == {"r": "w.fits[2]"}
 
 
 @pytest.mark.parametrize("odd", [None, 3, {"image": "{t}.fits"}, {"image": {"r": None}}, {}])
