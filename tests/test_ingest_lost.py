@@ -44,6 +44,17 @@ class TestMasks:
         assert (strict.ivar == 0).sum() == 80 * SHAPE[1] + 2
         assert any(note.endswith("is ingest.bad_bits right?") for note in strict.notes)
 
+    def test_bits_that_do_not_count_are_told_where_none_does(self, save, pixels):
+        mask = np.zeros(SHAPE, "i4")
+        mask[:50] = 1 << 17 | 1 << 20
+        found = take(save("a.fits", pixels), mask=save("m.fits", mask))
+        assert (found.ivar > 0).all()
+        assert any(
+            "no pixel is spoilt; bits that are set" in n and "17, 20" in n for n in found.notes
+        )
+        found = take(save("b.fits", pixels), {"bad_bits": 1 << 17}, mask=save("n.fits", mask))
+        assert any("bit 17 41.67%" in n for n in found.notes)
+
     def test_of_jwst_only_do_not_use_spoils(self, tmp_path, save, pixels):
         mask = np.zeros(SHAPE, "u4")
         mask[1, 1], mask[2, 2] = 4, 5

@@ -61,13 +61,20 @@ def _automatic(mask, planes):
 def _told(mask, bits, planes, share):
     """Say how many pixels are spoilt, and by which bits."""
     names = {bit: f" ({name})" for name, bit in planes.items()}
-    there = int(np.bitwise_or.reduce(mask.data, axis=None)) & bits
+    there = int(np.bitwise_or.reduce(mask.data, axis=None))
+    if there and not there & bits:
+        uncounted = ", ".join(f"{bit}{names.get(bit, '')}" for bit in _set(there)[:TOLD])
+        return f"{mask.name}: no pixel is spoilt; bits that are set, but do not count: {uncounted}"
     found = {
         bit: float(((mask.data & mask.data.dtype.type(1 << bit)) > 0).mean())
-        for bit in range(there.bit_length())
-        if there >> bit & 1
+        for bit in _set(there & bits)
     }
     most = sorted(found, key=found.get, reverse=True)[:TOLD]
     listed = ", ".join(f"bit {bit}{names.get(bit, '')} {found[bit]:.2%}" for bit in most)
     doubt = "; is ingest.bad_bits right?" if share > MANY else ""
     return f"{mask.name}: {share:.2%} of the pixels are spoilt: {listed or 'no bit'}{doubt}"
+
+
+def _set(bits):
+    """Numbers of the bits that are set."""
+    return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
