@@ -49,6 +49,7 @@ class TestZeroPoint:
             ({"BUNIT": "nJy"}, 31.4),
             ({"BUNIT": "uJy"}, 23.9),
             ({"BUNIT": "Jy/pixel"}, 8.9),
+            ({"BUNIT": "JY/PIXEL"}, 8.9),
             ({"BUNIT": "nanomaggy"}, 22.5),
             ({"BUNIT": "nJy", "MAGZERO": 20.0}, 31.4),
             ({"SURVEY": "DECaLS", "BRICK": "0591m305"}, 22.5),
@@ -133,7 +134,7 @@ class TestZeroPoint:
     @pytest.mark.parametrize(
         ("bunit", "unit"),
         [("ADU", "adu"), ("counts", "count"), ("electrons/s", "count s-1"), ("DN", "adu"),
-         ("bananas", "ct"), ("", "ct"), ("Jy/beam", "Jy beam-1")],
+         ("bananas", "ct"), ("", "ct"), ("Jy/beam", "Jy beam-1"), ("JY/BEAM", "Jy beam-1")],
     )  # fmt: skip
     def test_without_one_the_unit_is_the_image_s(self, tmp_path, pixels, bunit, unit):
         found = calibrated(tmp_path, pixels, {"BUNIT": bunit})

@@ -38,6 +38,7 @@ SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
     (r"\bcps\b", "ct/s"),
+    (r"\bjy\b", "Jy"),
     (r"\b(seconds?|secs?|sec)\b", "s"),
     (r"\*?\*?/ ?(pixels?|pix)\b|\b(pixels?|pix)(\*\*|\^)?-1", ""),
 )
