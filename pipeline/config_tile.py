@@ -1,5 +1,6 @@
 """Where the images of a tile are."""
 
+from collections import Counter
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -40,6 +41,13 @@ class Tile(Settings):
         for band in self.image:
             if not (band.isascii() and band.isprintable() and band.strip()) or "," in band:
                 raise ValueError(f"{band!r} is no name for a band: use ASCII without commas")
+        twice = [
+            place for place, n in Counter(self.image.values()).items() if 1 < n < len(self.image)
+        ]
+        if twice:
+            raise ValueError(
+                f"two bands have the image {twice[0]!r}; give each its own, or all a cube"
+            )
         for kind in ("weight", "mask", "zero_point"):
             given = getattr(self, kind)
             unknown = set(given if isinstance(given, dict) else ()) - set(self.image)

@@ -27,6 +27,10 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"tiles": {"t1": None, "image": {"H": "a"}}}, "tiles.t1: it needs settings of its own, "),
         ({"tiles": {"t1": {"image": "a.fits"}}}, "tiles.t1.image: .*as {band: path}, not 'a.fits'"),
         ({"tiles": {"t1": {"image": {850: "a"}}}}, "image.850.*: it needs a word (a number in quo"),
+        (
+            {"tiles": {"t1": {"image": {"g": "a", "r": "b", "i": "b"}}}},
+            "tiles.t1: two bands have the image 'b'; give each its own, or all a cube",
+        ),
         ({"tiles": {"t1": {"image": {"g,r": "a"}}}}, "'g,r' is no name for a band"),
         ({"ingest": {"gain": {"r": -1}}}, "ingest.gain.r: Input should be greater than 0, not -1"),
         ({"ingest": {"saturation": 0}}, "ingest.saturation: Input should be greater than 0, not 0"),

@@ -41,6 +41,17 @@ class TestBands:
         assert_array_equal(take(save("c.fits", pixels[None])).flux[..., 0], pixels)
         assert_array_equal(take(save("d.fits", pixels[None, None])).flux[..., 0], pixels)
 
+    @pytest.mark.parametrize("axes", [(), (1,), (1, 1)])
+    def test_one_image_for_all_bands_is_an_error(self, save, pixels, axes):
+        """As after a copied line; but a mask, or a weight, may be that of all bands."""
+        path = save("c.fits", pixels.reshape(*axes, *SHAPE))
+        with pytest.raises(InputError, match=r"c\.fits\[PRIMARY\]: all 2 bands name it, but it is"):
+            take({"g": path, "r": path})
+        bands = {"g": save("g.fits", pixels), "r": save("r.fits", 2 * pixels)}
+        mask, weight = save("m.fits", np.zeros(SHAPE, "i2")), save("w.fits", np.ones(SHAPE))
+        found = take(bands, mask=dict.fromkeys(bands, mask), weight=dict.fromkeys(bands, weight))
+        assert_array_equal(found.flux[..., 1], 2 * pixels)
+
     @pytest.mark.parametrize("shape", [(30,), (2, 2, 30, 30)])
     def test_other_dimensions_are_an_error(self, save, shape):
         with pytest.raises(InputError, match=rf"{len(shape)}-dimensional.*an image has 2"):

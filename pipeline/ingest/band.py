@@ -56,7 +56,7 @@ def read_band(tile, band, settings):
     InputError
         If a file is not what it should be; `NoPixels` if no pixel can be used.
     """
-    image = read_image(*tile.place("image", band), tile.window)
+    image = _image(tile, band)
     flux = image.data
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
     scale, unit, notes = calibrate.flux_scale(image, _zero_point(tile, band, settings), pixel_scale)
@@ -82,6 +82,18 @@ def read_band(tile, band, settings):
         level,
         (*on_wcs, *notes, *more, *reasons, *told, *on_gain, *(doubt or on_level)),
     )
+
+
+def _image(tile, band):
+    """Image of a band; one that all bands name must have a plane for each."""
+    place, index, n_bands = tile.place("image", band)
+    image = read_image(place, index, n_bands, tile.window)
+    axes = range(3, image.header["NAXIS"] + 1)
+    if index is not None and all(image.header[f"NAXIS{axis}"] == 1 for axis in axes):
+        raise InputError(
+            f"{image.name}: all {n_bands} bands name it, but it is no cube; name each band's image"
+        )
+    return image
 
 
 def _check_size(flux, scale, name):
