@@ -90,7 +90,7 @@ class TestNames:
 
     def test_a_file_without_image(self, tmp_path):
         fits.PrimaryHDU().writeto(tmp_path / "a.fits")
-        with pytest.raises(InputError, match=r"a\.fits: no HDU holds an image; there are 0 PRIM"):
+        with pytest.raises(InputError, match=r"a\.fits: no HDU holds .*0 PRIM.*copied whole"):
             read_image(str(tmp_path / "a.fits"))
 
 

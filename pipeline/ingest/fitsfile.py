@@ -161,7 +161,9 @@ def _find(hdus, wanted, path, notes):
     images = [i for i, hdu in enumerate(hdus) if _is_image(hdu)]
     if wanted is None:
         if not images:
-            raise InputError(f"{path}: no HDU holds an image; there are {_listing(hdus)}")
+            raise InputError(
+                f"{path}: no HDU holds an image; there are {_listing(hdus)}; was it copied whole?"
+            )
         if len(images) > 1:
             notes.append(f"the first of {len(images)} images in the file")
         return images[0], hdus[images[0]]
