@@ -172,12 +172,28 @@ class TestSky:
         assert_allclose(found.ivar**-0.5, 3, rtol=0.1)
         assert abs(found.flux.mean()) < 0.05
 
-    def test_a_slope_is_removed(self, save, rng):
-        y, x = np.indices((512, 512))
-        image = rng.normal(0.03 * x + 0.01 * y, 1)
-        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+    @pytest.mark.parametrize(
+        ("mesh", "sky"),
+        [
+            (64, lambda y, x: 0.03 * x + 0.01 * y),
+            (128, lambda y, x: 0.08 * x + 0.05 * y),
+            (128, lambda y, x: (x / 90) ** 2 + (y / 150) ** 3),
+        ],
+    )
+    def test_a_steep_sky_is_removed_to_the_edges(self, save, rng, mesh, sky):
+        image = rng.normal(sky(*np.indices((512, 512))), 1)
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": mesh})
         blocks = found.flux[..., 0].reshape(8, 64, 8, 64).mean((1, 3))
-        assert abs(blocks).max() < 0.6 and abs(blocks[1:-1, 1:-1]).max() < 0.15
+        assert abs(blocks).max() < 0.15
+        assert_allclose(np.median(found.ivar) ** -0.5, 1, rtol=0.02)
+
+    def test_a_bright_galaxy_in_a_corner_is_no_steep_sky(self, save, rng):
+        y, x = np.indices((512, 512))
+        away = np.hypot(x - 100, y - 400)
+        galaxy = 200 * np.exp(-away / 48)
+        found = take(save("a.fits", rng.normal(galaxy, 1)), {"fit_sky": True})
+        near = away < 240
+        assert abs(1 - found.flux[near, 0].sum() / galaxy[near].sum()) < 0.03
 
     def test_it_can_be_switched_off(self, save, pixels):
         found = take(save("a.fits", pixels + 50))

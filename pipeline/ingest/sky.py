@@ -5,6 +5,8 @@ import sep
 from astropy.stats import mad_std, sigma_clipped_stats
 from scipy import ndimage
 
+from pipeline.ingest.trend import Trend
+
 COARSE = 4  # pixels of a block in which sources are looked for
 CLIPPED = 0.98455  # sigma of a unit Gaussian clipped again and again at 3 of its own sigma
 SCALES = 1, 3, 9  # blocks over which light is averaged to find ever fainter wings
@@ -26,20 +28,23 @@ class Sky:
         Typical sky and noise of a pixel, in the image's unit.
     """
 
-    def __init__(self, flux, mask, mesh):
+    def __init__(self, flux, mask, mesh, trend=None):
         self._mask = mask = np.ascontiguousarray(mask)
         self._mesh = sep.Background(flux, mask=mask, bw=mesh, bh=mesh)
-        self._shape = flux.shape
-        self.level, rms = self._mesh.globalback, self._mesh.globalrms
-        if (self.level, rms) == (0.0, 1.0):  # what sep says when no cell is half unmasked
+        self._shape, self._trend = flux.shape, trend
+        self._left, rms = self._mesh.globalback, self._mesh.globalrms
+        if (self._left, rms) == (0.0, 1.0):  # what sep says when no cell is half unmasked
             self._mesh = None
-            self.level, rms = _constant(flux[~mask])
+            self._left, rms = _constant(flux[~mask])
+        self.level = self._left + (trend.level if trend else 0.0)
         self.rms = rms / CLIPPED
 
     def subtract_from(self, flux):
         """Subtract the sky in place."""
+        if self._trend:
+            self._trend.subtract_from(flux)
         if self._mesh is None:
-            flux -= self.level
+            flux -= self._left
         else:
             self._mesh.subfrom(flux)
 
@@ -94,12 +99,15 @@ def fit_sky(flux, bad, mesh):
     -------
     Sky
         After Bertin & Arnouts (1996): mode of the sigma-clipped pixels of each cell, median of
-        3 x 3 cells, bicubic spline.
+        3 x 3 cells, bicubic spline; of what a `Trend` leaves.
     """
-    mask = bad | find_sources(flux, bad, mesh)
+    trend, flat = Trend(flux, bad), flux.copy()
+    trend.subtract_from(flat)
+    flat[bad] = 0
+    mask = bad | find_sources(flat, bad, mesh)
     if np.sum(~mask) < FEWEST:
         mask = bad
-    return Sky(flux, mask, mesh)
+    return Sky(flat, mask, mesh, trend)
 
 
 def find_sources(flux, bad, mesh):
