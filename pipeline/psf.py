@@ -12,6 +12,7 @@ TRAINED_FWHM = 1.5, 5.0  # of the networks' training scenes [pixel]
 DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
 DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
+_FEWEST = 3  # smaller than any other sources, that stand in for stars
 _STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
 _REMEDY = "; should detect.psf_fwhm be set?"
 _WIDEST_KERNEL = 12.0  # to either side [pixel]
@@ -19,6 +20,8 @@ _WIDER = 1.3  # the profile that a source is compared with, in widths of the PSF
 _LOCUS = 1.08  # largest over smallest half-light radius of the stellar locus
 _LOCUS_PEAK = 2  # how many times more sources it holds than the next such range
 _LOCUS_SHARE = 0.25  # of the sources in the densest such range, that are the least for a locus
+_TURNS, _LONGEST_STEP = 3, 0.3  # of the fit of the profile and of the stars' places [pixel]
+_BOUNDS = (0.5, 1.5), (50, 40)  # of FWHM [pixel] and beta; the last is nearly a Gaussian
 _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
 _NODE_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18
 
@@ -136,8 +139,8 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
     """Measure the PSF on the stars of an image.
 
     Stars are found as the narrow locus of smallest half-light radii among bright, round,
-    isolated sources; one Moffat profile is fitted to all of them.  With fewer than five in the
-    locus, the smallest of all compact sources stand in; without any, `DEFAULT_FWHM`.
+    isolated sources; one Moffat profile is fitted to all of them.  Without a locus of five or more,
+    the smallest sources stand in; without any, `DEFAULT_FWHM`.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
     if not len(compact):
         told = f"no source to measure the PSF on, FWHM {DEFAULT_FWHM} pixel is assumed"
         return Moffat(DEFAULT_FWHM), told + _REMEDY
-    if len(stars) < _STARS_AT_LEAST:
+    if len(stars) < _FEWEST:
         stars, is_peak = compact[np.argsort(compact["r50"])], False
         stars = stars[: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
     told = f"no clear stars, the PSF is measured on {len(stars)} of the smallest sources"
@@ -196,7 +199,7 @@ def _stellar_locus(compact):
     """Those in the smallest well-filled range of half-light radii, and whether it is a peak.
 
     Stars may be fewer than small galaxies, but these spread over wider ranges: the next range
-    holds nearly as many.
+    holds nearly as many.  Where it does, three that are smaller are better, for they may be stars.
     """
     ordered = compact[np.argsort(compact["r50"])]
     if not len(ordered):
@@ -206,13 +209,16 @@ def _stellar_locus(compact):
     count = end - np.arange(len(radius))
     start = np.argmax(count >= max(_STARS_AT_LEAST, _LOCUS_SHARE * count.max()))
     start += np.argmax(count[start : end[start]])
+    is_peak = count[start] >= max(_STARS_AT_LEAST, _LOCUS_PEAK * (next_end[start] - end[start]))
+    few = np.argmax(count >= _FEWEST)
+    if not is_peak and end[few] <= start:
+        start = few
     members = ordered[start : end[start]]
-    is_peak = len(members) >= _LOCUS_PEAK * (next_end[start] - end[start])
     return members[np.argsort(-members["snr"])][:_STARS_AT_MOST], is_peak
 
 
 def _fit(stars, flux, ivar):
-    """Fit one Moffat profile to all stars, each with its own flux."""
+    """Fit one Moffat profile to all stars, each with its own flux and, in turns, its own place."""
     guess = np.clip(1.55 * np.median(stars["r50"]), 1.2, 20)
     half = int(np.ceil(2 * guess)) + 1
     x, y = np.rint(stars["x"]).astype(int), np.rint(stars["y"]).astype(int)
@@ -221,14 +227,45 @@ def _fit(stars, flux, ivar):
     error = 0.02 * pixels.max(axis=(1, 2), keepdims=True)  # of the model, as a share of the peak
     weight = np.sqrt(weight / (1 + weight * error**2))
     weight *= np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= half
+    psf, offset = Moffat(guess), np.column_stack([stars["x"] - x, stars["y"] - y])
+    for _ in range(_TURNS):
+        psf = _best(psf, offset, pixels, weight)
+        offset = offset + _steps(psf, offset, pixels, weight)
+    return psf
+
+
+def _best(psf, offset, pixels, weight):
+    """The profile that fits stars at their `offset` (n, 2) from the middles of stamps best."""
+    data = pixels * weight
 
     def residuals(parameters):
         """Weighted differences between the stars and the profile."""
-        model = Moffat(*parameters).stamps(stars["x"] - x, stars["y"] - y, 2 * half + 1)
-        scaled, data = model * weight, pixels * weight
+        scaled = Moffat(*parameters).stamps(*offset.T, pixels.shape[1]) * weight
         brightness = (scaled * data).sum((1, 2)) / (scaled**2).sum((1, 2))
         return (data - brightness[:, None, None] * scaled).ravel()
 
-    bounds = (0.5, 1.5), (50, 8)
-    best = least_squares(residuals, (guess, DEFAULT_BETA), bounds=bounds, loss="soft_l1")
+    best = least_squares(residuals, psf, bounds=_BOUNDS, loss="soft_l1")
     return Moffat(*(float(value) for value in best.x))
+
+
+def _steps(psf, offset, pixels, weight):
+    """How far each star is from where it was taken to be; (n, 2) [pixel]."""
+    size, small = pixels.shape[1], 0.05
+
+    def moved(dx, dy):
+        """The profile, moved a little."""
+        return psf.stamps(offset[:, 0] + dx, offset[:, 1] + dy, size) * weight
+
+    laws = np.stack(
+        [
+            moved(0, 0),
+            (moved(small, 0) - moved(-small, 0)) / (2 * small),
+            (moved(0, small) - moved(0, -small)) / (2 * small),
+        ]
+    )
+    square = np.einsum("iayx,jayx->aij", laws, laws)
+    square += 1e-9 * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    light = np.einsum("iayx,ayx->ai", laws, pixels * weight)
+    brightness, *step = np.linalg.solve(square, light[..., None])[..., 0].T
+    longest = np.where(brightness > 0, _LONGEST_STEP, 0)[:, None]
+    return np.clip(np.stack(step, -1) / np.maximum(brightness, 1e-30)[:, None], -longest, longest)

@@ -6,11 +6,12 @@ from numpy.testing import assert_allclose
 from pipeline.extract import extract_cores, without_halos
 from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
 
+LOOSE = galsim.GSParams(folding_threshold=2e-2, maximum_fft_size=8192)
 
-def sky_of(fwhm, n_stars, n_galaxies, rng, *, side=700, sizes=(0.5, 2)):
+
+def sky_of(fwhm, n_stars, n_galaxies, rng, *, side=700, sizes=(0.5, 2), psf=None):
     """Stars and larger galaxies on a jittered grid; the noise of a pixel is 1."""
-    loose = galsim.GSParams(folding_threshold=2e-2, maximum_fft_size=8192)
-    psf = galsim.Moffat(beta=3.2, fwhm=fwhm, gsparams=loose)
+    psf = psf or galsim.Moffat(beta=3.2, fwhm=fwhm, gsparams=LOOSE)
     image = galsim.ImageF(side, side, scale=1.0, xmin=0, ymin=0)
     cells = rng.permutation((side // 70) ** 2)[: n_stars + n_galaxies]
     places = (
@@ -24,7 +25,7 @@ def sky_of(fwhm, n_stars, n_galaxies, rng, *, side=700, sizes=(0.5, 2)):
             size = fwhm * rng.uniform(*sizes)
             galaxy = galsim.Sersic(n=1.5, half_light_radius=size, flux=10 ** rng.uniform(3, 4.5))
             galaxy = galaxy.shear(q=rng.uniform(0.5, 1), beta=rng.uniform(0, 180) * galsim.degrees)
-            thing = galsim.Convolve(galaxy, psf, gsparams=loose)
+            thing = galsim.Convolve(galaxy, psf, gsparams=LOOSE)
         stamp = galsim.ImageF(64, 64, scale=1.0)
         stamp.setCenter(round(x), round(y))
         thing.drawImage(image=stamp, center=galsim.PositionD(x, y), add_to_image=True)
@@ -39,10 +40,10 @@ def measure(flux, ivar=None, **more):
     return measure_psf(sharp, ivar, extract_cores(sharp, rms, ivar).objects, **more)
 
 
-@pytest.mark.parametrize("fwhm", [1.5, 2.2, 3.3, 6.0])
+@pytest.mark.parametrize("fwhm", [1.2, 1.5, 2.2, 3.3, 6.0])
 def test_the_width_of_stars_is_found_among_galaxies(fwhm, rng):
     found, doubt = measure(sky_of(fwhm, 25, 60, rng))
-    assert_allclose(found.fwhm, fwhm, rtol=0.05)
+    assert_allclose(found.fwhm, fwhm, rtol=0.03)
     assert not doubt
 
 
@@ -51,6 +52,21 @@ def test_few_stars_among_many_small_galaxies_are_enough(fwhm, rng):
     found, doubt = measure(sky_of(fwhm, 12, 180, rng, side=1000, sizes=(0.25, 1.2)))
     assert_allclose(found.fwhm, fwhm, rtol=0.04)
     assert not doubt
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_the_width_of_gaussian_stars_with_faint_wings_is_found(share, rng):
+    core, wing = (galsim.Gaussian(fwhm=fwhm, gsparams=LOOSE) for fwhm in (2.5, 6.0))
+    psf = core * (1 - share) + wing * share
+    found, _ = measure(sky_of(2.5, 25, 60, rng, psf=psf))
+    assert_allclose(found.fwhm, 2.5, rtol=0.02)
+
+
+@pytest.mark.parametrize("n_stars", [3, 4])
+def test_three_stars_are_no_galaxies_though_these_be_many(n_stars, rng):
+    found, doubt = measure(sky_of(3.0, n_stars, 150, rng, side=1000, sizes=(0.6, 1.2)))
+    assert_allclose(found.fwhm, 3.0, rtol=0.03)
+    assert f"the PSF is measured on {n_stars} of the smallest sources" in doubt
 
 
 def test_stars_before_a_giant_that_fills_the_image_tell_the_width(rng):
