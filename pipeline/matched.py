@@ -10,7 +10,7 @@ from pipeline.cutouts import boxes
 
 _BLOCK = 256
 _BLOCKS_A_SIDE = 4
-_MESH = 32  # of the large galaxies' light
+_MESH, _PASSES = 32, 2  # of the large galaxies' light; one leaves rings
 
 
 def matched_snr(flux, ivar, kernel):
@@ -64,9 +64,10 @@ def snr_at(flux, ivar, x, y, psf):
 def noise_correlation(flux, ivar, kernel):
     """How many times noisier the filtered sky is than independent pixels would make it.
 
-    Resampled images have correlated noise, which `matched_snr` knows nothing of.  The scatter of
-    the filtered S/N is measured below its median, where sources do not reach, in blocks spread
-    over the image, after the light of large galaxies is taken off on a mesh.
+    Resampled images have correlated noise, which `matched_snr` knows nothing of.  The light of
+    large galaxies is taken off on a mesh, in blocks spread over the image; the scatter of the
+    filtered S/N is then measured in each of its cells, below the median, where sources do not
+    reach.  Only the cells with the lesser half of that light count.
 
     Parameters
     ----------
@@ -77,18 +78,32 @@ def noise_correlation(flux, ivar, kernel):
     Returns
     -------
     float
-        Median over the blocks, at least 1; 1 for an image without sky to measure.
+        Median over those cells, at least 1; 1 for an image without sky to measure.
     """
-    scatters = []
-    for y, x in _block_corners(flux.shape):
-        block = np.s_[y : y + _BLOCK, x : x + _BLOCK]
-        usable = ivar[block] > 0
-        if usable.sum() > 0.5 * usable.size:
-            light = np.ascontiguousarray(flux[block])
-            light = light - sep.Background(light, mask=~usable, bw=_MESH, bh=_MESH).back()
-            snr = matched_snr(light, ivar[block], kernel)[usable]
-            scatters.append(_lower_scatter(snr[::3]))
-    return max(1.0, float(np.median(scatters))) if scatters else 1.0
+    blocks = (np.s_[y : y + _BLOCK, x : x + _BLOCK] for y, x in _block_corners(flux.shape))
+    cells = [cell for block in blocks for cell in _cells(flux[block], ivar[block], kernel)]
+    if not cells:
+        return 1.0
+    middle = np.median([light for light, _ in cells])
+    scatters = [_lower_scatter(snr) for light, snr in cells if light <= middle]
+    return max(1.0, float(np.median(scatters)))
+
+
+def _cells(flux, ivar, kernel):
+    """Yield large galaxies' light [noise of a pixel], and each third S/N, of each cell."""
+    usable = ivar > 0
+    if not usable.any():
+        return
+    options = {"mask": ~usable, "bw": _MESH, "bh": _MESH, "fw": 1, "fh": 1}
+    sharp = np.ascontiguousarray(flux)
+    for _ in range(_PASSES):
+        sharp = sharp - sep.Background(sharp, **options).back(dtype=sharp.dtype)
+    light, snr = (flux - sharp) * np.sqrt(ivar), matched_snr(sharp, ivar, kernel)
+    for y, x in itertools.product(*(range(0, n, _MESH) for n in flux.shape)):
+        cell = np.s_[y : y + _MESH, x : x + _MESH]
+        inside = usable[cell]
+        if inside.sum() > _MESH**2 / 2:
+            yield light[cell][inside].mean(), snr[cell][inside][::3]
 
 
 def _block_corners(shape):
@@ -99,11 +114,13 @@ def _block_corners(shape):
 
 def _lower_scatter(values):
     """Measure the standard deviation on the values below the mode, where sources do not reach."""
-    low, centre = np.percentile(values, [0, 50])
+    values = np.sort(values)
+    first, last = 0, len(values)
     for _ in range(5):  # the median of what is not clipped approaches the sky's mode
-        if centre == low:
+        centre = values[(first + last) // 2]
+        below = np.searchsorted(values, centre)
+        if below == 0:
             return 0.0
-        scatter = centre - np.percentile(values[values < centre], 100 * 0.3173)
-        low, high = centre - 5 * scatter, centre + 2.5 * scatter
-        centre = np.median(values[(values > low) & (values < high)])
+        scatter = centre - values[int(0.3173 * below)]
+        first, last = np.searchsorted(values, (centre - 5 * scatter, centre + 2.5 * scatter))
     return scatter

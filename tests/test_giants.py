@@ -93,3 +93,9 @@ def test_a_star_before_a_giant_is_like_a_point():
     found = found_in(disc(5, 150) + stars(80.0))
     points = found[found["flags"] & Flag.POINT_LIKE > 0]
     assert np.mean(away_from(points) < 1) > 0.9
+
+
+@pytest.mark.parametrize(("peak", "scale"), [(30, 60), (100, 60), (100, 300)])
+def test_the_light_of_a_giant_is_not_taken_for_noise(peak, scale):
+    alone, before = found_in(stars(30.0)), found_in(disc(peak, scale) + stars(30.0))
+    assert before.meta["NOISECOR"] < alone.meta["NOISECOR"] + 0.06
