@@ -55,7 +55,12 @@ class Detect(Settings):
 
     band: str | None = Field(None, description="Band to detect in; the first one if left out.")
     n_sigma: Positive = Field(5.0, description="Threshold of the matched-filter S/N.")
-    min_pixels: int = Field(3, gt=0, description="Smallest detection [pixel].")
+    min_pixels: int | None = Field(
+        None,
+        gt=0,
+        description="Smallest detection in the filtered image [pixel]; if left out 3, fewer where "
+        "the PSF is narrower than 2.3 pixels.",
+    )
     deblend_levels: int = Field(32, gt=0, description="Thresholds of the deblending.")
     deblend_contrast: Fraction = Field(0.0002, description="Least share of light of a peak.")
     psf_fwhm: Positive | None = Field(

@@ -13,6 +13,7 @@ _CLEAN = 3.0  # steepness of the wings assumed; sep's 1 drops faint galaxies rou
 _LEAST_SEEN = 0.4  # of the PSF's signal at a source, on usable pixels
 _LEAST_SNR = 0.95  # of the threshold: what falls below rose on the noise of worse pixels
 _CORE_SIGMA, _CORE_MESH = 5.0, 64
+_MIN_PIXELS, _OF_A_STAR = 3, 0.48  # the latter in squared widths of the PSF
 
 
 class TooMuch(ValueError):
@@ -75,6 +76,15 @@ class Sight(NamedTuple):
         return self.settings.n_sigma * self.correlation
 
 
+def min_pixels(settings, psf):
+    """Pixels that must be above the threshold in the filtered image.
+
+    As many as a star of a quarter more than the threshold has there, for more would hide those of
+    narrow PSFs; 3 at most.
+    """
+    return settings.min_pixels or int(np.clip(round(_OF_A_STAR * psf.fwhm**2), 1, _MIN_PIXELS))
+
+
 def extract(flux, ivar, psf, settings, threshold):
     """Group the pixels above the threshold of the matched filter, and deblend the groups.
 
@@ -111,7 +121,7 @@ def extract(flux, ivar, psf, settings, threshold):
         err=np.where(usable, ivar, 1) ** np.float32(-0.5),
         mask=~usable,
         filter_type="conv",
-        minarea=settings.min_pixels,
+        minarea=min_pixels(settings, psf),
         filter_kernel=kernel,
         deblend_nthresh=settings.deblend_levels,
         deblend_cont=settings.deblend_contrast,

@@ -6,7 +6,7 @@ import numpy as np
 import sep
 from scipy.ndimage import find_objects, label, map_coordinates
 
-from pipeline.extract import group, join
+from pipeline.extract import group, join, min_pixels
 from pipeline.matched import matched_snr
 
 _LEAST_HALO = 1.0  # S/N of a halo in the matched filter, whose noise it lifts
@@ -119,7 +119,7 @@ def _is_noise(objects, centre, relief, sight):
 def _standing_out(relief, known, sight):
     """Compact sources before bright halos without the peak of any known one; Detections."""
     above = relief.height / relief.rough
-    new = group(above, sight.settings.n_sigma, minarea=sight.settings.min_pixels)
+    new = group(above, sight.settings.n_sigma, minarea=min_pixels(sight.settings, sight.psf))
     kept = relief.bright[new.objects["ypeak"], new.objects["xpeak"]]
     kept &= _is_compact(above, new.objects, sight.psf.fwhm)
     old = new.segments[known["ycpeak"], known["xcpeak"]]

@@ -236,3 +236,19 @@ def test_large_galaxies_are_not_like_points(sky):
     big = found["r50"].value > 4
     assert big.sum() > 20
     assert not (found["flags"][big] & Flag.POINT_LIKE).any()
+
+
+@pytest.mark.parametrize("fwhm", [1.2, 1.7, 2.5, 4.0])
+def test_faint_stars_are_found_whatever_the_width_of_the_psf(fwhm, rng):
+    grid = np.stack(np.mgrid[20:500:40, 20:500:40], -1).reshape(-1, 2)
+    places = grid + rng.uniform(-5, 5, grid.shape)
+    peak = Moffat(fwhm).stamps(*rng.uniform(-0.5, 0.5, (2, 50)), 31)
+    flux = 8 / np.sqrt((peak**2).sum((1, 2)).mean())  # for a S/N of 8, in the mean
+    image = paint((500, 500), places, np.full(len(places), flux), fwhm) + rng.normal(
+        size=(500, 500)
+    )
+    found = detect(exposure_of(image), config.Detect(psf_fwhm=fwhm))
+    x, y = (found[name].value for name in "xy")
+    away, _ = cKDTree(np.column_stack([x, y])).query(places)
+    assert np.mean(away < 2) > 0.9
+    assert len(found) < 1.02 * len(places)
