@@ -199,7 +199,8 @@ def _stellar_locus(compact):
     """Those in the smallest well-filled range of half-light radii, and whether it is a peak.
 
     Stars may be fewer than small galaxies, but these spread over wider ranges: the next range
-    holds nearly as many.  Where it does, three that are smaller are better, for they may be stars.
+    holds nearly as many.  Where it does, three that are smaller are better, for they may be stars,
+    unless all are fainter, for they may be noise.
     """
     ordered = compact[np.argsort(compact["r50"])]
     if not len(ordered):
@@ -211,7 +212,8 @@ def _stellar_locus(compact):
     start += np.argmax(count[start : end[start]])
     is_peak = count[start] >= max(_STARS_AT_LEAST, _LOCUS_PEAK * (next_end[start] - end[start]))
     few = np.argmax(count >= _FEWEST)
-    if not is_peak and end[few] <= start:
+    of_few, of_locus = (ordered["snr"][first : end[first]] for first in (few, start))
+    if not is_peak and end[few] <= start and of_few.max() > np.median(of_locus):
         start = few
     members = ordered[start : end[start]]
     return members[np.argsort(-members["snr"])][:_STARS_AT_MOST], is_peak

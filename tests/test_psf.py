@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from pipeline import psf
 from pipeline.extract import extract_cores, without_halos
 from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
 
@@ -119,3 +120,14 @@ def test_a_kernel_is_odd_and_symmetric():
     assert kernel.shape[0] % 2 == 1
     assert_allclose(kernel, kernel[::-1, ::-1], rtol=1e-5)
     assert kernel.argmax() == kernel.size // 2
+
+
+def test_smaller_sources_that_are_fainter_than_stars_are_noise(rng):
+    sizes = [1.2, 1.22, 1.25], rng.uniform(1.5, 1.6, 30), rng.uniform(1.65, 1.8, 60)
+    names = [("x", "f8"), ("y", "f8"), ("r50", "f8"), ("snr", "f8"), ("isolated", bool)]
+    compact = np.zeros(sum(map(len, sizes)), names)
+    compact["r50"], compact["snr"] = np.concatenate(sizes), 100
+    compact["snr"][:3] = 25
+    assert (psf._stellar_locus(compact)[0]["r50"] > 1.4).all()
+    compact["snr"][:3] = 400
+    assert (psf._stellar_locus(compact)[0]["r50"] < 1.4).all()
