@@ -58,7 +58,8 @@ class Trend:
     def subtract_from(self, flux):
         """Subtract it in place."""
         y, x = (legendre.legvander(_places(n), HIGHEST).astype("f4") for n in flux.shape)
-        rows = y @ self._weights
+        known = self._weights.any(axis=0)
+        rows, x = y @ self._weights[:, known], x[:, known]
         for start in range(0, len(flux), ROWS_AT_ONCE):
             some = np.s_[start : start + ROWS_AT_ONCE]
             for row, column in zip(rows[some].T, x.T, strict=True):
