@@ -1,5 +1,7 @@
 """Find the sources of an exposure and measure each of them."""
 
+from functools import partial
+
 import numpy as np
 import sep
 from astropy import units as u
@@ -17,8 +19,9 @@ from pipeline.extract import (
     without_halos,
 )
 from pipeline.flags import Flag
+from pipeline.foreground import foreground
 from pipeline.gaps import spanned
-from pipeline.giants import before_giants
+from pipeline.giants import before_giants, relief_of
 from pipeline.hidden import reveal
 from pipeline.holes import bridge
 from pipeline.matched import noise_correlation, snr_at
@@ -65,23 +68,45 @@ def detect(exposure, settings, network=None):
     else:
         psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    sight = Sight(flux, sharp, ivar, planes[1] == 0, psf, doubt, settings, correlations[band])
+    smooth = np.zeros(flux.shape, bool)
+    sight = Sight(
+        flux, sharp, ivar, planes[1] == 0, psf, doubt, settings, correlations[band], smooth
+    )
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
     found, centre = add_cores(found, cores)
-    found, centre = before_giants(found, centre, sight)
-    table = _measured(exposure, sight, correlations, found, centre)
-    if network is None or not len(table):
-        return table
-    more = reveal(exposure, (found, centre), table, sight, network)
-    if more[0] is found:
-        return table
-    return _measured(exposure, sight, correlations, *more)
+    relief = relief_of(sight)
+    if relief:
+        found, centre = before_giants(found, centre, sight, relief)
+        front = foreground(exposure, band, sight, relief)
+        sight = sight._replace(smooth=front.smooth)
+    measured = partial(_measured, exposure, sight, correlations)
+    table = measured(found, centre)
+    if network is not None and len(table):
+        more = reveal(exposure, (found, centre), table, sight, network)
+        if more[0] is not found:
+            (found, centre), table = more, measured(*more)
+    if relief:
+        _measure_again(table, found.objects, front, sight, correlations)
+    return table
+
+
+def _measure_again(table, objects, front, sight, correlations):
+    """Measure what is before the light of large sources, of a `Foreground`, without that light."""
+    rows, those = front.rows_of(objects)
+    if not len(rows):
+        return
+    centre = np.full((len(front.found.objects), 2), np.nan)
+    sight = sight._replace(flux=front.flux)
+    again = _measured(front.exposure, sight, correlations, front.found, centre)[those]
+    again["flags"] |= table["flags"][rows] & (Flag.BLENDED | Flag.SATURATED)
+    for name in set(table.colnames) - {"id", "label"}:
+        table[name][rows] = again[name]
 
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, sharp, ivar, _, psf, doubt, _, correlation) = found, sight
+    (objects, segments), (flux, sharp, ivar, _, psf, doubt, _, correlation, _) = found, sight
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)

@@ -59,6 +59,9 @@ class Sight(NamedTuple):
     settings : config.Detect
     correlation : float
         By which the filtered noise exceeds that of independent pixels.
+    smooth : ndarray, (y, x), bool
+        Pixels of bright light of large sources out of which nothing stands, see
+        `pipeline.foreground`.
     """
 
     flux: np.ndarray
@@ -69,6 +72,7 @@ class Sight(NamedTuple):
     doubt: str
     settings: object
     correlation: float
+    smooth: np.ndarray
 
     @property
     def threshold(self):

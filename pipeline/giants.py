@@ -37,13 +37,12 @@ class Relief(NamedTuple):
     rough: np.ndarray
 
 
-def before_giants(found, centre, sight):
+def before_giants(found, centre, sight, relief):
     """Add compact sources before bright halos, and drop what is noise on a halo.
 
     Before a giant faint sources have too little of its light to be told from it by `sep`, and
     where its light falls below the threshold the noise on it is detected in pieces.  So what is
     detected where halos are bright must stand out of them; what does and is compact is added.
-    Of an image without bright halos nothing changes.
 
     Parameters
     ----------
@@ -51,17 +50,13 @@ def before_giants(found, centre, sight):
     centre : ndarray, (n, 2)
         As of `pipeline.extract.add_cores`.
     sight : Sight
+    relief : Relief
 
     Returns
     -------
     found, centre
         As of `pipeline.extract.add_cores`.
     """
-    halo = sight.flux - sight.sharp
-    bright = halo * np.sqrt(sight.ivar) * _gain(sight.psf) > _LEAST_HALO
-    if not bright.any():
-        return found, centre
-    relief = _relief(bright, sight)
     kept = ~_is_noise(found.objects, centre, relief, sight)
     found, centre = found.only(kept), centre[kept]
     new = _standing_out(relief, found.objects, sight)
@@ -76,11 +71,15 @@ def _gain(psf):
     return kernel.sum() / np.sqrt((kernel**2).sum())
 
 
-def _relief(bright, sight):
-    """The `Relief` of an image, in a box about each halo."""
+def relief_of(sight):
+    """The `Relief` of an image, in a box about each halo; None where none is bright."""
+    halo = sight.flux - sight.sharp
+    bright = halo * np.sqrt(sight.ivar) * _gain(sight.psf) > _LEAST_HALO
+    if not bright.any():
+        return None
     height, rough = np.zeros(bright.shape, "f4"), np.ones(bright.shape, "f4")
     seen, (halos, _) = np.zeros_like(bright), label(bright[::_STEP, ::_STEP])
-    margin = 2 * _mesh(sight.psf)
+    margin = 2 * mesh_side(sight.psf)
     for sides in find_objects(halos):
         box = tuple(_wider(side, margin) for side in sides)
         height[box], rough[box] = _relief_in(box, sight)
@@ -90,7 +89,7 @@ def _relief(bright, sight):
 
 def _relief_in(box, sight):
     """Height and roughness in a box of the image."""
-    ivar, mesh = sight.ivar[box], _mesh(sight.psf)
+    ivar, mesh = sight.ivar[box], mesh_side(sight.psf)
     snr = matched_snr(sight.flux[box], ivar, sight.psf.kernel()).astype("f4") / sight.correlation
     options = {"mask": np.ascontiguousarray(ivar == 0), "bw": mesh, "bh": mesh}
     for _ in range(_PASSES):
@@ -98,8 +97,8 @@ def _relief_in(box, sight):
     return snr, np.maximum(sep.Background(snr, **options).rms(dtype="f4"), 1)
 
 
-def _mesh(psf):
-    """Side of the mesh [pixel]."""
+def mesh_side(psf):
+    """Side of the cells of a mesh of large sources' light [pixel]."""
     return int(np.ceil(_MESH * psf.fwhm))
 
 
@@ -112,7 +111,7 @@ def _is_noise(objects, centre, relief, sight):
     """Whether a source on a halo, which the mesh leaves whole, does not stand out; (n,), bool."""
     peaks = objects["ycpeak"], objects["xcpeak"]
     low = relief.height[peaks] < _LEAST_HEIGHT * sight.settings.n_sigma
-    small = objects["npix"] < _mesh(sight.psf) ** 2 / 4
+    small = objects["npix"] < mesh_side(sight.psf) ** 2 / 4
     return relief.bright[peaks] & low & small & np.isnan(centre[:, 0])
 
 

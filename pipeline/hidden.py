@@ -148,6 +148,7 @@ def _hidden(rest, sources, sight):
     known = cKDTree(np.column_stack([np.asarray(sources[name], "f8") for name in "xy"]))
     apart, _ = known.query(np.column_stack([objects["x"], objects["y"]]))
     good = (left > LEAST_SHARE * whole) & (apart > APART)
+    good &= ~sight.smooth[objects["ycpeak"], objects["xcpeak"]]
     return found.only(good)
 
 

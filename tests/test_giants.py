@@ -49,13 +49,22 @@ def found_in(light):
 def found_without(monkeypatch, light):
     """What is found where nobody asks what stands out of halos."""
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.detect.before_giants", lambda found, centre, sight: (found, centre))
+        patch.setattr("pipeline.detect.relief_of", lambda sight: None)
         return found_in(light)
 
 
 def away_from(found):
     """Distance of the nearest source from each of `PLACES` [pixel]."""
-    return cKDTree(np.column_stack([found["x"].value, found["y"].value])).query(PLACES)[0]
+    return tree(found).query(PLACES)[0]
+
+
+def nearest(found):
+    """Row of the nearest source to each of `PLACES`."""
+    return tree(found).query(PLACES)[1]
+
+
+def tree(found):
+    return cKDTree(np.column_stack([found["x"].value, found["y"].value]))
 
 
 @pytest.mark.parametrize(("peak", "scale"), [(10, 80), (30, 60)])
@@ -99,3 +108,18 @@ def test_a_star_before_a_giant_is_like_a_point():
 def test_the_light_of_a_giant_is_not_taken_for_noise(peak, scale):
     alone, before = found_in(stars(30.0)), found_in(disc(peak, scale) + stars(30.0))
     assert before.meta["NOISECOR"] < alone.meta["NOISECOR"] + 0.06
+
+
+@pytest.mark.parametrize("peak", [10, 30, 100])
+def test_stars_before_a_giant_are_measured_without_its_light(peak):
+    alone, before = found_in(stars(80.0)), found_in(disc(peak, 60) + stars(80.0))
+    for name, most in (("flux_auto", 0.1), ("snr", 0.05), ("r50", 0.1)):
+        one, other = (np.asarray(found[name]).ravel()[nearest(found)] for found in (alone, before))
+        assert abs(np.median(other / one) - 1) < most
+
+
+@pytest.mark.parametrize("peak", [3, 30])
+def test_the_light_of_a_giant_stays_its_own(peak):
+    alone, before = found_in(disc(peak, 60)), found_in(disc(peak, 60) + stars(80.0))
+    one, other = (found["flux_auto"].max() for found in (alone, before))
+    assert abs(other / one - 1) < 0.1
