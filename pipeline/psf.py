@@ -12,6 +12,7 @@ TRAINED_FWHM = 1.5, 5.0  # of the networks' training scenes [pixel]
 DEFAULT_FWHM = 2.5  # [pixel], where an image has nothing to measure it on
 DEFAULT_BETA = 3.0
 _STARS_AT_MOST, _STARS_AT_LEAST = 80, 5
+_CLEAR = 10  # in a locus that three smaller sources cast no doubt on
 _FEWEST = 3  # smaller than any other sources, that stand in for stars
 _STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
 _REMEDY = "; should detect.psf_fwhm be set?"
@@ -199,8 +200,8 @@ def _stellar_locus(compact):
     """Those in the smallest well-filled range of half-light radii, and whether it is a peak.
 
     Stars may be fewer than small galaxies, but these spread over wider ranges: the next range
-    holds nearly as many.  Where it does, three that are smaller are better, for they may be stars,
-    unless all are fainter, for they may be noise.
+    holds nearly as many.  Where it does, or the locus has few, three that are smaller are better,
+    for they may be stars, unless all are fainter, for they may be noise.
     """
     ordered = compact[np.argsort(compact["r50"])]
     if not len(ordered):
@@ -213,8 +214,9 @@ def _stellar_locus(compact):
     is_peak = count[start] >= max(_STARS_AT_LEAST, _LOCUS_PEAK * (next_end[start] - end[start]))
     few = np.argmax(count >= _FEWEST)
     of_few, of_locus = (ordered["snr"][first : end[first]] for first in (few, start))
-    if not is_peak and end[few] <= start and of_few.max() > np.median(of_locus):
-        start = few
+    is_clear = is_peak and len(of_locus) >= _CLEAR
+    if not is_clear and end[few] <= start and of_few.max() > np.median(of_locus):
+        start, is_peak = few, False
     members = ordered[start : end[start]]
     return members[np.argsort(-members["snr"])][:_STARS_AT_MOST], is_peak
 

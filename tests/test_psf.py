@@ -131,3 +131,14 @@ def test_smaller_sources_that_are_fainter_than_stars_are_noise(rng):
     assert (psf._stellar_locus(compact)[0]["r50"] > 1.4).all()
     compact["snr"][:3] = 400
     assert (psf._stellar_locus(compact)[0]["r50"] < 1.4).all()
+
+
+@pytest.mark.parametrize(("n", "is_believed"), [(6, False), (20, True)])
+def test_a_few_galaxies_alike_are_no_stars_if_three_sources_are_smaller(n, is_believed, rng):
+    sizes = [2.0, 2.04, 2.07], rng.uniform(2.9, 3.0, n), rng.uniform(3.2, 9, 10)
+    names = [("x", "f8"), ("y", "f8"), ("r50", "f8"), ("snr", "f8"), ("isolated", bool)]
+    compact = np.zeros(sum(map(len, sizes)), names)
+    compact["r50"], compact["snr"] = np.concatenate(sizes), 25
+    compact["snr"][:3] = 70
+    found, is_peak = psf._stellar_locus(compact)
+    assert len(found) == (n if is_believed else 3) and is_peak == is_believed
