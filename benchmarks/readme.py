@@ -1,4 +1,4 @@
-"""Write the README's figures: from model cards, the demo, `make bench` and `make external`.
+"""Write the README's figures: from model cards, the demo, surveys, `make bench`, `make external`.
 
     python -m benchmarks.readme
 
@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks import rows, tables
+from benchmarks import rows, surveys, tables
 from pipeline import io, truth
 from pipeline.catalog import COLUMNS
 from pipeline.config import Report
@@ -85,6 +85,8 @@ def main():
             shutil.copyfile(COMPARED / name, Path(__file__).parent / name)
     if (DEMO / "catalog.fits").exists():
         parts["demo"] = demo()
+    if surveys.NUMBERS.exists():
+        parts["surveys"] = surveys.table(json.loads(surveys.NUMBERS.read_text()))
     if GAIN.exists():
         parts["adapted"] = adapted()
     parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}
