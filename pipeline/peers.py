@@ -139,10 +139,10 @@ def best_partition(image, light, sky):
 
 
 def _parted(image, light, masks):
-    """List galaxies with the `masks` (2, y, x), but for those without a pixel."""
+    """List galaxies where they are, with the `masks` (2, y, x), but for those without a pixel."""
     found = []
     for own, mask in zip(light, masks, strict=True):
         if mask.any():
-            y, x = np.unravel_index(np.argmax(np.where(mask, own, -np.inf)), mask.shape)
+            y, x = np.unravel_index(np.argmax(own), mask.shape)
             found.append(Thing(x, y, mask, image[mask].sum()))
     return found
