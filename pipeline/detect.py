@@ -100,7 +100,7 @@ def _measure_again(table, objects, front, sight, correlations):
     sight = sight._replace(flux=front.flux)
     again = _measured(front.exposure, sight, correlations, front.found, centre)[those]
     again["flags"] |= table["flags"][rows] & (Flag.BLENDED | Flag.SATURATED)
-    for name in set(table.colnames) - {"id", "label"}:
+    for name in set(table.colnames) - {"id", "label", "x", "y", "ra", "dec"}:
         table[name][rows] = again[name]
 
 
