@@ -4,16 +4,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import sep
 from scipy.ndimage import map_coordinates, maximum_filter
 
 from pipeline.data import Exposure
 from pipeline.extract import Detections, extract
 from pipeline.giants import mesh_side
+from pipeline.matched import without_mesh
 
 _STANDS_OUT = 4.0  # of what is no such light, in units of the scatter around
 _GROWN = 2.0  # by so much [FWHM]
-_PASSES = 2  # of the mesh; one leaves rings
 _WIDEST = 1.5  # semi-major axis of a compact source [FWHM]
 _DIRECTIONS = 8
 
@@ -106,19 +105,11 @@ def foreground(exposure, band, sight, relief):
     out = maximum_filter(stands_out, int(_GROWN * sight.psf.fwhm) | 1)
     behind = np.empty_like(exposure.flux)
     for i in range(len(exposure.bands)):
-        behind[..., i] = _smooth(exposure.flux[..., i], out | (exposure.ivar[..., i] == 0), mesh)
+        light, mask = exposure.flux[..., i], out | (exposure.ivar[..., i] == 0)
+        behind[..., i] = light - without_mesh(light, mask, mesh)
     flux = sight.flux - behind[..., band]
     near = maximum_filter(relief.bright, 2 * mesh + 1)
     found = extract(flux, np.where(near, sight.ivar, 0), sight.psf, sight.settings, sight.threshold)
     without = replace(exposure, flux=exposure.flux - behind)
     widest = _WIDEST * sight.psf.fwhm
     return Foreground(without, flux, behind[..., band], found, relief.bright, mesh, widest)
-
-
-def _smooth(flux, mask, mesh):
-    """Light of a mesh (y, x) without what is masked."""
-    left = flux = np.ascontiguousarray(flux)
-    for _ in range(_PASSES):
-        sky = sep.Background(left, mask=mask, bw=mesh, bh=mesh, fw=1, fh=1)
-        left = left - sky.back(dtype="f4")
-    return flux - left

@@ -89,15 +89,24 @@ def noise_correlation(flux, ivar, kernel):
     return max(1.0, float(np.median(scatters)))
 
 
+def without_mesh(flux, mask, mesh):
+    """Take the light of large sources off an image (y, x): that of cells of `mesh` pixels a side.
+
+    Pixels of the `mask` say nothing of it.
+    """
+    sharp = np.ascontiguousarray(flux)
+    for _ in range(_PASSES):
+        sky = sep.Background(sharp, mask=mask, bw=mesh, bh=mesh, fw=1, fh=1)
+        sharp = sharp - sky.back(dtype=sharp.dtype)
+    return sharp
+
+
 def _cells(flux, ivar, kernel):
     """Yield large galaxies' light [noise of a pixel], and each third S/N, of each cell."""
     usable = ivar > 0
     if not usable.any():
         return
-    options = {"mask": ~usable, "bw": _MESH, "bh": _MESH, "fw": 1, "fh": 1}
-    sharp = np.ascontiguousarray(flux)
-    for _ in range(_PASSES):
-        sharp = sharp - sep.Background(sharp, **options).back(dtype=sharp.dtype)
+    sharp = without_mesh(flux, ~usable, _MESH)
     light, snr = (flux - sharp) * np.sqrt(ivar), matched_snr(sharp, ivar, kernel)
     for y, x in itertools.product(*(range(0, n, _MESH) for n in flux.shape)):
         cell = np.s_[y : y + _MESH, x : x + _MESH]
