@@ -17,7 +17,7 @@ import numpy as np
 from jax import device_get
 
 from pipeline.config import NETWORKS, Apply, Cut, Lens, Punet, Scenes
-from pipeline.config_train import Fit
+from pipeline.config.train import Fit
 from pipeline.data import Cutouts
 from pipeline.models import anomaly, engine, lens, photometry, punet, unet
 from pipeline.scenes.sets import DRAW, stream

@@ -12,8 +12,9 @@ import shutil
 from pathlib import Path
 
 from benchmarks import rows, surveys, tables
-from pipeline import io, truth
-from pipeline.catalog import COLUMNS
+from pipeline import io
+from pipeline.catalogs.catalog import COLUMNS
+from pipeline.comparison import truth
 from pipeline.config import Report
 from pipeline.flags import MEANING
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import io, truth
+from pipeline import io
+from pipeline.comparison import truth
 from pipeline.config import Config, Survey
 from pipeline.simulate.camera import like
 from pipeline.survey import simulate_survey

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from pipeline import digest
+from pipeline.planning import digest
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "build" / "external"

@@ -5,7 +5,7 @@ import json
 import logging
 
 from pipeline import io
-from pipeline.inputs import stamps
+from pipeline.planning.inputs import stamps
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ class Exposure:
     rejected : str
         Why the tile cannot be used; empty for a good tile.
     gaps : ndarray, (y, x, band), bool, or None
-        Pixels that were interpolated, see `pipeline.gaps.spanned`.
+        Pixels that were interpolated, see `pipeline.pixels.gaps.spanned`.
     """
 
     flux: np.ndarray
@@ -82,7 +82,7 @@ class Cutouts:
 
     Attributes
     ----------
-    flux, ivar : ndarray or pipeline.planes.Planes, (n, y, x, band)
+    flux, ivar : ndarray or pipeline.stamps.planes.Planes, (n, y, x, band)
         As in `Exposure`, but flux is 0 wherever ivar is; of a binned stamp, it is the sum over a
         block of pixels.  Those of `Planes` are in memory only in the chosen rows.
     id : ndarray, (n,), int64

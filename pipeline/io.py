@@ -8,7 +8,9 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from pipeline.cubes import (  # noqa: F401
+from pipeline.data import Exposure
+from pipeline.stamps.planes import in_8_bit, parts, scratch  # noqa: F401
+from pipeline.storage.cubes import (  # noqa: F401
     new_cutouts,
     new_masks,
     open_cutouts,
@@ -20,8 +22,7 @@ from pipeline.cubes import (  # noqa: F401
     write_light,
     write_maps,
 )
-from pipeline.data import Exposure
-from pipeline.files import (  # noqa: F401
+from pipeline.storage.files import (  # noqa: F401
     new_records,
     read_csv,
     read_json,
@@ -34,8 +35,7 @@ from pipeline.files import (  # noqa: F401
     write_table,
     write_text,
 )
-from pipeline.headers import inverse_square, plain, spelt, wcs_of
-from pipeline.planes import in_8_bit, parts, scratch  # noqa: F401
+from pipeline.storage.headers import inverse_square, plain, spelt, wcs_of
 
 
 def read_exposure(path, step=1):

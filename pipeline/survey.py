@@ -11,7 +11,7 @@ def merge(config, manifest, catalog, parquet, reasons):
     """Make one catalog of the tiles', and list the tiles that were rejected."""
     from importlib import metadata
 
-    from pipeline.merge import merge, rejected
+    from pipeline.catalogs.merge import merge, rejected
 
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
     why = {tile.name: _rejection(tile) for tile in tiles}
@@ -34,7 +34,7 @@ def _rejection(tile):
 
 def _coverage(tile, catalog):
     """Where the usable pixels of a tile's detection band lie."""
-    from pipeline.coverage import STEP, coverage
+    from pipeline.catalogs.coverage import STEP, coverage
 
     path = tile / "exposure.fits"
     band = int(catalog.meta.get("DETBAND", 0))
@@ -63,7 +63,7 @@ def provenance(config, manifest, path):
     """Write down what the catalog comes from: software, settings, networks, input files."""
     from datetime import UTC, datetime
 
-    from pipeline.provenance import provenance
+    from pipeline.catalogs.provenance import provenance
 
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
     read = {tile.name: io.read_json(tile / "inputs.json") for tile in tiles}
@@ -98,8 +98,8 @@ def report(config, manifest, catalog, origin, page):
 def _facts(tiles):
     """What the report says of each tile."""
     from pipeline import report
-    from pipeline.coverage import STEP
-    from pipeline.known import known_lenses
+    from pipeline.catalogs.coverage import STEP
+    from pipeline.catalogs.known import known_lenses
 
     lenses = known_lenses()
     return [
@@ -116,7 +116,7 @@ def _facts(tiles):
 
 def _scored(config, merged, facts):
     """How the catalog compares with the truth, where that is known."""
-    from pipeline import truth
+    from pipeline.comparison import truth
 
     if not config.truth:
         return None
@@ -153,11 +153,11 @@ def _blends(tiles, rows, facts):
 
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
+    from pipeline.catalogs.overlaps import seen_elsewhere
+    from pipeline.injection.selection import selection
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
-    from pipeline.overlaps import seen_elsewhere
     from pipeline.report.selection_figure import selection_figure
-    from pipeline.selection import selection
 
     limit = threshold(load(config.networks, "lens", config.apply), config.lens)
     tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]

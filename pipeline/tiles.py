@@ -40,7 +40,7 @@ def ingest(config, tile):
     """Bring a tile's images to our conventions; one that cannot be used is rejected."""
     from pipeline.data import Exposure
     from pipeline.ingest import InputError, ingest
-    from pipeline.inputs import fingerprints
+    from pipeline.planning.inputs import fingerprints
 
     images = config.tiles[tile.name]
     try:
@@ -62,10 +62,10 @@ def _rejected(config, tile, error):
 @per_tile("exposure.fits", "sources.fits")
 def detect(config, tile):
     """Find sources and measure them."""
-    from pipeline.catalog import number
+    from pipeline.catalogs.catalog import number
     from pipeline.data import Exposure
-    from pipeline.detect import detect
-    from pipeline.extract import TooMuch
+    from pipeline.detection.detect import detect
+    from pipeline.detection.extract import TooMuch
 
     exact = config.apply.model_copy(update={"precision": "f32"})  # the same on every processor
     network = _opened(config.networks, "unet", exact) if config.detect.hidden else None
@@ -82,8 +82,8 @@ def detect(config, tile):
 @per_tile("exposure.fits sources.fits", "cutouts.fits lens_cutouts.fits")
 def cut(config, tile):
     """Cut a stamp around every source, for the deblender and for the lens finder."""
-    from pipeline.cutouts import deblend_binning, lens_binning
-    from pipeline.gaps import spanned
+    from pipeline.pixels.gaps import spanned
+    from pipeline.stamps.cutouts import deblend_binning, lens_binning
 
     exposure, sources = _read(tile, "exposure", "sources")
     exposure = spanned(exposure)
@@ -95,7 +95,7 @@ def cut(config, tile):
 
 def _cut(path, exposure, sources, size, binning):
     """Cut a stamp around every source."""
-    from pipeline.cutouts import cut
+    from pipeline.stamps.cutouts import cut
 
     binning = np.broadcast_to(binning, len(sources))
     with io.new_cutouts(path, cut(exposure, sources[:0], size), len(sources)) as keep:
@@ -106,7 +106,7 @@ def _cut(path, exposure, sources, size, binning):
 @per_tile("lens_cutouts.fits sources.fits", "classify.fits")
 def classify(config, tile):
     """Ask the lens finder about every source."""
-    from pipeline.catalog import auto_snr
+    from pipeline.catalogs.catalog import auto_snr
     from pipeline.models import lens
 
     (cutouts, sources), network = _read(tile, "lens_cutouts", "sources"), _network(config, "lens")
@@ -123,10 +123,10 @@ def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from astropy.table import hstack
 
-    from pipeline.deblend import deblended_flux
-    from pipeline.footprints import crowding, footprints, label_image
+    from pipeline.deblending.deblend import deblended_flux
+    from pipeline.deblending.footprints import crowding, footprints, label_image
+    from pipeline.deblending.shares import reconcile
     from pipeline.models import unet
-    from pipeline.shares import reconcile
 
     exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
     with io.scratch(tile, cutouts.flux.shape[:3], *unet.MAPS) as maps:
@@ -151,7 +151,7 @@ def segment(config, tile):
 )
 def uncertainty(config, tile):
     """Draw many segmentations of every source."""
-    from pipeline.deblend import raise_to
+    from pipeline.deblending.deblend import raise_to
     from pipeline.models import punet, unet
 
     (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
@@ -174,8 +174,8 @@ def uncertainty(config, tile):
 @per_tile("cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
-    from pipeline.faint_bands import complete
     from pipeline.models import photometry
+    from pipeline.models.faint_bands import complete
 
     cutouts, measured, draws = _read(tile, "cutouts", "deblended", "draws")
     network, said = _network(config, "photometry"), []
@@ -203,7 +203,7 @@ def anomaly(config, tile):
 )
 def catalog(config, tile):
     """Join all that is known of the tile's sources."""
-    from pipeline.catalog import assemble
+    from pipeline.catalogs.catalog import assemble
 
     names = "sources", "classify", "deblended", "draws", "photometry", "anomaly"
     io.write_table(tile / "catalog.fits", assemble(_read(tile, *names), tile.name))
@@ -212,7 +212,7 @@ def catalog(config, tile):
 @per_tile("exposure.fits sources.fits lens_cutouts.fits", "injections.fits")
 def injections(config, tile):
     """Paint arcs onto the tile's galaxies, and ask the lens finder about them."""
-    from pipeline import inject
+    from pipeline.injection import inject
     from pipeline.models import lens
 
     exposure, (sources,) = io.read_exposure(tile / "exposure.fits", 16), _read(tile, "sources")

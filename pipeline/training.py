@@ -153,7 +153,7 @@ def compare(config, scenes_folder, scores):
     """Measure the test set's blends as others do, in the numbers that networks are scored in."""
     from astropy.table import vstack
 
-    from pipeline.compare import compare
+    from pipeline.comparison.compare import compare
 
     read = _shards(config, scenes_folder / "test", "blends")
     _, cutouts, truths, lights = zip(*read, strict=True)
@@ -187,7 +187,7 @@ def ship(config, networks, scores, weights):
 
 def adapt(config, manifest, home, work, gain):
     """Let the lens finder learn from arcs on the survey's own galaxies; say what it gained."""
-    from pipeline import adapt as learning
+    from pipeline.injection import adapt as learning
     from pipeline.models import engine, lens
 
     settings, base = config.adapt, engine.load(config.networks, "lens", config.apply)
@@ -215,8 +215,8 @@ def _fine_tune(base, pairs, settings, home, work):
     """Train a lens finder further, and export what comes of it; other stamps start anew."""
     import keras
 
-    from pipeline import digest
     from pipeline.nets import NETS, fit, read_model
+    from pipeline.planning import digest
 
     def build():
         model = read_model(base.home / "model.keras")
@@ -235,10 +235,10 @@ def _injections(config, manifest):
     """Stamps of galaxies with and without arcs of all tiles, and the truth table."""
     from astropy.table import vstack
 
-    from pipeline import adapt as learning
-    from pipeline import inject
+    from pipeline.catalogs.overlaps import seen_elsewhere
+    from pipeline.injection import adapt as learning
+    from pipeline.injection import inject
     from pipeline.models import lens
-    from pipeline.overlaps import seen_elsewhere
 
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
     settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []

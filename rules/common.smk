@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from types import SimpleNamespace
 
-from pipeline import digest, inputs, patterns, plan
+from pipeline.planning import digest, inputs, patterns, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
 
 try:
@@ -13,7 +13,7 @@ try:
             plan.check_keys(file)
     settings = read(patterns.expand(config))
     if any(tile.split for tile in settings.tiles.values()):
-        from pipeline import parts
+        from pipeline.planning import parts
 
         settings = parts.split(settings)
 except ValueError as error:

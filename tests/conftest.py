@@ -45,7 +45,7 @@ def real_data():
 
 @pytest.fixture(scope="session")
 def blends():
-    from pipeline.config_train import Scenes
+    from pipeline.config.train import Scenes
     from pipeline.scenes.sets import draw_set
 
     return draw_set("blends", 24, Scenes(size=SIDE, seed=11), "test")
@@ -57,7 +57,7 @@ def homes(tmp_path_factory, blends):
     import keras
 
     from pipeline.config import Apply
-    from pipeline.config_train import LensFit
+    from pipeline.config.train import LensFit
     from pipeline.models import NETWORKS, engine
     from pipeline.nets import NETS, fit
 

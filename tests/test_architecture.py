@@ -37,13 +37,13 @@ def test_nobody_knows_the_commands(path):
         assert not known & imports(path)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("config", "config_inject", "config_tile", "config_train", "settings"),
-        *("plan", "digest", "inputs", "patterns"),
-    ],
+LIGHT = (
+    *("config/__init__", "config/inject", "config/section", "config/tile", "config/train"),
+    *("planning/digest", "planning/inputs", "planning/patterns", "planning/plan"),
 )
+
+
+@pytest.mark.parametrize("name", LIGHT)
 def test_what_snakemake_loads_is_light(name):
     light = {"pydantic", "typing", "difflib", "pathlib", "functools"}
     light |= {"ast", "collections", "glob", "hashlib", "json", "math", "os", "re", "yaml"}
@@ -74,3 +74,22 @@ def test_functions_are_short_and_take_few_arguments(path):
             assert node.end_lineno - start < 60, node.name
             given = [argument.arg for argument in node.args.args if argument.arg != "self"]
             assert len(given) <= 6, node.name
+
+
+def test_rooms_stand_on_one_another():
+    """What a package imports does not import it in turn, but a network and what it is built of."""
+    known = {}
+    for path in MODULES:
+        room, *inside = path.relative_to(PACKAGE).parts
+        named = {m.split(".")[1] for m in imports(path) if m.startswith("pipeline.")}
+        known[room] = known.get(room, set()) | (named - {room} if inside else set())
+    known["models"].discard("nets")
+    while bottom := {room for room, on in known.items() if not on & known.keys()}:
+        known = {room: on for room, on in known.items() if room not in bottom}
+    assert not known
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_modules_say_what_they_own(path):
+    said = ast.get_docstring(ast.parse(path.read_text()))
+    assert said.split("\n\n")[0].endswith((".", "?"))

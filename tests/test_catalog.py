@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
-from pipeline.catalog import COLUMNS, PER_BAND, assemble, empty, magnitudes, number
+from pipeline.catalogs.catalog import COLUMNS, PER_BAND, assemble, empty, magnitudes, number
 
 INTERFACE = [
     "id",

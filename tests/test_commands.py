@@ -126,7 +126,7 @@ def test_a_wrong_setting_is_named(capsys):
 
 
 def test_a_tile_whose_sources_cannot_be_told_apart_is_rejected(tmp_path, monkeypatch, rng):
-    monkeypatch.setattr("pipeline.extract._PIXEL_STACKS", (500,))
+    monkeypatch.setattr("pipeline.detection.extract._PIXEL_STACKS", (500,))
     bright = (100 + rng.normal(size=(120, 120, 1))).astype("f4")
     tile = tmp_path / "t1"
     io.write_exposure(tile / "exposure.fits", Exposure(bright, np.ones_like(bright), None, ("r",)))

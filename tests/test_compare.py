@@ -6,10 +6,10 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
-from pipeline.compare import PEERS, compare
-from pipeline.config_train import Scenes
+from pipeline.comparison.compare import PEERS, compare
+from pipeline.comparison.peers import THRESHOLD, best_partition, oracle
+from pipeline.config.train import Scenes
 from pipeline.models import binned, deblending, lens_scores, metrics
-from pipeline.peers import THRESHOLD, best_partition, oracle
 from pipeline.report.score_figures import deblending_figure, lens_figure, reliability_figure
 from pipeline.scenes.sets import draw_set
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.config import Config, Settings
-from pipeline.config_train import Fit
+from pipeline.config.train import Fit
 
 README = Path(__file__).parent.parent / "config" / "README.md"
 HEAD = "| setting | default | meaning |\n|---|---|---|\n"

@@ -5,7 +5,7 @@ import pytest
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.coverage import STEP, Territories, coverage
+from pipeline.catalogs.coverage import STEP, Territories, coverage
 from pipeline.data import Exposure
 
 ARCSEC = 1 / 3600

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config, io
-from pipeline.cutouts import LARGEST_BINNING, bin_blocks, boxes, cut, deblend_binning, lens_binning
 from pipeline.data import Cutouts, Exposure
 from pipeline.flags import Flag
+from pipeline.stamps.cutouts import (
+    LARGEST_BINNING,
+    bin_blocks,
+    boxes,
+    cut,
+    deblend_binning,
+    lens_binning,
+)
 
 
 def exposure_of(flux, ivar=None, **more):

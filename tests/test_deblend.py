@@ -4,14 +4,15 @@ from astropy.table import Table, hstack
 from numpy.testing import assert_allclose, assert_array_equal
 from photutils.geometry import elliptical_overlap_grid
 
-from pipeline import config, deblend
-from pipeline.apertures import ellipse_weights, weighted_flux
-from pipeline.cutouts import cut
+from pipeline import config
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.deblending import deblend
+from pipeline.deblending.footprints import crowding, footprints, label_image
+from pipeline.deblending.shares import divide, reconcile
+from pipeline.detection.detect import detect
 from pipeline.flags import Flag
-from pipeline.footprints import crowding, footprints, label_image
-from pipeline.shares import divide, reconcile
+from pipeline.pixels.apertures import ellipse_weights, weighted_flux
+from pipeline.stamps.cutouts import cut
 
 
 def exposure_of(flux, ivar=None, gain=(0.0,)):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import deblend
-from pipeline.cutouts import cut
+from pipeline.deblending import deblend
+from pipeline.deblending.footprints import footprints, label_image
+from pipeline.deblending.shares import divide
 from pipeline.flags import Flag
-from pipeline.footprints import footprints, label_image
-from pipeline.masks import enlarge
-from pipeline.shares import divide
+from pipeline.stamps.cutouts import cut
+from pipeline.stamps.masks import enlarge
 from tests.test_deblend import exposure_of, measure, sources_at
 
 

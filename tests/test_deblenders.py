@@ -7,14 +7,14 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 from pipeline.config import Punet
-from pipeline.cutouts import cut
 from pipeline.data import Exposure
-from pipeline.masks import enlarge
+from pipeline.deblending.shares import reconcile
 from pipeline.models import companions as companions_of
 from pipeline.models import metrics, photometry, punet, unet
 from pipeline.models.companions import Companions
 from pipeline.scenes.neighbours import MOST
-from pipeline.shares import reconcile
+from pipeline.stamps.cutouts import cut
+from pipeline.stamps.masks import enlarge
 
 
 def test_targets_may_overlap_and_shares_add_up(blends):

@@ -5,12 +5,13 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
-from pipeline import config, kron
+from pipeline import config
 from pipeline.data import Exposure
-from pipeline.detect import detect
-from pipeline.extract import Detections, TooMuch, add_cores, extract_cores
+from pipeline.detection import kron
+from pipeline.detection.detect import detect
+from pipeline.detection.extract import Detections, TooMuch, add_cores, extract_cores
+from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
-from pipeline.psf import Moffat
 
 FWHM = 3.0
 SETTINGS = config.Detect(psf_fwhm=FWHM)
@@ -216,7 +217,7 @@ def test_nothing_to_find_gives_the_same_columns(exposure, sky):
 
 
 def test_an_image_all_above_the_threshold_says_what_to_do(monkeypatch, rng):
-    monkeypatch.setattr("pipeline.extract._PIXEL_STACKS", (500,))
+    monkeypatch.setattr("pipeline.detection.extract._PIXEL_STACKS", (500,))
     image = 100 + rng.normal(size=(200, 200))
     with pytest.raises(TooMuch, match=r"more than 500 pixels are above .* is the sky"):
         detect(exposure_of(image), SETTINGS)

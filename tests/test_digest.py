@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline import digest
+from pipeline.planning import digest
 
 MODULES = {
     "survey": "",

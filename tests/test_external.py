@@ -10,11 +10,12 @@ from numpy.testing import assert_allclose
 from benchmarks import rows, tables
 from benchmarks.external import chain, challenge, figures, hsc, lenses, mosaic, scores
 from benchmarks.external.pairs import MASK_ABOVE, Look, Pairs, draw_pairs
-from pipeline import config, peers
+from pipeline import config
+from pipeline.comparison import peers
+from pipeline.comparison.peers import Thing
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.detection.detect import detect
 from pipeline.models import lens_scores
-from pipeline.peers import Thing
 from pipeline.simulate.challenge import EUCLID, HUBBLE, draw_challenge
 
 SIDE = 96

@@ -3,7 +3,7 @@ import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline.faint_bands import PERCENTILES, complete
+from pipeline.models.faint_bands import PERCENTILES, complete
 
 N = 4000
 

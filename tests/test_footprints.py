@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pipeline.cutouts import cut
-from pipeline.footprints import footprints, label_image
+from pipeline.deblending.footprints import footprints, label_image
+from pipeline.stamps.cutouts import cut
 from tests.test_deblend import discs, exposure_of, measure, sources_at
 
 

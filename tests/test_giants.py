@@ -7,9 +7,9 @@ from scipy.spatial import cKDTree
 
 from pipeline import config
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.detection.detect import detect
+from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
-from pipeline.psf import Moffat
 
 SIDE, FWHM = 400, 3.0
 SETTINGS = config.Detect(psf_fwhm=FWHM)
@@ -49,7 +49,7 @@ def found_in(light):
 def found_without(monkeypatch, light):
     """What is found where nobody asks what stands out of halos."""
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.detect.relief_of", lambda sight: None)
+        patch.setattr("pipeline.detection.detect.relief_of", lambda sight: None)
         return found_in(light)
 
 

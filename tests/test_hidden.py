@@ -6,9 +6,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
-from pipeline import config, hidden
+from pipeline import config
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.detection import hidden
+from pipeline.detection.detect import detect
 from pipeline.flags import Flag
 from pipeline.models.engine import load
 

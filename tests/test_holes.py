@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import deblend
-from pipeline.apertures import folded, weighted_flux
-from pipeline.cutouts import cut
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.deblending import deblend
+from pipeline.detection.detect import detect
 from pipeline.flags import Flag
-from pipeline.holes import bridge
+from pipeline.pixels.apertures import folded, weighted_flux
+from pipeline.pixels.holes import bridge
+from pipeline.stamps.cutouts import cut
 from tests.test_detect import FWHM, SETTINGS, exposure_of, paint
 
 SIDE, LEVEL = 160, 2000.0

@@ -8,18 +8,19 @@ import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import adapt, inject, io
+from pipeline import io
 from pipeline.config import Config, Inject, Lens
-from pipeline.cutouts import cut
 from pipeline.data import Exposure
 from pipeline.flags import Flag
+from pipeline.injection import adapt, inject
+from pipeline.injection.selection import QUANTITIES, selection
 from pipeline.models import lens, lens_scores
 from pipeline.report.expectation import expect
 from pipeline.report.selection_figure import selection_figure
-from pipeline.selection import QUANTITIES, selection
 from pipeline.simulate.arcs import Blob, Body, draw_arcs, paint_arcs
 from pipeline.simulate.arcs import Lens as Mass
 from pipeline.simulate.render import Renderer
+from pipeline.stamps.cutouts import cut
 from pipeline.training import _injections
 
 OPTICS = inject.Optics(fwhm=3.0, pixel_scale=0.2, gain=(0.0,))

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import cubes, io, planes
+from pipeline import io
 from pipeline.data import Cutouts
-from pipeline.masks import corner_in_tile, enlarge, expand, on_tile, side_in_tile
+from pipeline.stamps import planes
+from pipeline.stamps.masks import corner_in_tile, enlarge, expand, on_tile, side_in_tile
+from pipeline.storage import cubes
 
 
 def stamps_of(binning, size=8):

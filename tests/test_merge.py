@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config
-from pipeline.catalog import COLUMNS, assemble
-from pipeline.coverage import Territories
+from pipeline.catalogs.catalog import COLUMNS, assemble
+from pipeline.catalogs.coverage import Territories
+from pipeline.catalogs.known import known_lenses, name_known
+from pipeline.catalogs.merge import merge, rejected
+from pipeline.catalogs.overlaps import seen_elsewhere, superfluous
 from pipeline.flags import Flag
-from pipeline.known import known_lenses, name_known
-from pipeline.merge import merge, rejected
-from pipeline.overlaps import seen_elsewhere, superfluous
 from tests.test_catalog import stage_tables
 from tests.test_coverage import tile
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from pipeline.config import Apply, Lens, Punet
-from pipeline.config_train import Scenes
+from pipeline.config.train import Scenes
 from pipeline.data import Cutouts
 from pipeline.models import NETWORKS, anomaly, engine, lens, metrics, photometry, punet, unet
 from pipeline.models.stamps import turned

@@ -6,10 +6,10 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from pipeline import kron
-from pipeline.detect import detect
-from pipeline.matched import matched_snr, noise_correlation, snr_at
-from pipeline.psf import Moffat
+from pipeline.detection import kron
+from pipeline.detection.detect import detect
+from pipeline.detection.matched import matched_snr, noise_correlation, snr_at
+from pipeline.detection.psf import Moffat
 from tests.test_detect import FWHM, SETTINGS, distances, exposure_of, paint
 
 

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import config, inputs, plan
-from pipeline.config_tile import Tile
-from pipeline.detect import detect
+from pipeline import config
+from pipeline.config.tile import Tile
+from pipeline.detection.detect import detect
 from pipeline.ingest import InputError, ingest
-from pipeline.parts import OVERLAP, _starts, split
+from pipeline.planning import inputs, plan
+from pipeline.planning.parts import OVERLAP, _starts, split
 
 SIDE = 300
 WINDOW = 40, 90, 240, 250

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipeline.config import read
-from pipeline.patterns import expand
+from pipeline.planning.patterns import expand
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import inputs, plan
 from pipeline.config import NETWORKS, Cut, Tile
+from pipeline.planning import inputs, plan
 
 names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
 

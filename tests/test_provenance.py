@@ -7,9 +7,9 @@ import pytest
 
 from pipeline import config, io
 from pipeline.__main__ import main
-from pipeline.inputs import fingerprints, sha256
+from pipeline.catalogs.provenance import provenance
 from pipeline.models.engine import fastest_precision
-from pipeline.provenance import provenance
+from pipeline.planning.inputs import fingerprints, sha256
 
 DATE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -101,7 +101,7 @@ def test_checksums_are_those_of_the_whole_file(tmp_path, size):
 
 
 def test_a_file_that_many_name_is_hashed_once(survey, monkeypatch):
-    from pipeline import inputs
+    from pipeline.planning import inputs
 
     hashed = []
     monkeypatch.setattr(inputs, "sha256", hashed.append)
@@ -111,7 +111,7 @@ def test_a_file_that_many_name_is_hashed_once(survey, monkeypatch):
 
 
 def test_a_file_of_many_windows_is_hashed_once_and_for_all_of_them(survey, tmp_path, monkeypatch):
-    from pipeline import inputs
+    from pipeline.planning import inputs
 
     hashed, path = [], str(tmp_path / "a.fits")
     monkeypatch.setattr(inputs, "sha256", lambda path: hashed.append(path) or sha256(path))

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipeline import psf
-from pipeline.extract import extract_cores, without_halos
-from pipeline.psf import DEFAULT_FWHM, Moffat, measure_psf
+from pipeline.detection import psf
+from pipeline.detection.extract import extract_cores, without_halos
+from pipeline.detection.psf import DEFAULT_FWHM, Moffat, measure_psf
 
 LOOSE = galsim.GSParams(folding_threshold=2e-2, maximum_fft_size=8192)
 

@@ -8,7 +8,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config, io
-from pipeline.catalog import COLUMNS, assemble
+from pipeline.catalogs.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts
 from pipeline.flags import MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, write_page
@@ -166,7 +166,7 @@ def test_a_catalog_without_sky_positions_makes_a_page():
 
 
 def test_the_truth_is_told():
-    from pipeline.truth import compare
+    from pipeline.comparison.truth import compare
     from tests.test_truth import sky
 
     table = catalog(20)

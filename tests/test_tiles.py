@@ -10,11 +10,12 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_array_equal
 
-from pipeline import config, io, planes
-from pipeline.catalog import number
-from pipeline.cutouts import deblend_binning
+from pipeline import config, io
+from pipeline.catalogs.catalog import number
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.detection.detect import detect
+from pipeline.stamps import planes
+from pipeline.stamps.cutouts import deblend_binning
 from pipeline.tiles import STAGES
 
 ASKED = "cut", "classify", "segment", "uncertainty", "photometry", "anomaly"

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
 from pipeline.config import Adapt, Apply, Config
-from pipeline.config_train import LensFit
+from pipeline.config.train import LensFit
 from pipeline.data import Exposure
 from pipeline.models import engine
 from pipeline.models.stamps import join

@@ -3,7 +3,7 @@ import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import truth as true
+from pipeline.comparison import truth as true
 from pipeline.flags import Flag
 
 ARCSEC = 1 / 3600

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import digest, io
+from pipeline import io
+from pipeline.planning import digest
 
 ROOT = Path(__file__).parent.parent.parent
 LOOKS = {"0.06": (0.06, 0.18), "0.10": (0.10, 0.18), "0.20": (0.20, 0.70)}

@@ -7,10 +7,10 @@ import numpy as np
 
 from benchmarks.external import chain, scores
 from benchmarks.external.mosaic import mosaic, owner, paint
-from pipeline import peers
+from pipeline.comparison import peers
+from pipeline.comparison.peers import Thing
 from pipeline.models import metrics, punet
 from pipeline.models.binned import pooled
-from pipeline.peers import Thing
 
 AT_ONCE = 100  # pairs in a mosaic
 MASKS = "unet", "punet"

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pipeline import config, io
-from pipeline.cutouts import cut, lens_binning
 from pipeline.data import Exposure
-from pipeline.detect import detect
+from pipeline.detection.detect import detect
+from pipeline.stamps.cutouts import cut, lens_binning
 from pipeline.tiles import STAGES
 
 DEBLENDING = "cut", "segment", "uncertainty", "photometry"
@@ -121,7 +121,7 @@ def given_sources(exposure, found, positions, options):
     ----------
     exposure : Exposure
     found : QTable
-        Of `pipeline.detect.detect`.
+        Of `pipeline.detection.detect.detect`.
     positions : ndarray, (n, 2)
     options : config.Detect
 

@@ -6,12 +6,12 @@ import numpy as np
 from astropy.table import Table
 
 from benchmarks.external import chain
-from pipeline.cutouts import bin_blocks, lens_binning
 from pipeline.data import Exposure
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, in_bins
 from pipeline.models.lens_scores import CLEAR, found_before
 from pipeline.simulate.challenge import EUCLID, draw_challenge
+from pipeline.stamps.cutouts import bin_blocks, lens_binning
 
 STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
 AT_ONCE = 5000

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from benchmarks.external import chain
 from benchmarks.external.mosaic import mosaic, owner
-from pipeline import peers
+from pipeline.comparison import peers
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, share
 from pipeline.models.deblending import FAINT

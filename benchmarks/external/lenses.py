@@ -10,7 +10,7 @@ from astropy.table import Table
 from benchmarks.external import chain
 from benchmarks.external.hsc import width
 from pipeline import io
-from pipeline.catalog import auto_snr
+from pipeline.catalogs.catalog import auto_snr
 from pipeline.config import read
 from pipeline.data import Exposure
 from pipeline.flags import Flag

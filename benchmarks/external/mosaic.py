@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.data import Exposure
-from pipeline.masks import enlarge
+from pipeline.stamps.masks import enlarge
 
 GAP = 64  # [pixel]
 

@@ -4,9 +4,9 @@ import numpy as np
 from reproject import reproject_interp
 from scipy import ndimage
 
-from pipeline.gaps import span
-from pipeline.holes import fill_inwards
 from pipeline.ingest.weights import typical
+from pipeline.pixels.gaps import span
+from pipeline.pixels.holes import fill_inwards
 
 SAME = 0.01  # pixel
 COARSER = 1.4  # ratio of pixel sides from which the image is smoothed before it is sampled

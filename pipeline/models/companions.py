@@ -1,14 +1,14 @@
 """What the U-Net says of the other sources of a training scene, whose stamps overlap the target's.
 
-In the chain `pipeline.shares.reconcile` does the same on a tile.
+In the chain `pipeline.deblending.shares.reconcile` does the same on a tile.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.deblending.shares import agree
 from pipeline.models import unet
-from pipeline.shares import agree
 
 AT_ONCE = 256  # targets whose companions are looked at together
 

@@ -129,7 +129,7 @@ def fit(build, batches, validation, settings, folder):
     batches : Stream or Batches
         To learn from.
     validation : Batches
-    settings : pipeline.config_train.Fit
+    settings : pipeline.config.train.Fit
     folder : Path
         For checkpoints, the log (``log.csv``) and TensorBoard's events.
 

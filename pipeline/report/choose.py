@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pipeline.catalog import detection_band
+from pipeline.catalogs.catalog import detection_band
+from pipeline.catalogs.known import chord, unit_vectors
+from pipeline.catalogs.overlaps import dominated
 from pipeline.flags import Flag
-from pipeline.known import chord, unit_vectors
-from pipeline.overlaps import dominated
 
 MAX_BLEND_TILES = 3
 SYSTEM = 3.0  # arcsec: Einstein radii reach so far

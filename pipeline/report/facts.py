@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.catalog import AB_ZERO_POINT
-from pipeline.coverage import coverage
+from pipeline.catalogs.catalog import AB_ZERO_POINT
+from pipeline.catalogs.coverage import coverage
+from pipeline.catalogs.known import unit_vectors
 from pipeline.data import FLUX_UNIT
-from pipeline.known import unit_vectors
 
 
 class TileFacts(NamedTuple):
@@ -62,11 +62,12 @@ def tile_facts(name, exposure, shape, sources, lenses):
     ----------
     name : str
     exposure : Exposure
-        Every `pipeline.coverage.STEP`-th pixel of the tile's, with the coordinates of the whole.
+        Every `pipeline.catalogs.coverage.STEP`-th pixel of the tile's, with the coordinates of the
+        whole.
     shape : tuple of int
         Of the whole, ``(y, x)`` [pixel].
     sources : Table
-        The tile's, with the ``meta`` of `pipeline.detect.detect`.
+        The tile's, with the ``meta`` of `pipeline.detection.detect.detect`.
     lenses : Table
         Known lenses: ``name``, ``ra``, ``dec`` [deg].
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pipeline.catalog import FLUXES
+from pipeline.catalogs.catalog import FLUXES
 
 # Okabe & Ito's palette, which the colour-blind can tell apart.
 COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"

@@ -11,13 +11,13 @@ from astropy import units as u
 from astropy.table import Table
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.catalog import COLUMNS
+from pipeline.catalogs.catalog import COLUMNS
+from pipeline.comparison.truth import ALONE, BRIGHT, FAINTEST
 from pipeline.flags import MEANING
 from pipeline.report import expectation, figures, truth_figures
 from pipeline.report.choose import SYSTEM, thin
 from pipeline.report.facts import doubts
 from pipeline.report.mosaic import gallery, mosaic
-from pipeline.truth import ALONE, BRIGHT, FAINTEST
 
 STRANGE = 0.98  # anomaly above which p_lens may mean little
 LIMITS = {"alone": ALONE, "bright": BRIGHT, "faintest": FAINTEST, "system": SYSTEM}
@@ -45,7 +45,7 @@ class Findings(NamedTuple):
     blends : dict
         Panels by id, as `pipeline.report.stamps.blend_panels` gives them.
     scored : dict or None
-        What `pipeline.truth.compare` says; None where the truth is not known.
+        What `pipeline.comparison.truth.compare` says; None where the truth is not known.
     provenance : dict
     settings : config.Report
     """

@@ -21,7 +21,7 @@ def selection_figure(table):
     Parameters
     ----------
     table : Table
-        Of `pipeline.selection.selection`.
+        Of `pipeline.injection.selection.selection`.
 
     Returns
     -------

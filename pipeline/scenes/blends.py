@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.psf import effective_pixels
+from pipeline.detection.psf import effective_pixels
 from pipeline.scenes import light
 from pipeline.scenes.conditions import draw_conditions, observe
 from pipeline.scenes.device import each

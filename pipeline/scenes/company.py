@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.psf import effective_pixels
+from pipeline.detection.psf import effective_pixels
 from pipeline.scenes.dice import Dice
 from pipeline.scenes.galaxies import draw_galaxy, placed_parts
 from pipeline.scenes.light import Parts

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pipeline.detection.psf import TRAINED_FWHM
 from pipeline.models.stamps import SHARPEST
-from pipeline.psf import TRAINED_FWHM
 from pipeline.scenes.optics import MOFFAT_BETAS, Psf
 
 LOST = {"none": 0.78, "edge": 0.06, "column": 0.05, "trail": 0.03, "pixels": 0.05, "star": 0.03}

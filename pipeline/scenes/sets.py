@@ -54,9 +54,9 @@ def stream(kind, settings, fit, learn, companions=False):
     ----------
     kind : str
         ``blends`` or ``lenses``.
-    settings : pipeline.config_train.Scenes
+    settings : pipeline.config.train.Scenes
         Size and seed.
-    fit : pipeline.config_train.Fit
+    fit : pipeline.config.train.Fit
         Stamps of a batch, and another seed: trainings that differ in it learn from other scenes.
     learn : callable
         Makes of the scenes, as the kind's ``draw_batch`` gives them, and a key what a network

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.cutouts import NARROWEST_PSF
-from pipeline.psf import effective_pixels
+from pipeline.detection.psf import effective_pixels
 from pipeline.scenes.conditions import Conditions, draw_conditions
 from pipeline.scenes.lensing import Body
 from pipeline.simulate.population import BROAD, SIZE_SCATTER, candidates
+from pipeline.stamps.cutouts import NARROWEST_PSF
 
 SPACE = (0.1, 0.13), (0.07, 0.2)  # ranges of the pixel scale and of the PSF's width [arcsec]
 GROUND = (0.15, 0.34), (0.5, 1.1)

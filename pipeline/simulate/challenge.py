@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from pipeline.data import Cutouts
-from pipeline.psf import effective_pixels
+from pipeline.detection.psf import effective_pixels
 from pipeline.simulate import company
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.company import Part

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import galsim
 import numpy as np
 
-from pipeline.psf import effective_pixels
+from pipeline.detection.psf import effective_pixels
 from pipeline.simulate.galaxies import NO_KNOTS, STAR, Galaxy, draw_early_type, draw_galaxy
 
 

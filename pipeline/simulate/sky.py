@@ -3,8 +3,8 @@
 import numpy as np
 from astropy.table import Column, Table
 
-from pipeline.catalog import AB_ZERO_POINT
-from pipeline.psf import effective_pixels
+from pipeline.catalogs.catalog import AB_ZERO_POINT
+from pipeline.detection.psf import effective_pixels
 from pipeline.simulate.pointing import extent, sky_wcs
 
 BRIGHTEST, BEYOND_LIMIT, SLOPE = 17.0, 1.5, 0.3  # of the galaxies' counts [mag, mag, dex / mag]

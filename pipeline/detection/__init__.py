@@ -1,0 +1,1 @@
+"""Find the sources of an exposure and measure them."""

@@ -1,0 +1,115 @@
+"""See compact sources before the light of large ones as if that light were not there."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import map_coordinates, maximum_filter
+
+from pipeline.data import Exposure
+from pipeline.detection.extract import Detections, extract
+from pipeline.detection.giants import mesh_side
+from pipeline.detection.matched import without_mesh
+
+_STANDS_OUT = 4.0  # of what is no such light, in units of the scatter around
+_GROWN = 2.0  # by so much [FWHM]
+_WIDEST = 1.5  # semi-major axis of a compact source [FWHM]
+_DIRECTIONS = 8
+
+
+class Foreground(NamedTuple):
+    """An exposure without the light of large sources.
+
+    Attributes
+    ----------
+    exposure : Exposure
+    flux, behind : ndarray, (y, x), float32
+        Its detection band, and what was taken off there.
+    found : Detections
+        What stands out of that light where it was bright, and around there.
+    bright : ndarray, (y, x), bool
+        Where it was.
+    mesh : int
+        Side of the cells of that light [pixel].
+    widest : float
+        Semi-major axis of a compact source, at most [pixel].
+    """
+
+    exposure: Exposure
+    flux: np.ndarray
+    behind: np.ndarray
+    found: Detections
+    bright: np.ndarray
+    mesh: int
+    widest: float
+
+    @property
+    def smooth(self):
+        """Pixels of that light out of which nothing stands; (y, x), bool."""
+        return self.bright & (self.found.segments == 0)
+
+    def rows_of(self, objects):
+        """Which sources of a detection are before that light, and which of `found` they are.
+
+        Parameters
+        ----------
+        objects : structured ndarray, (n,)
+
+        Returns
+        -------
+        rows, those : ndarray, (m,), int
+            A source whose own that light is, as the core of a giant, is not before it.
+        """
+        peaks = np.stack([objects["ycpeak"], objects["xcpeak"]])
+        label = self.found.segments[tuple(peaks)]
+        before = (label > 0) & (np.bincount(label)[label] == 1) & self._is_behind(peaks)
+        rows = np.flatnonzero(before)
+        rows = rows[self.found.objects["a"][label[rows] - 1] < self.widest]
+        return rows, label[rows] - 1
+
+    def _is_behind(self, peaks):
+        """Whether the light is bright all about a place, and rises in some direction; (n,), bool.
+
+        From one cell away to two, for the light of a galaxy of its own falls from it.
+        """
+        angle = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
+        step = self.mesh * np.stack([np.sin(angle), np.cos(angle)])[:, None]
+        near, far = (peaks[..., None] + k * step for k in (1, 2))
+        options = {"order": 1, "mode": "nearest"}
+        rises = map_coordinates(self.behind, far, **options) > map_coordinates(
+            self.behind, near, **options
+        )
+        around = map_coordinates(self.bright.astype("f4"), near, **options) > 0.5
+        return self.bright[tuple(peaks)] & around.all(axis=1) & rises.any(axis=1)
+
+
+def foreground(exposure, band, sight, relief):
+    """Take the light off before which compact sources are seen.
+
+    It is that of a mesh from which they are left out, as `pipeline.detection.giants` has it.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    band : int
+        Number of the detection band.
+    sight : Sight
+    relief : pipeline.detection.giants.Relief
+
+    Returns
+    -------
+    Foreground
+    """
+    mesh = mesh_side(sight.psf)
+    stands_out = relief.height > _STANDS_OUT * relief.rough
+    out = maximum_filter(stands_out, int(_GROWN * sight.psf.fwhm) | 1)
+    behind = np.empty_like(exposure.flux)
+    for i in range(len(exposure.bands)):
+        light, mask = exposure.flux[..., i], out | (exposure.ivar[..., i] == 0)
+        behind[..., i] = light - without_mesh(light, mask, mesh)
+    flux = sight.flux - behind[..., band]
+    near = maximum_filter(relief.bright, 2 * mesh + 1)
+    found = extract(flux, np.where(near, sight.ivar, 0), sight.psf, sight.settings, sight.threshold)
+    without = replace(exposure, flux=exposure.flux - behind)
+    widest = _WIDEST * sight.psf.fwhm
+    return Foreground(without, flux, behind[..., band], found, relief.bright, mesh, widest)

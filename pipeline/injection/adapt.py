@@ -1,0 +1,79 @@
+"""Split a survey's galaxies for the lens finder to learn from, and say what it gained."""
+
+from functools import partial
+
+import numpy as np
+
+from pipeline.config.inject import LEAST
+from pipeline.injection.inject import lots
+from pipeline.models import metrics
+from pipeline.models.binned import pooled
+from pipeline.models.lens_scores import recall_at
+
+SHARES = {"train": 0.5, "validation": 0.2, "held_out": 0.3}
+SALT = 0x5EED  # the lot that chose the galaxies must not also say which set they belong to
+RATES = 0.1, 0.01
+RESAMPLINGS = 200
+
+
+def drawn(ids, most):
+    """At most so many of the galaxies' ids, the same ones whatever the tiles that they are in."""
+    return ids[np.argsort(lots(ids), kind="stable")[:most]]
+
+
+def sets(ids):
+    """Name the set that each galaxy belongs to, always the same for an id; (n,), str."""
+    ends = np.cumsum(list(SHARES.values()))[:-1]
+    return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
+
+
+def too_few(n):
+    """Say what to do where there are too few galaxies to learn from; empty for enough."""
+    if n >= LEAST:
+        return ""
+    return (
+        f"adapt: {n} galaxies of the survey are fit to bear arcs, {LEAST} are needed at least: "
+        "bright, larger than the PSF, whole, of tiles whose pixel scale is known. Lower "
+        "inject.min_snr or inject.min_size, or give more tiles; the networks are as they were"
+    )
+
+
+def balanced(is_lens):
+    """Rows in which stamps without arcs are repeated until they are as many as those with."""
+    is_lens = np.asarray(is_lens, bool)
+    times = max(1, round(is_lens.sum() / max((~is_lens).sum(), 1)))
+    return np.sort(np.concatenate([np.flatnonzero(is_lens), *[np.flatnonzero(~is_lens)] * times]))
+
+
+def gained(before, after, is_lens, galaxy):
+    """Compare the lens finder before and after, on galaxies that it did not learn from.
+
+    Parameters
+    ----------
+    before, after : ndarray, (n,)
+        Logits.
+    is_lens : ndarray, (n,), bool
+        Whether the stamp has arcs.
+    galaxy : ndarray, (n,)
+        Identifier of each stamp's galaxy: galaxies are drawn anew for the error of the gain.
+
+    Returns
+    -------
+    dict
+        Numbers of galaxies and stamps; ``before`` and ``after``, with ``auroc`` and recalls at
+        false-positive rates, None where there are too few galaxies to measure these; and
+        ``auroc_gain``: each a dict of ``value``, ``error`` and ``n``.
+    """
+    names, member = np.unique(galaxy, return_inverse=True)
+    resampled = partial(pooled, member=member, n_draws=RESAMPLINGS)
+
+    def gain(one, other, truth):
+        return metrics.roc_auc(other, truth) - metrics.roc_auc(one, truth)
+
+    counts = {"galaxies": len(names), "stamps_with_arcs": int(is_lens.sum())}
+    scores = {
+        when: {"auroc": resampled(metrics.roc_auc, logit, is_lens)}
+        | {f"recall_at_fpr_{rate:g}": recall_at(logit, is_lens, rate) for rate in RATES}
+        for when, logit in {"before": before, "after": after}.items()
+    }
+    return counts | scores | {"auroc_gain": resampled(gain, before, after, is_lens)}

@@ -1,0 +1,170 @@
+"""Which lenses a lens finder finds: completeness on injections, and false positives without."""
+
+import math
+
+import numpy as np
+from astropy.table import Column, Table
+
+MAGNITUDES = np.arange(10.0, 36.0, 1.0)
+DEFLECTOR_SNRS = 10 ** np.arange(1, 5.01, 0.25)
+BINS = 8  # of Einstein radius and of arc S/N
+QUANTITIES = {  # unit and meaning
+    "theta_e": ("arcsec", "Einstein radius"),
+    "arc_mag": ("mag", "AB magnitude of all arcs together"),
+    "arc_snr": ("", "S/N of the arcs"),
+    "deflector_mag": ("mag", "AB magnitude of the galaxy"),
+    "deflector_snr": ("", "S/N of the galaxy"),
+}
+TOGETHER = ("theta_e", "arc_mag"), ("theta_e", "arc_snr")
+_UCDS = {
+    "theta_e": "phys.angSize",
+    "arc_mag": "phot.mag",
+    "arc_snr": "stat.snr",
+    "deflector_mag": "phot.mag",
+    "deflector_snr": "stat.snr",
+}
+COUNTS = {  # UCD and meaning
+    "n": ("meta.number", "Stamps that the finder saw"),
+    "n_found": ("meta.number", "Those of them above the threshold"),
+    "n_galaxies": ("meta.number", "Galaxies that they show"),
+    "share": ("stat.value", "n_found / n: completeness; the false positives' share without arcs"),
+    "share_low": ("stat.value;stat.min", "Lower end of the 68 % interval (Wilson; galaxies count)"),
+    "share_high": ("stat.value;stat.max", "Upper end of the 68 % interval"),
+}
+_SUMS = 6  # of each bin: see `_sums`
+
+
+def selection(tables, threshold, settings):
+    """Count how many of the injected arcs were found, in bins.
+
+    Galaxies that pass for lenses without arcs are left out: what is painted onto them tells
+    nothing.  The intervals are binomial (Wilson 1927, JASA 22, 209), of as many stamps as the
+    scatter between galaxies is worth: sets of arcs on one galaxy are not independent (the design
+    effect of Kish 1965, Survey Sampling).  Where none or all were found, each galaxy counts once.
+
+    Parameters
+    ----------
+    tables : iterable of Table
+        Of each tile, as `pipeline.injection.inject.inject` makes them; only one is held at a time.
+    threshold : float
+        Of ``p_lens``.
+    settings : pipeline.config.Inject
+
+    Returns
+    -------
+    Table
+        One row a bin that holds anything.  ``kind`` says what the row is binned in: "all", the
+        name of a quantity or two ("theta_e x arc_snr"), or "no arcs", the galaxies as they are.
+        Then come the limits of each of `QUANTITIES`, ``..._low`` and ``..._high`` (NaN where it
+        is not binned in), and `COUNTS`.
+    """
+    edges = _edges(settings)
+    kinds = [(), *((name,) for name in QUANTITIES), *TOGETHER]
+    shapes = {kind: [len(edges[name]) - 1 for name in kind] for kind in kinds}
+    sums = {kind: np.zeros((_SUMS, *shape), int) for kind, shape in shapes.items()}
+    controls = np.zeros(_SUMS, int)
+    for table in tables:
+        is_found = np.asarray(table["p_lens"]) > threshold
+        has_arcs = np.isfinite(np.asarray(table["theta_e"]))
+        ids = np.asarray(table["id"])
+        controls += _sums(ids[~has_arcs], is_found[~has_arcs], np.zeros(np.sum(~has_arcs), int), 1)[
+            :, 0
+        ]
+        tells = has_arcs & ~np.isin(ids, ids[~has_arcs & is_found])
+        for kind in kinds:
+            sums[kind] += _count(table[tells], is_found[tells], kind, edges)
+    rows = [_row("no arcs", {}, controls)]
+    for kind, count in sums.items():
+        for at in np.argwhere(count[0] > 0):
+            limits = {name: edges[name][i : i + 2] for name, i in zip(kind, at, strict=True)}
+            rows.append(_row(" x ".join(kind) or "all", limits, count[(slice(None), *at)]))
+    return _table([row for row in rows if row["n"]], threshold)
+
+
+def _edges(settings):
+    """Edges of each quantity's bins: those drawn evenly in logarithm, magnitudes, decades."""
+    radii, snrs = (
+        np.geomspace(*limits, BINS + 1) for limits in (settings.einstein_radius, settings.arc_snr)
+    )
+    # Rounding must not lose the largest; arcs held below their galaxy's light are faint.
+    radii[-1] *= 1 + 1e-9
+    snrs = np.concatenate([[0.0], snrs[:-1], [snrs[-1] * (1 + 1e-9)]])
+    radii[0] *= 1 - 1e-9
+    magnitudes = {"arc_mag": MAGNITUDES, "deflector_mag": MAGNITUDES}
+    decades = {"deflector_snr": np.concatenate([[0.0], DEFLECTOR_SNRS, [np.inf]])}
+    return {"theta_e": radii, "arc_snr": snrs} | magnitudes | decades
+
+
+def _count(table, is_found, kind, edges):
+    """`_sums` of the arcs in bins of the quantities of `kind`; (_SUMS, ...)."""
+    shape = [len(edges[name]) - 1 for name in kind]
+    places, known = np.zeros(len(table), int), np.ones(len(table), bool)
+    for name, n in zip(kind, shape, strict=True):
+        values = np.asarray(table[name], "f8")
+        at = np.digitize(values, edges[name]) - 1
+        known &= np.isfinite(values) & (at >= 0) & (at < n)
+        places = places * n + at
+    sums = _sums(np.asarray(table["id"])[known], is_found[known], places[known], math.prod(shape))
+    return sums.reshape(_SUMS, *shape)
+
+
+def _sums(ids, is_found, places, n_places):
+    """Sums over each bin's galaxies, of stamps n, found f, 1, n n, f n and f f; (_SUMS, n_places).
+
+    A galaxy is in one table alone, so that sums of all tables add up.
+    """
+    galaxies, galaxy = np.unique(ids, return_inverse=True)
+    pairs, pair = np.unique(places * max(len(galaxies), 1) + galaxy, return_inverse=True)
+    n = np.bincount(pair, minlength=len(pairs))
+    f = np.bincount(pair, is_found, minlength=len(pairs))
+    place = pairs // max(len(galaxies), 1)
+    parts = n, f, np.ones_like(n), n * n, f * n, f * f
+    return np.array([np.bincount(place, part, minlength=n_places) for part in parts]).astype(int)
+
+
+def _row(kind, limits, sums):
+    """One row of the table; ``worth`` is how many independent stamps its are worth."""
+    n, n_found, n_galaxies = (int(value) for value in sums[:3])
+    row = {"kind": kind, "n": n, "n_found": n_found, "n_galaxies": n_galaxies}
+    row["worth"] = _worth(sums)
+    for name in QUANTITIES:
+        row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
+    return row
+
+
+def _worth(sums):
+    """Number of independent stamps of the same scatter of found / n; `sums` are one bin's."""
+    n, found, galaxies, nn, fn, ff = (int(value) for value in sums)
+    if found in (0, n) or galaxies < 2:
+        return galaxies
+    share = found / n
+    between = (ff - 2 * share * fn + share**2 * nn) * galaxies / (galaxies - 1)
+    return min(n, max(n * n * share * (1 - share) / max(between, 1e-30), 1))
+
+
+def _table(rows, threshold):
+    """Table of the rows, with shares and their intervals."""
+    kinds = [row["kind"] for row in rows]
+    columns = [Column(kinds, "kind", "U20", description="What the row is binned in")]
+    columns[0].meta["ucd"] = "meta.id"
+    for name, (unit, meaning) in QUANTITIES.items():
+        for end in ("low", "high"):
+            values = np.array([row[f"{name}_{end}"] for row in rows], "f8")
+            said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
+            said["meta"] = {"ucd": _UCDS[name]}
+            columns.append(Column(values, f"{name}_{end}", **said))
+    names = "n", "n_found", "n_galaxies"
+    n, found, galaxies = (np.array([row[name] for row in rows], int) for name in names)
+    share = found / np.maximum(n, 1)
+    low, high = _wilson(share, np.array([row["worth"] for row in rows], "f8"))
+    for name, values in zip(COUNTS, (n, found, galaxies, share, low, high), strict=True):
+        ucd, meaning = COUNTS[name]
+        columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))
+    return Table(columns, meta={"PLENSMIN": float(threshold)})
+
+
+def _wilson(share, n):
+    """Ends of Wilson's interval of one sigma, of a number `n` that need not be whole."""
+    middle = (share + 0.5 / n) / (1 + 1 / n)
+    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
+    return np.where(share == 0, 0, middle - half), np.where(share == 1, 1, middle + half)
