@@ -3,9 +3,12 @@
 import os
 import re
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from pipeline.config import read
+from pipeline.ingest.fitsfile import InputError, read_image
 from pipeline.planning.patterns import expand
 
 
@@ -68,11 +71,6 @@ def test_other_tiles_stay_and_none_is_there_twice(files):
 @pytest.mark.parametrize(
     "name, entry, message",
     [
-        (
-            "{t}_{ccd}",
-            {"image": {"r": "{t}.fits[{ccd}]"}},
-            "tiles.{t}_{ccd}: {t}.fits[{ccd}] has a wildcard for an HDU; make an entry for each",
-        ),
         ("{t}", {"image": {"r": "{t}.fits"}}, "tiles.{t}: no file matches {t}.fits (looked in /"),
         ("{t}", {"image": {"r": "a.fits"}}, "a.fits must have the same {wildcards} as the name"),
         ("{t}", {"image": {"r": "{t}.{u}"}}, "{t}.{u} must have the same {wildcards}"),
@@ -92,6 +90,28 @@ def test_the_hdu_of_a_weight_may_be_a_wildcard(files):
     files("ccd1.fits", "ccd2.fits")
     entry = {"image": {"r": "ccd{n}.fits"}, "weight": {"r": "w.fits[{n}]"}}
     assert tiles(**{"{n}": entry})["2"]["weight"] == {"r": "w.fits[2]"}
+
+
+def test_a_wildcard_stands_for_the_hdus_of_a_file_that_hold_images(files):
+    image, table = np.zeros((2, 2), "f4"), np.zeros(2, [("a", "f4")])
+    hdus = [fits.ImageHDU(image, name=name, ver=i) for i, name in enumerate(["N1", "S1", "S1"])]
+    more = (
+        fits.CompImageHDU(image, name="N2"),
+        fits.BinTableHDU(table, name="T"),
+        fits.ImageHDU(image),
+    )
+    fits.HDUList([fits.PrimaryHDU(), *hdus, *more]).writeto("e1.fits")
+    fits.HDUList([fits.PrimaryHDU(), hdus[0]]).writeto("e2.fits")
+    files("e3.fits")
+    entry = {"image": {"r": "{e}.fits[{ccd}]"}, "weight": {"r": "{e}.wt[{ccd}]"}}
+    found = tiles(**{"{e}_{ccd}": entry})
+    assert found.keys() == {"e1_N1", "e1_S1,1", "e1_S1,2", "e1_N2", "e1_6", "e2_N1", "e3_0"}
+    assert found["e1_S1,2"] == {"image": {"r": "e1.fits[S1,2]"}, "weight": {"r": "e1.wt[S1,2]"}}
+    assert tiles(**{"{n}": {"image": {"r": "e1.fits[N{n}]"}}}).keys() == {"1", "2"}
+    for name in ("e1_S1,2", "e1_6"):
+        assert read_image(found[name]["image"]["r"]).data.shape == (2, 2)
+    with pytest.raises(InputError, match=r"e3\.fits: cannot be read"):
+        read_image(found["e3_0"]["image"]["r"])
 
 
 @pytest.mark.parametrize("odd", [None, 3, {"image": "{t}.fits"}, {"image": {"r": None}}, {}])

@@ -114,6 +114,19 @@ def read_frame(where, index=None, n_bands=1):
         return shape, _coordinates(hdu.header.copy(), hdus, name, notes)
 
 
+def image_names(path):
+    """List the HDUs with images, each as ``path[HDU]`` takes it: a name, ``SCI,2``, or a number."""
+    with (
+        reading(path),
+        fits.open(path, disable_image_compression=True) as hdus,
+    ):  # faster
+        said = [hdu.name for hdu in hdus]
+        has = [_is_image(hdu) or hdu.header.get("ZNAXIS", 0) > 0 for hdu in hdus]
+        images = [(i, hdu.name, hdu.ver) for i, hdu in enumerate(hdus) if has[i]]
+    alike = {name for name in said if said.count(name) > 1}
+    return [f"{name},{v}" if name in alike else name or str(i) for i, name, v in images]
+
+
 def split_name(where):
     """Split ``path[HDU]`` into path and HDU (name, number, or None); a file of that name wins."""
     found = re.fullmatch(r"(.+)\[([^\[\]]*)\]", where, flags=re.DOTALL)

@@ -11,9 +11,9 @@ _HDU = re.compile(r"\[[^\[\]]*\]$")
 def expand(values):
     """Replace each tile whose name has {wildcards} by the tiles whose images are there.
 
-    A wildcard stands for a part of a file's or a folder's name, the same wherever it appears in
-    the entry.  One image of a tile is enough: what else is missing is for ingest to judge.  What
-    is another tile's weight or mask is nobody's image.
+    A wildcard stands for a part of the name of a file, a folder or an HDU with an image, the same
+    wherever it appears in the entry.  One image of a tile is enough: what else is missing is for
+    ingest to judge.  What is another tile's weight or mask is nobody's image.
 
     Parameters
     ----------
@@ -54,10 +54,6 @@ def _tiles(pattern, entry):
             raise ValueError(
                 f"tiles.{pattern}: {place} must have the same {{wildcards}} as the name"
             )
-        if place in places and named - set(_WILDCARD.findall(_HDU.sub("", place))):
-            raise ValueError(
-                f"tiles.{pattern}: {place} has a wildcard for an HDU; make an entry for each HDU"
-            )
     values = {matched for place in places for matched in _matches(place, wildcards)}
     if not values:
         looked = f"{' or '.join(places)} (looked in {os.getcwd()})"
@@ -87,15 +83,35 @@ def _places(entry, *kinds):
 
 
 def _matches(place, wildcards):
-    """What `wildcards` stand for in each file that matches `place`; an iterable of tuples."""
-    literal, *rest = _WILDCARD.split(_HDU.sub("", place))
-    search, pattern, known = glob.escape(literal), re.escape(literal), set()
+    """What `wildcards` stand for in each image that matches `place`; an iterable of tuples."""
+    path = _HDU.sub("", place)
+    of_hdu = set(_WILDCARD.findall(place)) - set(_WILDCARD.findall(path))
+    search, pattern = _patterns(path, place if of_hdu else path)
+    found = glob.iglob(search)
+    images = (f"{p}[{hdu}]" for p in found for hdu in _hdus(p)) if of_hdu else found
+    matched = (re.fullmatch(pattern, image) for image in images)
+    return (tuple(match[name] for name in wildcards) for match in matched if match)
+
+
+def _patterns(path, place):
+    """What to search for as a path, and what a place that is found must look like."""
+    search = "*".join(glob.escape(literal) for literal in _WILDCARD.split(path)[::2])
+    literal, *rest = _WILDCARD.split(place)
+    pattern, known = re.escape(literal), set()
     for name, literal in zip(rest[::2], rest[1::2], strict=True):
-        search += "*" + glob.escape(literal)
         pattern += (f"(?P={name})" if name in known else f"(?P<{name}>[^/]+)") + re.escape(literal)
         known.add(name)
-    matched = (re.fullmatch(pattern, path) for path in glob.iglob(search))
-    return (tuple(match[name] for name in wildcards) for match in matched if match)
+    return search, pattern
+
+
+def _hdus(path):
+    """HDUs that a wildcard may stand for; 0 of a file that cannot be read: ingest will say why."""
+    from pipeline.ingest.fitsfile import InputError, image_names
+
+    try:
+        return image_names(path)
+    except InputError:
+        return ["0"]
 
 
 def _fill(value, stands_for):
