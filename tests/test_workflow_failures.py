@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.test_workflow import Run, server  # noqa: F401
+from tests.workflow_run import Run, server  # noqa: F401
 
 
 @pytest.mark.parametrize("per_job", [1, 2])

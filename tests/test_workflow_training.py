@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from pipeline.config import NETWORKS
-from tests.test_workflow import Run, run, server  # noqa: F401
+from tests.workflow_run import Run, run, server  # noqa: F401
 
 
 def test_no_training_resumes_on_another_network_below(run):
