@@ -93,3 +93,10 @@ def test_rooms_stand_on_one_another():
 def test_modules_say_what_they_own(path):
     said = ast.get_docstring(ast.parse(path.read_text()))
     assert said.split("\n\n")[0].endswith((".", "?"))
+
+
+@pytest.mark.parametrize("room", sorted(p.parent for p in MODULES if p.name == "__init__.py")[1:])
+def test_the_readme_says_where_things_are(room):
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())).split("\n\n")[0]
+    row = f"| `pipeline/{room.name}` | {' '.join(said.split())} |"
+    assert row in (PACKAGE.parent / "README.md").read_text()

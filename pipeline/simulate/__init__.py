@@ -1,1 +1,1 @@
-"""Scenes of known truth: training sets of blends and of lenses, and a small survey."""
+"""Skies of known truth, drawn by GalSim and lenstronomy: surveys, injected arcs, and tests."""
