@@ -43,6 +43,10 @@ def _parser():
     """Parse the command line: a command for each stage, and for each other function of a config."""
     parser = argparse.ArgumentParser(prog="arclet", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    init = commands.add_parser("init", help=survey.init.__doc__.splitlines()[0])
+    init.set_defaults(run=survey.init)
+    init.add_argument("name", help="of the run; the config is NAME.yaml")
+    init.add_argument("files", nargs="+", help="FITS files: images, weights, masks")
     for stage in STAGES.values():
         add = _command(commands, stage.work, partial(_run_stage, stage))
         add("--code", default="", help="digest of its source and network")

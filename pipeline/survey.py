@@ -1,10 +1,36 @@
 """The commands on a survey as a whole: read, compute, write.  Nothing is decided here."""
 
+import logging
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from pipeline import io
+
+log = logging.getLogger(__name__)
+
+
+def init(name, files):
+    """Write a config for images, weights and masks; names and headers tell which is whose."""
+    import yaml
+
+    from pipeline.config import read
+    from pipeline.planning.propose import propose
+
+    config, notes = propose(name, files)
+    path = Path(f"{name}.yaml")
+    if not config["tiles"] or path.exists():
+        why = f"{path} is there already" if path.exists() else "no image is among the files"
+        raise SystemExit("\n".join([*notes, f"{why}: nothing was written"]))
+    try:
+        read(config)
+    except ValueError as error:
+        raise SystemExit(f"{error}: nothing was written") from None
+    io.write_text(path, yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=99))
+    weight = config.get("ingest", {}).get("weight_is")
+    what = f"{len(config['tiles'])} tiles" + (f", weights taken for {weight}" if weight else "")
+    log.info("%s", "\n".join([f"{path}: {what}; please read it before you use it", *notes]))
 
 
 def merge(config, manifest, catalog, parquet, reasons):

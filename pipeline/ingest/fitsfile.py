@@ -121,9 +121,9 @@ def image_names(path):
         fits.open(path, disable_image_compression=True) as hdus,
     ):  # faster
         said = [hdu.name for hdu in hdus]
-        has = [_is_image(hdu) or hdu.header.get("ZNAXIS", 0) > 0 for hdu in hdus]
+        has = [is_image(hdu) or hdu.header.get("ZNAXIS", 0) > 0 for hdu in hdus]
         images = [(i, hdu.name, hdu.ver) for i, hdu in enumerate(hdus) if has[i]]
-    alike = {name for name in said if said.count(name) > 1}
+    alike = {name for name in said if name and said.count(name) > 1}
     return [f"{name},{v}" if name in alike else name or str(i) for i, name, v in images]
 
 
@@ -171,7 +171,7 @@ def _opened(where, is_mask=False):
 
 def _find(hdus, wanted, path, notes):
     """Find number and HDU of what was asked for, or the first one with an image."""
-    images = [i for i, hdu in enumerate(hdus) if _is_image(hdu)]
+    images = [i for i, hdu in enumerate(hdus) if is_image(hdu)]
     if wanted is None:
         if not images:
             raise InputError(
@@ -185,12 +185,13 @@ def _find(hdus, wanted, path, notes):
         hdu = hdus[number]
     except (KeyError, IndexError):
         raise InputError(f"{path}[{wanted}]: no such HDU; there are {_listing(hdus)}") from None
-    if not _is_image(hdu):
+    if not is_image(hdu):
         raise InputError(f"{path}[{wanted}]: holds no image; there are {_listing(hdus)}")
     return number, hdu
 
 
-def _is_image(hdu):
+def is_image(hdu):
+    """Whether an HDU holds pixels."""
     kinds = fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU
     return isinstance(hdu, kinds) and len(hdu.shape) > 0 and 0 not in hdu.shape
 
@@ -200,7 +201,7 @@ def _listing(hdus):
 
 
 def _what(hdu):
-    if _is_image(hdu):
+    if is_image(hdu):
         return "x".join(str(side) for side in reversed(hdu.shape))
     return "table" if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) else "without pixels"
 

@@ -1,0 +1,144 @@
+"""Look at somebody's file: which images it holds, and what names and headers say that they are."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WcsError
+
+from pipeline.ingest.coordinates import celestial
+from pipeline.ingest.fitsfile import image_names, is_image
+from pipeline.ingest.mishaps import UNREADABLE, reading
+
+IMAGE, MASK, OTHER = "image", "mask", "other"
+WORDS = {  # what words in names and headers say that an HDU holds, the first kind being believed
+    OTHER: "ctx con context psf psfim copsf bkg background sky seg segm segmentation segim model "
+    "hits chi2 depth galdepth nexp poisson rnoise flat area catalog",
+    MASK: "mask masks msk mskim dq dqm flag flags maskbits bpm quality ood osd",
+    "ivar": "ivar invvar oow osw",
+    "variance": "var variance",
+    "rms": "rms err error sigma noise unc uncertainty",
+    "exposure": "weight weights wht wt wei wgt exp expmap exposure coverage",
+    IMAGE: "image img im sci science data primary compressed ooi osi",
+}
+BANDS = re.compile(r"[ugrizyjhk]|ks|vis|[fF]\d{3,4}(w|m|n|lp|x|w2)", flags=re.IGNORECASE)
+OF_BAND = "BAND", "FILTER", "FILTER1", "FILTER2", "FILTNAM1"
+OF_KIND = "EXTNAME", "IMAGETYP", "IMTYPE"
+NO_FILTER = "clear", "none", "open", "blank", "n/a"
+
+
+class Seen(NamedTuple):
+    """One image of a file.
+
+    Attributes
+    ----------
+    place : str
+        ``path`` or ``path[HDU]``.
+    kind : str
+        `IMAGE`, a value of ``ingest.weight_is``, `MASK`, or `OTHER`.
+    band : str
+        Empty if nothing tells it.
+    words : tuple of str
+        Those of the file's name, and of the HDU's where it is one of several of its kind and band,
+        that tell neither kind nor band.
+    shape : tuple of int
+    centre : tuple of float or None
+        Right ascension, declination and height on the sky [deg]; None without WCS.
+    """
+
+    place: str
+    kind: str
+    band: str
+    words: tuple[str, ...]
+    shape: tuple[int, ...]
+    centre: tuple[float, float, float] | None
+
+
+def look(path):
+    """List the images of a file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    list of Seen
+
+    Raises
+    ------
+    pipeline.ingest.mishaps.InputError
+        If the file cannot be read.
+    """
+    names = image_names(path)
+    with reading(path), fits.open(path) as hdus:
+        images = [hdu for hdu in hdus if is_image(hdu)]
+        seen = [_seen(path, hdu, hdus) for hdu in images]
+        own = [split(hdu.name) for hdu in images]
+    if len(seen) > 1:
+        seen = [
+            one._replace(place=f"{path}[{name}]") for one, name in zip(seen, names, strict=True)
+        ]
+    return _told_apart(seen, own)
+
+
+def split(name):
+    """Words of a name; a sign stays with its number."""
+    return re.findall(r"[+-]?\d[\dA-Za-z]*|[A-Za-z][A-Za-z0-9]*", name)
+
+
+def _seen(path, hdu, hdus):
+    """What an HDU is, by its own words and its file's."""
+    headers = hdu.header, hdus[0].header
+    named = split(re.sub(r"\.(fits?|fts)(\.\w+)?$", "", re.split(r"[\\/]", path)[-1]))
+    own = split(" ".join(str(hdu.header.get(key, "")) for key in OF_KIND))
+    told = _filter(headers)
+    of_band = set(split(told.lower())) & {word.lower() for word in named}
+    tells = [w for w in named if (w.lower() in of_band if of_band else BANDS.fullmatch(w))]
+    band = told or next((w for w in (*own, *tells) if BANDS.fullmatch(w)), "")
+    kind = _kind(own, without=IMAGE) or _kind(named, without=IMAGE) or IMAGE
+    words = tuple(w for w in named if not _kind([w]) and w not in tells)
+    return Seen(path, kind, band, words, hdu.shape, _centre(hdu, hdus))
+
+
+def _kind(words, without=""):
+    """Kind that the words tell; empty if they tell none."""
+    lower = {word.lower() for word in words}
+    kinds = (kind for kind, known in WORDS.items() if lower & set(known.split()))
+    return next((kind for kind in kinds if kind != without), "")
+
+
+def _filter(headers):
+    """First word of a header's filter; empty if there is none."""
+    said = (str(header.get(key, "")).split() for header in headers for key in OF_BAND)
+    words = (words[0] for words in said if words)
+    return next((w for w in words if not w.lower().startswith(NO_FILTER)), "")
+
+
+def _centre(hdu, hdus):
+    try:
+        wcs, _ = celestial(hdu.header.copy(), hdus)
+    except (WcsError, *UNREADABLE):
+        return None
+    if wcs is None:
+        return None
+    height, width = hdu.shape[-2:]
+    x = (width - 1) / 2
+    ra, dec = wcs.pixel_to_world_values([x, x, x], [0, (height - 1) / 2, height - 1])
+    side = np.hypot((ra[2] - ra[0]) * np.cos(np.radians(dec[1])), dec[2] - dec[0])
+    return float(ra[1]), float(dec[1]), float(side)
+
+
+def _told_apart(seen, own):
+    """Add words of the HDU, or a number, where a file has several of a kind and band."""
+    alike = {}
+    for i, one in enumerate(seen):
+        alike.setdefault((one.kind, one.band), []).append(i)
+    for rows in (rows for rows in alike.values() if len(rows) > 1):
+        more = [tuple(w for w in own[i] if not _kind([w])) for i in rows]
+        if len(set(more)) < len(rows):
+            more = [(str(number),) for number in range(1, len(rows) + 1)]
+        for i, words in zip(rows, more, strict=True):
+            seen[i] = seen[i]._replace(words=seen[i].words + words)
+    return seen

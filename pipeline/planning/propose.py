@@ -1,0 +1,157 @@
+"""Propose a config for somebody's files: which image, weight and mask of which tile and band."""
+
+import math
+import re
+
+from pipeline.ingest.look import IMAGE, MASK, look
+from pipeline.ingest.mishaps import InputError
+
+WEIGHTS = "ivar", "variance", "rms", "exposure"  # the first of those that are there are taken
+ORDER = "ugrizyjhk"  # of bands, which all tiles have in common
+SAME_PLACE = 0.05  # of a side, at most, between the centres of what shows the same sky
+UNKNOWN = "x"  # band whose name nothing tells
+
+
+def propose(name, paths):
+    """Make a config of files: images, and the weights and masks that belong to them.
+
+    Images whose names differ but in the band are bands of one tile, as are such as show the same
+    sky in other bands; tiles in other bands than most are left out.  A weight or a mask has the
+    shape of its image, and its file's or its HDU's name, or its place on the sky.
+
+    Parameters
+    ----------
+    name : str
+        Of the run.
+    paths : sequence of str
+
+    Returns
+    -------
+    config : dict
+        As a user's YAML; without tiles if no image was found.
+    notes : list of str
+        What was left out, and what to set.
+    """
+    seen, left = _looked_at(paths)
+    tiles, odd = _alike(_joined(_tiles([one for one in seen if one.kind == IMAGE])))
+    images = [one for bands in tiles.values() for one in bands.values()]
+    kind, weights = _weights(images, seen)
+    masks = _matched(images, [one for one in seen if one.kind == MASK])
+    entries = {key: _entry(bands, weights, masks) for key, bands in tiles.items()}
+    config = {"name": name, "tiles": entries} | ({"ingest": {"weight_is": kind}} if kind else {})
+    left |= odd | _useless(seen, {*weights.values(), *masks.values()}, kind)
+    if alien := [one.place for one in images if one.centre is None]:
+        left["no WCS; ingest.pixel_scale must be set"] = alien
+    return config, [_told(reason, places) for reason, places in left.items()]
+
+
+def _useless(seen, used, kind):
+    """What no image has for a weight or a mask, by the reason."""
+    left = {}
+    for one in (one for one in seen if one.kind != IMAGE and one.place not in used):
+        alone = one.kind in (kind, MASK)
+        why = "no image has its shape, and its name or place" if alone else f"{one.kind}, not used"
+        left.setdefault(why, []).append(one.place)
+    return left
+
+
+def _looked_at(paths):
+    """What all files hold, and by its reason what cannot be used of them."""
+    seen, left = [], {}
+    for path in sorted(paths):
+        try:
+            found = look(path)
+        except InputError as error:
+            left[str(error).removeprefix(f"{path}: ")] = [path]
+            continue
+        seen += [one for one in found if len(one.shape) == 2]
+        for one in found:
+            if len(one.shape) != 2:
+                left.setdefault("a cube; name it for each of its bands", []).append(one.place)
+    return seen, left
+
+
+def _told(reason, places):
+    """Say what concerns some places."""
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+    return f"{places[0]}{more}: {reason}"
+
+
+def _tiles(images):
+    """Images of each tile by band; a tile is named by the words that its images share."""
+    tiles = {}
+    for one in images:
+        key, band = _key(one), one.band or UNKNOWN
+        if band in tiles.get(key, {}):
+            key = f"{key}_{sum(k.startswith(key) for k in tiles) + 1}"
+        tiles.setdefault(key, {})[band] = one
+    return tiles
+
+
+def _key(one):
+    return re.sub(r"^[^A-Za-z0-9]+", "", "_".join(one.words)) or "t1"
+
+
+def _joined(tiles):
+    """Join tiles that show the same sky in other bands."""
+    joined = {}
+    for key, bands in tiles.items():
+        first = next(iter(bands.values()))
+        same = (
+            other
+            for other, known in joined.items()
+            if not known.keys() & bands.keys()
+            and all(_same_place(first, one) for one in known.values())
+        )
+        joined.setdefault(next(same, key), {}).update(bands)
+    return joined
+
+
+def _alike(tiles):
+    """Tiles of the commonest bands, in order, and by the reason the images of the others."""
+    bands = [frozenset(bands) for bands in tiles.values()]
+    most = max(bands, key=bands.count, default=frozenset())
+    order = sorted(most, key=lambda band: (ORDER.find(band[0].lower()) % (len(ORDER) + 1), band))
+    alike = {key: {b: own[b] for b in order} for key, own in tiles.items() if own.keys() == most}
+    odd = {}
+    for own in (own for own in tiles.values() if own.keys() != most):
+        why = f"of a tile in {', '.join(sorted(own))}, where most are in {', '.join(order)}"
+        odd.setdefault(why, []).extend(one.place for one in own.values())
+    return alike, odd
+
+
+def _same_place(one, other):
+    """Whether two images show the same sky; not where one has no WCS."""
+    if one.centre is None or other.centre is None:
+        return False
+    (ra, dec, side), (ra2, dec2, side2) = one.centre, other.centre
+    across = (ra - ra2 + 180) % 360 - 180
+    apart = math.hypot(across * math.cos(math.radians(dec)), dec - dec2)
+    return apart < SAME_PLACE * min(side, side2)
+
+
+def _weights(images, seen):
+    """Kind of weight that most images have, None if none has any, and those weights by image."""
+    of_kind = {kind: _matched(images, [s for s in seen if s.kind == kind]) for kind in WEIGHTS}
+    kind = max(WEIGHTS, key=lambda kind: len(of_kind[kind]))
+    return (kind if of_kind[kind] else None), of_kind[kind]
+
+
+def _matched(images, others):
+    """Place of the weight or mask of each image that has one, by the image's."""
+    found = {}
+    for other in others:
+        fits = [i for i in images if i.shape == other.shape and other.band in ("", i.band)]
+        named = [i for i in fits if i.words == other.words]
+        for image in named or [i for i in fits if _same_place(i, other)]:
+            found.setdefault(image.place, other.place)
+    return found
+
+
+def _entry(bands, weights, masks):
+    """Entry of a tile."""
+    entry = {"image": {band: one.place for band, one in bands.items()}}
+    for kind, known in (("weight", weights), ("mask", masks)):
+        has = {band: known[one.place] for band, one in bands.items() if one.place in known}
+        entry |= {kind: has} if has else {}
+    return entry

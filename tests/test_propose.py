@@ -1,0 +1,143 @@
+"""A config is proposed for files that are named and made as surveys do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pipeline.__main__ import main
+from pipeline.config import read
+from pipeline.planning.propose import propose
+
+
+def wcs(ra=150.0, dec=2.0):
+    found = WCS(naxis=2)
+    found.wcs.ctype, found.wcs.crval, found.wcs.crpix = (
+        ("RA---TAN", "DEC--TAN"),
+        (ra, dec),
+        (20, 20),
+    )
+    found.wcs.cdelt = -1e-4, 1e-4
+    return found.to_header()
+
+
+def image(name="", shape=(40, 40), dtype="f4", **cards):
+    header = wcs(cards.pop("ra", 150.0))
+    header.update(cards)
+    return fits.ImageHDU(np.zeros(shape, dtype), header, name=name)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """Write a FITS file of some HDUs into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def file(name, *hdus, **cards):
+        primary = fits.PrimaryHDU(header=fits.Header(cards))
+        fits.HDUList([primary, *hdus]).writeto(name)
+        return name
+
+    return file
+
+
+def proposed(*paths):
+    config, notes = propose("f", paths)
+    read(config)
+    return config, notes
+
+
+def test_bands_weights_and_masks_by_name(file):
+    names = [f"{f}_{b}{k}.fits" for f in ("a", "b") for b in "ri" for k in ("", ".weight", "_mask")]
+    config, notes = proposed(*(file(name, image()) for name in names))
+    assert config["tiles"].keys() == {"a", "b"}
+    assert config["tiles"]["a"] == {
+        "image": {"r": "a_r.fits", "i": "a_i.fits"},
+        "weight": {"r": "a_r.weight.fits", "i": "a_i.weight.fits"},
+        "mask": {"r": "a_r_mask.fits", "i": "a_i_mask.fits"},
+    }
+    assert config["ingest"] == {"weight_is": "exposure"}
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("hdus", "kind", "has"),
+    [
+        (("IMAGE", "MASK", "VARIANCE"), "variance", {"image", "mask", "weight"}),  # HSC, Rubin
+        (("SCI", "ERR", "CON", "WHT", "VAR_POISSON"), "rms", {"image", "weight"}),  # JWST
+        (("SCI", "WHT", "CTX"), "exposure", {"image", "weight"}),  # HST, drizzled
+        (("SCI",), None, {"image"}),
+    ],
+)
+def test_hdus_of_one_file(file, hdus, kind, has):
+    config, notes = proposed(file("f.fits", *map(image, hdus), FILTER="F814W ACS"))
+    entry = config["tiles"]["f"]
+    assert entry.keys() == has
+    assert list(entry["image"]) == ["F814W"]
+    assert config.get("ingest", {}).get("weight_is") == kind
+    assert ("not used" in "".join(notes)) == bool({"CON", "CTX"} & set(hdus))
+
+
+def test_every_ccd_is_a_tile(file):
+    for kind in ("ooi", "oow", "ood"):  # of the DECam community pipeline
+        ccds = (image(n, ra=150.0 + i) for i, n in enumerate(("N1", "S7")))
+        file(f"c4d_{kind}_z.fits", *ccds, FILTER="z DECam SDSS c0004 9260.0 1520.0")
+    config, _ = proposed("c4d_ood_z.fits", "c4d_ooi_z.fits", "c4d_oow_z.fits")
+    assert config["tiles"]["c4d_S7"] == {
+        kind: {"z": f"c4d_oo{letter}_z.fits[S7]"}
+        for kind, letter in (("image", "i"), ("weight", "w"), ("mask", "d"))
+    }
+    chips = [image(name, EXTVER=ver) for ver in (1, 2) for name in ("SCI", "ERR")]
+    config, _ = proposed(file("acs_flt.fits", *chips))
+    assert config["tiles"]["acs_flt_2"]["weight"] == {"x": "acs_flt.fits[ERR,2]"}
+
+
+def test_the_sky_tells_what_names_do_not(file):
+    """As of Euclid, whose files' names hold times and hashes."""
+    for name in ("VIS_T1_1f", "NIR-J_T1_2e", "VIS-RMS_T1_3d"):
+        file(f"MOSAIC-{name}.fits", image())
+    config, _ = proposed(*(str(path) for path in Path().glob("*.fits")))
+    (tile,) = config["tiles"].values()
+    assert tile["image"] == {"J": "MOSAIC-NIR-J_T1_2e.fits", "VIS": "MOSAIC-VIS_T1_1f.fits"}
+    assert tile["weight"] == {"VIS": "MOSAIC-VIS-RMS_T1_3d.fits"}
+
+
+def test_signs_in_names_tell_tiles_apart(file):
+    config, _ = proposed(
+        file("K_130_-0.5_r.fits", image()), file("K_130_0.5_r.fits", image(ra=151))
+    )
+    assert len(config["tiles"]) == 2
+
+
+def test_what_cannot_be_used_is_said(file, tmp_path):
+    (tmp_path / "no.fits").write_text("nothing")
+    cube, small = image("CUBE", (3, 40, 40)), image(shape=(9, 9))
+    paths = file("c.fits", cube), file("a.fits", image()), file("a_wht.fits", small), "no.fits"
+    no_wcs = file("b.fits", fits.ImageHDU(np.zeros((40, 40), "f4")))
+    odd = file("o_r.fits", image(FILTER="r", ra=151.0))
+    config, notes = proposed(*paths, no_wcs, odd)
+    assert config["tiles"].keys() == {"a", "b"}
+    said = "\n".join(notes)
+    assert "c.fits: a cube; name it for each of its bands" in said
+    assert "a_wht.fits: " in said
+    assert "no.fits: cannot be read" in said
+    assert "b.fits: no WCS; ingest.pixel_scale must be set" in said
+    assert "o_r.fits: of a tile in r, where most are in x" in said
+
+
+def test_the_command_writes_a_config_and_never_over_one(file, tmp_path):
+    main(["init", "field", file("t_r.fits", image())])
+    written = tmp_path / "field.yaml"
+    assert yaml.safe_load(written.read_text()) == {
+        "name": "field",
+        "tiles": {"t": {"image": {"r": "t_r.fits"}}},
+    }
+    with pytest.raises(SystemExit, match=r"field\.yaml is there already: nothing was written"):
+        main(["init", "field", "t_r.fits"])
+    with pytest.raises(SystemExit, match="no image is among the files"):
+        main(["init", "other", file("m_mask.fits", image())])
+    with pytest.raises(SystemExit, match="is no name"):
+        main(["init", "a b", "t_r.fits"])
+    assert [p.name for p in tmp_path.glob("*.yaml")] == ["field.yaml"]
