@@ -84,9 +84,7 @@ def read_rejection(path):
 
 def write_exposure(path, exposure):
     """Write an exposure: images SCI and IVAR with WCS, cubes of several bands; table of NOTES."""
-    header = fits.Header() if exposure.wcs is None else exposure.wcs.to_header(relax=True)
-    header["BANDS"] = ",".join(exposure.bands)
-    header["BUNIT"] = exposure.unit
+    header = _header(exposure)
     if exposure.rejected:
         header["REJECTED"] = plain(exposure.rejected)
     if np.isfinite(exposure.pixel_scale):
@@ -104,6 +102,29 @@ def write_exposure(path, exposure):
     notes.name = "NOTES"
     with whole(path) as partial:
         fits.HDUList([fits.PrimaryHDU(), sci, ivar, notes]).writeto(partial)
+
+
+def read_behind(path):
+    """Read what `write_behind` wrote; (y, x, band), or None if it has no pixels."""
+    with fits.open(path, memmap=False) as hdus:
+        image = hdus["BEHIND"].data
+        return None if image is None else _from_disk(_cube(image))
+
+
+def write_behind(path, exposure, behind):
+    """Write the light BEHIND sources of an exposure, an image or a cube with WCS; None is empty."""
+    image = None if behind is None else _image(behind)
+    with whole(path) as partial:
+        behind = fits.ImageHDU(image, _header(exposure), name="BEHIND")
+        fits.HDUList([fits.PrimaryHDU(), behind]).writeto(partial)
+
+
+def _header(exposure):
+    """WCS, bands and unit of an exposure."""
+    header = fits.Header() if exposure.wcs is None else exposure.wcs.to_header(relax=True)
+    header["BANDS"] = ",".join(exposure.bands)
+    header["BUNIT"] = exposure.unit
+    return header
 
 
 def write_images(path, wcs, **images):

@@ -59,7 +59,7 @@ def _rejected(config, tile, error):
     return str(error)
 
 
-@per_tile("exposure.fits", "sources.fits")
+@per_tile("exposure.fits", "sources.fits behind.fits")
 def detect(config, tile):
     """Find sources and measure them."""
     from pipeline.catalogs.catalog import number
@@ -71,12 +71,13 @@ def detect(config, tile):
     network = _opened(config.networks, "unet", exact) if config.detect.hidden else None
     exposure = io.read_exposure(tile / "exposure.fits")
     try:
-        found = detect(exposure, config.detect, network)
+        found, behind = detect(exposure, config.detect, network)
     except TooMuch as error:
         said = _rejected(config, tile, error)
-        found = detect(Exposure.empty(exposure.bands, said), config.detect)
+        found, behind = detect(Exposure.empty(exposure.bands, said), config.detect)
         found.meta["REJECTED"] = said
     io.write_table(tile / "sources.fits", number(found, tile.name))
+    io.write_behind(tile / "behind.fits", exposure, behind)
 
 
 @per_tile("exposure.fits sources.fits", "cutouts.fits lens_cutouts.fits")

@@ -30,7 +30,7 @@ rule detect:
     input:
         made_by("ingest", "exposure.fits"),
     output:
-        made_by("detect", "sources.fits"),
+        made_by("detect", "sources.fits", "behind.fits"),
     log:
         "<logs>/detect/{batch}.log",
     benchmark:

@@ -6,7 +6,7 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose
 
 from pipeline.astrometry import on_sky, position_error
-from pipeline.detection.detect import detect
+from tests.detected import detect
 from tests.test_detect import FWHM, SETTINGS, exposure_of, paint
 
 

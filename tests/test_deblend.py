@@ -9,10 +9,10 @@ from pipeline.data import Exposure
 from pipeline.deblending import deblend
 from pipeline.deblending.footprints import crowding, footprints, label_image
 from pipeline.deblending.shares import divide, reconcile
-from pipeline.detection.detect import detect
 from pipeline.flags import Flag
 from pipeline.pixels.apertures import ellipse_weights, weighted_flux
 from pipeline.stamps.cutouts import cut
+from tests.detected import detect
 
 
 def exposure_of(flux, ivar=None, gain=(0.0,)):

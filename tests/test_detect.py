@@ -8,10 +8,10 @@ from scipy.spatial import cKDTree
 from pipeline import config
 from pipeline.data import Exposure
 from pipeline.detection import kron
-from pipeline.detection.detect import detect
 from pipeline.detection.extract import Detections, TooMuch, add_cores, extract_cores
 from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
+from tests.detected import detect
 
 FWHM = 3.0
 SETTINGS = config.Detect(psf_fwhm=FWHM)

@@ -6,9 +6,9 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 
 from pipeline import config
-from pipeline.detection.detect import detect
 from pipeline.detection.psf import Moffat, broadening
 from pipeline.flags import Flag
+from tests.detected import detect
 from tests.test_detect import FWHM, SETTINGS, distances, exposure_of, paint
 
 

@@ -14,9 +14,9 @@ from pipeline import config
 from pipeline.comparison import peers
 from pipeline.comparison.peers import Thing
 from pipeline.data import Exposure
-from pipeline.detection.detect import detect
 from pipeline.models import lens_scores
 from pipeline.simulate.challenge import EUCLID, HUBBLE, draw_challenge
+from tests.detected import detect
 
 SIDE = 96
 

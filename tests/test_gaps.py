@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.data import Exposure
-from pipeline.detection.detect import detect
 from pipeline.flags import Flag
 from pipeline.pixels.gaps import NARROW, spanned
+from tests.detected import detect
 from tests.test_detect import SETTINGS, exposure_of, paint
 
 

@@ -7,9 +7,9 @@ from scipy.spatial import cKDTree
 
 from pipeline import config
 from pipeline.data import Exposure
-from pipeline.detection.detect import detect
 from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
+from tests.detected import detect
 
 SIDE, FWHM = 400, 3.0
 SETTINGS = config.Detect(psf_fwhm=FWHM)

@@ -9,9 +9,9 @@ from scipy.spatial import cKDTree
 from pipeline import config
 from pipeline.data import Exposure
 from pipeline.detection import hidden
-from pipeline.detection.detect import detect
 from pipeline.flags import Flag
 from pipeline.models.engine import load
+from tests.detected import detect
 
 FWHM, SIDE = 3.0, 120
 SETTINGS = config.Detect(psf_fwhm=FWHM)

@@ -6,11 +6,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.data import Exposure
 from pipeline.deblending import deblend
-from pipeline.detection.detect import detect
 from pipeline.flags import Flag
 from pipeline.pixels.apertures import folded, weighted_flux
 from pipeline.pixels.holes import bridge
 from pipeline.stamps.cutouts import cut
+from tests.detected import detect
 from tests.test_detect import FWHM, SETTINGS, exposure_of, paint
 
 SIDE, LEVEL = 160, 2000.0

@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
 from pipeline.detection import kron
-from pipeline.detection.detect import detect
 from pipeline.detection.matched import matched_snr, noise_correlation, snr_at
 from pipeline.detection.psf import Moffat
+from tests.detected import detect
 from tests.test_detect import FWHM, SETTINGS, distances, exposure_of, paint
 
 

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config
 from pipeline.config.tile import Tile
-from pipeline.detection.detect import detect
 from pipeline.ingest import InputError, ingest
 from pipeline.planning import inputs, plan
 from pipeline.planning.parts import OVERLAP, _starts, split
+from tests.detected import detect
 
 SIDE = 300
 WINDOW = 40, 90, 240, 250

@@ -8,8 +8,8 @@ from astropy.io import fits
 from scipy.spatial import cKDTree
 
 from pipeline import config
-from pipeline.detection.detect import detect
 from pipeline.ingest import ingest
+from tests.detected import detect
 
 DECALS = "fields/decals_dr9_group_psf_ivar/cutout_59.1067_-30.4848.fits"
 IMAGES = {

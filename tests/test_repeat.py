@@ -7,10 +7,10 @@ from scipy.stats import median_abs_deviation
 from pipeline import config
 from pipeline.deblending.deblend import deblended_flux
 from pipeline.deblending.shares import reconcile
-from pipeline.detection.detect import detect
 from pipeline.models import unet
 from pipeline.models.engine import load
 from pipeline.stamps.cutouts import cut, deblend_binning
+from tests.detected import detect
 from tests.test_hidden import SETTINGS, sky_of
 
 CELL, CELLS, EXPOSURES = 70, 9, 4

@@ -13,10 +13,10 @@ from numpy.testing import assert_array_equal
 from pipeline import config, io
 from pipeline.catalogs.catalog import number
 from pipeline.data import Exposure
-from pipeline.detection.detect import detect
 from pipeline.stamps import planes
 from pipeline.stamps.cutouts import deblend_binning
 from pipeline.tiles import STAGES
+from tests.detected import detect
 
 ASKED = "cut", "classify", "segment", "uncertainty", "photometry", "anomaly"
 PEAK = """

@@ -158,7 +158,7 @@ def _own_detection(found, positions):
 def _measure_at(table, i, exposure, position, options):
     """Fill row `i` with the shape of what lies on both sides of a position."""
     box = _symmetric_box(exposure, position)
-    found = detect(box, options)
+    found, _ = detect(box, options)
     away = np.hypot(*(np.asarray(found[name], "f8") - HALF_BOX for name in ("x", "y")))
     near = away.size and away.min() < NEAR
     nearest = found[np.argmin(away)] if near else _point(exposure, options, 1)[0]
@@ -192,7 +192,7 @@ def _point(exposure, options, n):
     star = 1e3 * np.exp(-(x**2 + y**2) / (2 * sigma**2))[..., None].astype("f4")
     noise = np.random.default_rng(0).normal(size=star.shape).astype("f4")
     blank = Exposure(star + noise, np.ones_like(star), None, exposure.bands, unit=exposure.unit)
-    found = detect(blank, options)
+    found, _ = detect(blank, options)
     return found[np.full(n, np.argmax(found["snr"]))]
 
 

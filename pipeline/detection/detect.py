@@ -45,7 +45,7 @@ def detect(exposure, settings, network=None):
 
     Returns
     -------
-    QTable
+    sources : QTable
         ``id`` and ``label`` (both from 1), ``x``, ``y`` [pixel] windowed centroid, ``ra``,
         ``dec`` [deg] (ICRS; NaN without WCS), ``pos_err`` [arcsec] along one axis, ``flux_auto``
         and ``flux_auto_err`` (n, band) in one Kron aperture, ``noise_ratio`` (n, band) by which
@@ -53,9 +53,12 @@ def detect(exposure, settings, network=None):
         [pixel], ``theta`` [deg, from +x to +y], ``pa`` [deg, from north to east], ``r50``
         [pixel], ``pixel_scale`` [arcsec], ``kron_radius`` (semi-major axis of the aperture [a]),
         ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
-        ``snr`` of the matched filter, ``flags`` of `pipeline.flags`.
+        ``snr`` of the matched filter, ``before`` (whether it stands before the light of large
+        sources, and is measured without it), ``flags`` of `pipeline.flags`.
         ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
         where there are such, PIXSCALE [arcsec] and DOUBT, what to check of the PSF.
+    behind : ndarray, (y, x, band), float32, or None
+        That light; None if no source stands before it.
     """
     band = exposure.bands.index(settings.band or exposure.bands[0])
     exposure = spanned(exposure)
@@ -88,7 +91,7 @@ def detect(exposure, settings, network=None):
             (found, centre), table = more, measured(*more)
     if relief:
         _measure_again(table, found.objects, front, sight, correlations)
-    return table
+    return table, front.behind if table["before"].any() else None
 
 
 def _measure_again(table, objects, front, sight, correlations):
@@ -102,6 +105,7 @@ def _measure_again(table, objects, front, sight, correlations):
     again["flags"] |= table["flags"][rows] & (Flag.BLENDED | Flag.SATURATED)
     for name in set(table.colnames) - {"id", "label", "x", "y", "ra", "dec"}:
         table[name][rows] = again[name]
+    table["before"][rows] = True
 
 
 def _measured(exposure, sight, correlations, found, centre):
@@ -249,6 +253,7 @@ def _table(exposure, shapes, columns, meta):
             "kron_radius": columns["kron_radius"],
             "extent": columns["extent"] * u.pix,
             "snr": columns["snr"],
+            "before": np.zeros(len(label), bool),
             "flags": columns["flags"],
         },
         meta=meta,

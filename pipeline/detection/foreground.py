@@ -4,15 +4,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import map_coordinates, maximum_filter
+from scipy.ndimage import map_coordinates, maximum_filter, uniform_filter
 
 from pipeline.data import Exposure
 from pipeline.detection.extract import Detections, extract
 from pipeline.detection.giants import mesh_side
 from pipeline.detection.matched import without_mesh
+from pipeline.stamps.behind import without
 
 _STANDS_OUT = 4.0  # of what is no such light, in units of the scatter around
-_GROWN = 2.0  # by so much [FWHM]
+_GROWN = 3.0  # to so much about it [FWHM]
+_LEAST_SEEN = 0.1  # of a box, that tells its mean
+_OUTLYING = 5.0  # what the mesh leaves of a star's core [noise of a pixel]
 _WIDEST = 1.5  # semi-major axis of a compact source [FWHM]
 _DIRECTIONS = 8
 
@@ -23,8 +26,12 @@ class Foreground(NamedTuple):
     Attributes
     ----------
     exposure : Exposure
-    flux, behind : ndarray, (y, x), float32
-        Its detection band, and what was taken off there.
+    flux : ndarray, (y, x), float32
+        Its detection band, with holes bridged.
+    behind : ndarray, (y, x, band), float32
+        What was taken off.
+    band : int
+        Number of the detection band.
     found : Detections
         What stands out of that light where it was bright, and around there.
     bright : ndarray, (y, x), bool
@@ -38,6 +45,7 @@ class Foreground(NamedTuple):
     exposure: Exposure
     flux: np.ndarray
     behind: np.ndarray
+    band: int
     found: Detections
     bright: np.ndarray
     mesh: int
@@ -76,17 +84,14 @@ class Foreground(NamedTuple):
         step = self.mesh * np.stack([np.sin(angle), np.cos(angle)])[:, None]
         near, far = (peaks[..., None] + k * step for k in (1, 2))
         options = {"order": 1, "mode": "nearest"}
-        rises = map_coordinates(self.behind, far, **options) > map_coordinates(
-            self.behind, near, **options
-        )
+        light = self.behind[..., self.band]
+        rises = map_coordinates(light, far, **options) > map_coordinates(light, near, **options)
         around = map_coordinates(self.bright.astype("f4"), near, **options) > 0.5
         return self.bright[tuple(peaks)] & around.all(axis=1) & rises.any(axis=1)
 
 
 def foreground(exposure, band, sight, relief):
     """Take the light off before which compact sources are seen.
-
-    It is that of a mesh from which they are left out, as `pipeline.detection.giants` has it.
 
     Parameters
     ----------
@@ -105,11 +110,23 @@ def foreground(exposure, band, sight, relief):
     out = maximum_filter(stands_out, int(_GROWN * sight.psf.fwhm) | 1)
     behind = np.empty_like(exposure.flux)
     for i in range(len(exposure.bands)):
-        light, mask = exposure.flux[..., i], out | (exposure.ivar[..., i] == 0)
-        behind[..., i] = light - without_mesh(light, mask, mesh)
+        behind[..., i] = _smooth(exposure.flux[..., i], exposure.ivar[..., i], out, mesh)
     flux = sight.flux - behind[..., band]
     near = maximum_filter(relief.bright, 2 * mesh + 1)
     found = extract(flux, np.where(near, sight.ivar, 0), sight.psf, sight.settings, sight.threshold)
-    without = replace(exposure, flux=exposure.flux - behind)
+    seen = without(exposure.flux, exposure.ivar, behind, exposure.gain)
+    bare = replace(exposure, flux=seen[0], ivar=seen[1])
     widest = _WIDEST * sight.psf.fwhm
-    return Foreground(without, flux, behind[..., band], found, relief.bright, mesh, widest)
+    return Foreground(bare, flux, behind, band, found, relief.bright, mesh, widest)
+
+
+def _smooth(flux, ivar, mask, mesh):
+    """Light of large sources (y, x), from the pixels that no `mask` hides.
+
+    It is that of a mesh, as `pipeline.detection.giants` has it, and the mean of what that leaves
+    around, for the modes of a mesh's cells are twice as noisy.
+    """
+    left = without_mesh(flux, mask | (ivar == 0), mesh)
+    seen = (~mask & (np.abs(left) * np.sqrt(ivar) < _OUTLYING) & (ivar > 0)).astype("f4")
+    mean = uniform_filter(left * seen, mesh) / np.maximum(uniform_filter(seen, mesh), _LEAST_SEEN)
+    return flux - left + mean
