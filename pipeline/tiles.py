@@ -80,28 +80,27 @@ def detect(config, tile):
     io.write_behind(tile / "behind.fits", exposure, behind)
 
 
-@per_tile("exposure.fits sources.fits", "cutouts.fits lens_cutouts.fits")
+@per_tile("exposure.fits sources.fits behind.fits", "cutouts.fits lens_cutouts.fits")
 def cut(config, tile):
     """Cut a stamp around every source, for the deblender and for the lens finder."""
     from pipeline.pixels.gaps import spanned
-    from pipeline.stamps.cutouts import deblend_binning, lens_binning
+    from pipeline.stamps.behind import cut_without
+    from pipeline.stamps.cutouts import cut, deblend_binning, lens_binning
 
-    exposure, sources = _read(tile, "exposure", "sources")
+    exposure, sources, behind = _read(tile, "exposure", "sources", "behind")
     exposure = spanned(exposure)
     size, binning = config.cut.size, deblend_binning(sources, config.cut.size)
-    _cut(tile / "cutouts.fits", exposure, sources, size, binning)
-    binning = lens_binning(exposure, sources, config.cut)
-    _cut(tile / "lens_cutouts.fits", exposure, sources, config.cut.lens_size, binning)
+    _cut(tile / "cutouts.fits", partial(cut_without, exposure, behind), sources, size, binning)
+    size, binning = config.cut.lens_size, lens_binning(exposure, sources, config.cut)
+    _cut(tile / "lens_cutouts.fits", partial(cut, exposure), sources, size, binning)
 
 
-def _cut(path, exposure, sources, size, binning):
-    """Cut a stamp around every source."""
-    from pipeline.stamps.cutouts import cut
-
+def _cut(path, cut, sources, size, binning):
+    """Cut a stamp around every source, some at a time."""
     binning = np.broadcast_to(binning, len(sources))
-    with io.new_cutouts(path, cut(exposure, sources[:0], size), len(sources)) as keep:
+    with io.new_cutouts(path, cut(sources[:0], size, binning[:0]), len(sources)) as keep:
         for rows in io.parts(len(sources)):
-            keep(cut(exposure, sources[rows], size, binning[rows]))
+            keep(cut(sources[rows], size, binning[rows]))
 
 
 @per_tile("lens_cutouts.fits sources.fits", "classify.fits")
@@ -117,7 +116,7 @@ def classify(config, tile):
 
 
 @per_tile(
-    "exposure.fits sources.fits cutouts.fits",
+    "exposure.fits sources.fits behind.fits cutouts.fits",
     "shares.fits features.npy deblended.fits segmentation.fits",
 )
 def segment(config, tile):
@@ -126,21 +125,23 @@ def segment(config, tile):
 
     from pipeline.deblending.deblend import deblended_flux
     from pipeline.deblending.footprints import crowding, footprints, label_image
-    from pipeline.deblending.shares import reconcile
+    from pipeline.deblending.shares import Front, reconcile
     from pipeline.models import unet
 
-    exposure, sources, cutouts = _read(tile, "exposure", "sources", "cutouts")
+    names = "exposure", "sources", "behind", "cutouts"
+    exposure, sources, behind, cutouts = _read(tile, *names)
+    front = Front.of(behind, exposure, sources)
     with io.scratch(tile, cutouts.flux.shape[:3], *unet.MAPS) as maps:
         with io.new_records(tile / "features.npy", len(cutouts)) as keep:
             for rows in io.parts(len(cutouts)):
                 said = unet.apply(_network(config, "unet"), cutouts[rows], keep)
                 for name, planes in maps.items():
                     planes[rows] = said[name]
-        reconcile(maps, cutouts, exposure.flux.shape)
+        reconcile(maps, cutouts, exposure.flux.shape, front)
         claims = footprints(exposure, sources, cutouts, maps)
         label, overlap = label_image(claims, sources, exposure.flux.shape[:2])
         crowd = crowding(claims, len(sources), overlap)
-        flux = deblended_flux(exposure, sources, cutouts, maps["SHARE"])
+        flux = deblended_flux(exposure, sources, cutouts, maps["SHARE"], front)
         places = cutouts.id, cutouts.corner
         io.write_maps(tile / "shares.fits", *places, binning=cutouts.binning, **maps)
     io.write_table(tile / "deblended.fits", hstack([flux, crowd]))
@@ -229,6 +230,7 @@ def _read(tile, *names):
     """Products of a tile, each by the reader of its kind."""
     readers = {
         "exposure": io.read_exposure,
+        "behind": io.read_behind,
         "cutouts": io.open_cutouts,
         "lens_cutouts": io.open_cutouts,
     }

@@ -51,7 +51,7 @@ rule detect:
 rule cut:
     input:
         made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits"),
+        made_by("detect", "sources.fits", "behind.fits"),
     output:
         made_by("cut", "cutouts.fits", "lens_cutouts.fits"),
     log:
@@ -94,7 +94,7 @@ rule classify:
 rule segment:
     input:
         made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits"),
+        made_by("detect", "sources.fits", "behind.fits"),
         made_by("cut", "cutouts.fits"),
     output:
         made_by(

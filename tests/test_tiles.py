@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config, io
 from pipeline.catalogs.catalog import number
@@ -48,9 +48,12 @@ def detected():
 
 
 def tile_of(folder, exposure, found):
-    """Folder of a tile that was searched."""
+    """Folder of a tile that was searched, every third of whose sources is before some light."""
+    found = number(found, folder.name)
+    found["before"] = np.arange(len(found)) % 3 == 0
     io.write_exposure(folder / "exposure.fits", exposure)
-    io.write_table(folder / "sources.fits", number(found, folder.name))
+    io.write_table(folder / "sources.fits", found)
+    io.write_behind(folder / "behind.fits", exposure, np.full_like(exposure.flux, 0.5))
     return folder
 
 
@@ -64,6 +67,23 @@ def test_sources_seen_a_few_at_a_time_are_as_all_at_once(tmp_path, homes, detect
     for product in sorted(once.glob("*.fits")):
         assert fits.FITSDiff(product, parts / product.name, rtol=1e-5).identical, product.name
     assert not [path for path in parts.iterdir() if path.suffix not in {".fits", ".npy"}]
+
+
+def test_stages_see_compact_sources_without_what_is_behind_them(tmp_path, homes, detected):
+    settings = config.read({"networks": str(homes), "cut": {"size": 32, "lens_size": 32}})
+    stamps, flux = [], []
+    for name in ("bare", "whole"):
+        folder = tile_of(tmp_path / name / "t", *detected)
+        if name == "bare":
+            io.write_behind(folder / "behind.fits", detected[0], None)
+        for stage in ("cut", "segment"):
+            STAGES[stage].work(settings, folder)
+        stamps.append(io.read_cutouts(folder / "cutouts.fits"))
+        flux.append(np.asarray(io.read_table(folder / "deblended.fits")["flux"]))
+    light = np.where(stamps[0].ivar > 0, 0.5 * stamps[0].binning[:, None, None, None] ** 2, 0)
+    light[np.arange(len(light)) % 3 > 0] = 0
+    assert_allclose(stamps[0].flux - stamps[1].flux, light, atol=1e-3)
+    assert (flux[1] < flux[0])[::3, 0].mean() > 0.9
 
 
 @pytest.mark.slow

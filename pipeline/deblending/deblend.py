@@ -16,7 +16,7 @@ from pipeline.stamps.masks import on_tile
 SHARES_MOVE = 0.15  # how far noise moves the logits of a source's shares, all together
 
 
-def deblended_flux(exposure, sources, cutouts, share):
+def deblended_flux(exposure, sources, cutouts, share, front=None):
     """Flux of each source without its neighbours, in the Kron aperture of ``flux_auto``.
 
     A pixel counts by its area inside the aperture times the source's share of its light, of which
@@ -33,6 +33,7 @@ def deblended_flux(exposure, sources, cutouts, share):
     cutouts : Cutouts
     share : ndarray or Planes, (n, y, x)
         SHARE of each stamp.
+    front : pipeline.deblending.shares.Front, optional
 
     Returns
     -------
@@ -45,7 +46,7 @@ def deblended_flux(exposure, sources, cutouts, share):
     shape = (len(cutouts), len(exposure.bands))
     flux, error = np.zeros(shape), np.zeros(shape)
     ratio = np.asarray(sources["noise_ratio"])
-    for rows, divided in divide(share, cutouts, exposure.flux.shape):
+    for rows, divided in divide(share, cutouts, exposure.flux.shape, front):
         some = cutouts[rows]
         weights = folded(aperture_weights(sources[rows], some), some.ivar == 0)
         weights = weights * divided[..., None]

@@ -1,5 +1,7 @@
 """Divide the light of a tile's pixels among its sources, each of which has a stamp of its own."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pipeline.stamps.cutouts import boxes, rows_of_one
@@ -10,7 +12,36 @@ COARSE, FINE = 4, 2  # blocks so large hide what those who see blocks so small t
 EXPLAINED = 0.2  # of what is not a source's, by others: then those are all that there are
 
 
-def reconcile(maps, cutouts, shape):
+class Front(NamedTuple):
+    """Sources whose stamps are without the light of large ones behind them.
+
+    Attributes
+    ----------
+    rows : ndarray, (n,), bool
+        Which of the sources they are.
+    fraction : ndarray, (y, x), float32
+        Fraction of the light of each of the tile's pixels that their stamps show.
+    """
+
+    rows: np.ndarray
+    fraction: np.ndarray
+
+    @classmethod
+    def of(cls, behind, exposure, sources):
+        """Those of an exposure's `sources` before the light `behind`, in the detection band.
+
+        Both as of `pipeline.detection.detect.detect`; None if there is no such light.
+        """
+        if behind is None:
+            return None
+        band = sources.meta.get("DETBAND", 0)
+        large, light = np.maximum(behind[..., band], 0), exposure.flux[..., band]
+        seen = np.maximum(light - behind[..., band], 0)
+        fraction = seen / np.maximum(seen + large, np.finfo("f4").tiny)
+        return cls(np.asarray(sources["before"]), fraction)
+
+
+def reconcile(maps, cutouts, shape, front=None):
     """Let what the U-Net says of a source agree with what it says of its neighbours.
 
     Where two sources meet, the second one's stamp tells of the same pixels.  Where there probably
@@ -25,8 +56,9 @@ def reconcile(maps, cutouts, shape):
     cutouts : Cutouts
     shape : tuple of int
         Of the tile (y, x, ...).
+    front : Front, optional
     """
-    for rows, own, others in _claims(maps["SHARE"], cutouts, shape):
+    for rows, own, others in _claims(maps["SHARE"], cutouts, shape, front):
         is_light = np.maximum(maps["TARGET"][rows], maps["NEIGHBOUR"][rows])
         maps["SHARE"][rows] = agree(maps["SHARE"][rows], own, others, is_light)
 
@@ -49,12 +81,12 @@ def agree(share, own, others, is_light):
     return share + is_light * change * xp.where(change > 0, explained, 1)
 
 
-def divide(share, cutouts, shape):
+def divide(share, cutouts, shape, front=None):
     """Divide each pixel's light among the sources that reach it.
 
     Shares need not sum to one, and where light is too faint to tell whose it is, they sum to less.
     Here each is taken relative to the sum of all, so that no light is lost or counted twice, and
-    a source that is alone has all of its own.
+    a source that is alone has all of its own.  What is behind compact sources is not theirs.
 
     Parameters
     ----------
@@ -63,19 +95,20 @@ def divide(share, cutouts, shape):
     cutouts : Cutouts
     shape : tuple of int
         Of the tile (y, x, ...).
+    front : Front, optional
 
     Yields
     ------
     rows : ndarray, int
         Some of the sources; each comes once.
     divided : ndarray, (m, y, x), float32
-        Theirs of the light, on the grid of their stamps; 1 where nobody else has a share.
+        Theirs of the light of their stamps, on the grid of these; 1 where nobody else has a share.
     """
-    for rows, own, others in _claims(share, cutouts, shape):
+    for rows, own, others in _claims(share, cutouts, shape, front):
         yield rows, np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
 
 
-def _claims(share, cutouts, shape):
+def _claims(share, cutouts, shape, front):
     """Yield rows of some sources, their shares, and the sum of all others', on their stamps' grids.
 
     Between the middles of binned blocks shares are interpolated, see
@@ -83,29 +116,51 @@ def _claims(share, cutouts, shape):
     blocks claims at most what those leave that are seen in small ones: a compact source before a
     giant is a fraction of its block.
     """
-    left = _left_by_fine(share, cutouts, shape)
-    total, size = np.zeros(shape[:2], "f4"), share.shape[1]
-    for block, (window, part) in zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True):
+    size = share.shape[1]
+    for seen, total, left in _layers(share, cutouts, shape, front):
+        for some in rows_of_one(cutouts.binning[seen], size):
+            rows, block = seen[some], int(cutouts.binning[seen[some[0]]])
+            own = enlarge(share[rows], block)
+            others = boxes(total, cutouts.corner[rows], size * block)
+            if block >= COARSE:
+                own = np.minimum(own, boxes(left, cutouts.corner[rows], size * block))
+            others -= own
+            if block > 1:
+                blocks = len(rows), size, block, size, block
+                own, others = (part.reshape(blocks).mean((2, 4)) for part in (own, others))
+            yield rows, own, others
+
+
+def _layers(share, cutouts, shape, front):
+    """Rows of the sources that see one light, the sum of all claims on it, and what is `left`.
+
+    All light, and then that before large sources', on which those have no claim.
+    """
+    blocks, total = cutouts.binning, np.zeros(shape[:2], "f4")
+    whole = np.broadcast_to(np.float32(1), shape[:2])
+    front = front or Front(np.zeros(len(cutouts), bool), whole)
+    left = _left_by_fine(share, cutouts, shape, front) if (blocks >= COARSE).any() else whole
+    for block, (window, part) in zip(blocks, _laid(share, cutouts, shape, front), strict=True):
         total[window] += np.minimum(part, left[window]) if block >= COARSE else part
-    for rows in rows_of_one(cutouts.binning, size):
-        block = int(cutouts.binning[rows[0]])
-        own = enlarge(share[rows], block)
-        others = boxes(total, cutouts.corner[rows], size * block)
-        if block >= COARSE:
-            own = np.minimum(own, boxes(left, cutouts.corner[rows], size * block))
-        others -= own
-        if block > 1:
-            blocks = len(rows), size, block, size, block
-            own, others = (part.reshape(blocks).mean((2, 4)) for part in (own, others))
-        yield rows, own, others
+    layers = [(np.flatnonzero(~front.rows), total, left)]
+    if front.rows.any():
+        before, has_claim = np.zeros(shape[:2], "f4"), front.rows | (blocks <= FINE)
+        for has, (window, part) in zip(has_claim, on_tile(share, cutouts, shape), strict=True):
+            before[window] += has * part
+        layers.append((np.flatnonzero(front.rows), before, whole))
+    return layers
 
 
-def _left_by_fine(share, cutouts, shape):
+def _left_by_fine(share, cutouts, shape, front):
     """Share of each of the tile's pixels that those seen in small blocks leave; (y, x), float32."""
-    if not (cutouts.binning >= COARSE).any():
-        return np.broadcast_to(np.float32(1), shape[:2])
-    left = np.ones(shape[:2], "f4")
-    for block, (window, part) in zip(cutouts.binning, on_tile(share, cutouts, shape), strict=True):
+    left, laid = np.ones(shape[:2], "f4"), _laid(share, cutouts, shape, front)
+    for block, (window, part) in zip(cutouts.binning, laid, strict=True):
         if block <= FINE:
             left[window] -= part
     return np.maximum(left, 0, out=left)
+
+
+def _laid(share, cutouts, shape, front):
+    """As `pipeline.stamps.masks.on_tile`, of shares of all the light of a pixel."""
+    for is_before, (window, part) in zip(front.rows, on_tile(share, cutouts, shape), strict=True):
+        yield window, part * front.fraction[window] if is_before else part
