@@ -14,6 +14,7 @@ class Flag(IntFlag):
     STAMP_CLIPPED = 32
     OFF_RANGE = 64
     KRON_FAILED = 128
+    SHARP = 256
 
 
 MEANING = {
@@ -25,4 +26,5 @@ MEANING = {
     Flag.STAMP_CLIPPED: "The source's aperture leaves its stamp; the networks saw only part of it",
     Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",
     Flag.KRON_FAILED: "No Kron radius could be measured; flux_auto is in the smallest aperture",
+    Flag.SHARP: "The brightest pixel is sharper than any star: a hot pixel or a cosmic ray",
 }

@@ -22,6 +22,7 @@ from pipeline.detection.giants import before_giants, relief_of
 from pipeline.detection.hidden import reveal
 from pipeline.detection.matched import noise_correlation, snr_at
 from pipeline.detection.psf import TRAINED_FWHM, Moffat, broadening, measure_psf
+from pipeline.detection.sharp import SHARP, excess
 from pipeline.flags import Flag
 from pipeline.pixels.gaps import spanned
 from pipeline.pixels.holes import bridge
@@ -127,6 +128,7 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flags"] |= _size_flags(columns["r50"], psf)
     wider, error = broadening(sharp, ivar, segments, shapes, psf)
     columns["flags"] |= _point_flag(wider, error * correlation)
+    columns["flags"] |= _sharp_flag(flux, np.where(saturated, 0, weight), objects, psf, correlation)
     meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
     if doubt and not exposure.rejected:
@@ -225,6 +227,12 @@ def _point_flag(wider, error):
     """POINT_LIKE of each source that is no wider than the PSF, where the noise lets one tell."""
     is_point = (wider < _WIDEST_POINT) & (error < _TELLING)
     return np.where(is_point, Flag.POINT_LIKE, 0).astype("i4")
+
+
+def _sharp_flag(flux, ivar, objects, psf, correlation):
+    """SHARP of each source whose brightest pixel no light of the sky explains; (n,), int32."""
+    sharp = excess(flux, ivar, objects["xpeak"], objects["ypeak"], psf) > SHARP * correlation
+    return np.where(sharp, Flag.SHARP, 0).astype("i4")
 
 
 def _table(exposure, shapes, columns, meta):
