@@ -94,6 +94,20 @@ def test_masked_and_saturated_stars_do_not_count(rng):
     assert_allclose(measure(clipped, ivar, saturation=level)[0].fwhm, 2.5, rtol=0.05)
 
 
+@pytest.mark.parametrize("length", [1, 3])
+def test_neither_hot_pixels_nor_cosmic_rays_are_the_smallest_sources(length, rng):
+    flux = sky_of(3.0, 4, 60, rng)
+    for y, x in rng.integers(20, 680, (60, 2)):
+        flux[y, x : x + length] += 10 ** rng.uniform(1.3, 2)
+    assert_allclose(measure(flux)[0].fwhm, 3.0, rtol=0.05)
+
+
+def test_stars_hardly_wider_than_a_pixel_are_no_hot_pixels(rng):
+    found, doubt = measure(sky_of(0.9, 30, 0, rng, psf=galsim.Gaussian(fwhm=0.9, gsparams=LOOSE)))
+    assert_allclose(found.fwhm, 0.9, rtol=0.1)
+    assert not doubt
+
+
 def test_without_enough_stars_the_smallest_sources_stand_in(rng):
     found, doubt = measure(sky_of(3.0, 2, 0, rng))
     assert "no clear stars, the PSF is measured on 1 of the smallest sources" in doubt

@@ -6,6 +6,7 @@ import numpy as np
 import sep
 from scipy.optimize import least_squares
 
+from pipeline.detection.sharp import SHARP, excess
 from pipeline.stamps.cutouts import boxes
 
 TRAINED_FWHM = 1.5, 5.0  # of the networks' training scenes [pixel]
@@ -16,6 +17,7 @@ _CLEAR = 10  # in a locus that three smaller sources cast no doubt on
 _FEWEST = 3  # smaller than any other sources, that stand in for stars
 _STAR_SNR, _LEAST_SNR, _LOOKED_AT = 20.0, 5.0, 2000
 _REMEDY = "; should detect.psf_fwhm be set?"
+_NARROWEST = 0.9  # of stars [pixel]; what is sharper is a hot pixel or a cosmic ray
 _WIDEST_KERNEL = 12.0  # to either side [pixel]
 _WIDER = 1.3  # the profile that a source is compared with, in widths of the PSF
 _LOCUS = 1.08  # largest over smallest half-light radius of the stellar locus
@@ -191,7 +193,8 @@ def _compact(flux, ivar, objects, brightest):
     compact["x"], compact["y"], compact["r50"] = x, y, radius
     compact["snr"] = total * np.sqrt(precision / (np.pi * reach**2))
     compact["isolated"] = objects["flag"] == 0
-    sharp = objects["peak"] > 0.7 * total  # a cosmic ray or a hot pixel
+    peaks = objects["xpeak"], objects["ypeak"]
+    sharp = excess(flux, ivar, *peaks, Moffat(_NARROWEST)) > SHARP
     good = (aperture & sep.APER_HASMASKED == 0) & (failed == 0) & (radius > 0)
     return compact[good & ~sharp & (compact["snr"] > _LEAST_SNR)]
 
