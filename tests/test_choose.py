@@ -18,6 +18,13 @@ def test_what_is_shown_is_the_extreme():
     assert (table["blend_fraction"][chosen["blends"]] > 0.1).all()
 
 
+def test_a_cosmic_ray_is_not_among_the_strangest():
+    table = catalog(100)
+    strangest = choose(table, config.Report(stamps=5))["strangest"][0]
+    table["flags"][strangest] |= int(Flag.SHARP)
+    assert strangest not in choose(table, config.Report(stamps=5))["strangest"]
+
+
 def test_of_sources_close_together_the_most_probable_lens_is_shown(rng):
     n = 300
     p_lens = rng.random(n)

@@ -109,9 +109,10 @@ def test_arcs_lie_about_the_galaxy_and_grow_with_the_einstein_radius():
         assert 0.8 < radii[1] / 16 < 1.6
 
 
-def test_deflectors_are_whole_galaxies_and_few_enough():
+@pytest.mark.parametrize("flag", [Flag.EDGE, Flag.SHARP])
+def test_deflectors_are_whole_galaxies_and_few_enough(flag):
     table = sources(9)
-    table["flags"][0], table["r50"][1], table["flux_auto"][2] = int(Flag.EDGE), 1.0, 30.0
+    table["flags"][0], table["r50"][1], table["flux_auto"][2] = int(flag), 1.0, 30.0
     assert_array_equal(inject.deflectors(table, OPTICS, SETTINGS), np.arange(3, 9))
     few = SETTINGS.model_copy(update={"galaxies": 2})
     assert len(inject.deflectors(table, OPTICS, few)) == 2

@@ -85,9 +85,9 @@ def test_only_galaxies_alone_on_good_tiles_count():
 
 
 def test_spoilt_and_crowded_sources_do_not_count():
-    flags = [0, int(Flag.MASKED), int(Flag.BLENDED), 0, 0]
-    _, clean = true.samples(catalog([0, 10, 20, 30, 31.9], flags=flags), sky([0.0]), ["t1"])
-    assert_array_equal(clean, [True, False, True, False, False])
+    flags = [0, int(Flag.MASKED), int(Flag.BLENDED), 0, 0, int(Flag.SHARP)]
+    _, clean = true.samples(catalog([0, 10, 20, 30, 31.9, 40], flags=flags), sky([0.0]), ["t1"])
+    assert_array_equal(clean, [True, False, True, False, False, False])
 
 
 def test_rate_by_hand():

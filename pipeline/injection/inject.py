@@ -14,7 +14,7 @@ from pipeline.flags import Flag
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 
-UNFIT = int(Flag.POINT_LIKE | Flag.EDGE | Flag.MASKED | Flag.SATURATED)
+UNFIT = int(Flag.POINT_LIKE | Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP)
 AT_ONCE = 64  # galaxies
 BETA = 3.0  # of the PSF's Moffat law, as in `pipeline.detection.psf`
 CANVAS = 1.25  # side on which arcs are drawn, in sides of a stamp, for theirs is no hard edge

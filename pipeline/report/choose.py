@@ -10,7 +10,7 @@ from pipeline.flags import Flag
 
 MAX_BLEND_TILES = 3
 SYSTEM = 3.0  # arcsec: Einstein radii reach so far
-_SPOILT = int(Flag.EDGE | Flag.MASKED | Flag.SATURATED)
+_SPOILT = int(Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP)
 
 
 def choose(catalog, settings):
