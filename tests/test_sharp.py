@@ -8,10 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import config
-from pipeline.detection.detect import detect
 from pipeline.detection.psf import Moffat
 from pipeline.detection.sharp import SHARP, excess
 from pipeline.flags import Flag
+from tests.detected import detect
 from tests.test_detect import distances, exposure_of, paint
 
 SIZE = 15
