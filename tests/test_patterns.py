@@ -115,6 +115,19 @@ def test_a_wildcard_stands_for_the_hdus_of_a_file_that_hold_images(files):
         read_image(found["e3_0"]["image"]["r"])
 
 
+def test_weights_and_masks_may_be_other_hdus_of_the_images_file(files):
+    image = np.zeros((2, 2), "f4")
+    kinds = {"image": "SCI", "weight": "ERR", "mask": "DQ"}
+    hdus = [fits.ImageHDU(image, name=name, ver=i) for i in (1, 2) for name in kinds.values()]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto("e.fits")
+    entry = {kind: {"r": f"{{e}}.fits[{name},{{n}}]"} for kind, name in kinds.items()}
+    assert tiles(**{"{e}_{n}": entry}).keys() == {"e_1", "e_2"}
+    named = [fits.ImageHDU(image, name=name) for name in ("1", "2", "W1", "W2")]
+    fits.HDUList([fits.PrimaryHDU(), *named]).writeto("f.fits")
+    entry = {"image": {"r": "f.fits[{n}]"}, "weight": {"r": "f.fits[W{n}]"}}
+    assert tiles(**{"{n}": entry}).keys() == {"1", "2"}
+
+
 @pytest.mark.parametrize("odd", [None, 3, {"image": "{t}.fits"}, {"image": {"r": None}}, {}])
 def test_what_is_malformed_is_left_to_the_schema(odd):
     assert tiles(**{"{t}": odd}) == {"{t}": odd}

@@ -104,6 +104,14 @@ def test_the_sky_tells_what_names_do_not(file):
     assert tile["weight"] == {"VIS": "MOSAIC-VIS-RMS_T1_3d.fits"}
 
 
+def test_no_image_is_lost_whose_name_tells_nothing(file):
+    names = "a.fits", "a_r.fits", "a-img.fits", "a_sci.fits", "a_img_sci.fits"
+    flat = (image(shape=(1, 40, 40), ra=150.0 + i, FILTER="r") for i in range(len(names)))
+    config, notes = proposed(*map(file, names, flat))
+    assert len(config["tiles"]) == len(names)
+    assert not notes
+
+
 def test_signs_in_names_tell_tiles_apart(file):
     config, _ = proposed(
         file("K_130_-0.5_r.fits", image()), file("K_130_0.5_r.fits", image(ra=151))

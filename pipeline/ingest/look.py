@@ -3,13 +3,13 @@
 import re
 from typing import NamedTuple
 
-import numpy as np
 from astropy.io import fits
 from astropy.wcs import WcsError
 
 from pipeline.ingest.coordinates import celestial
-from pipeline.ingest.fitsfile import image_names, is_image
+from pipeline.ingest.fitsfile import named_images, without_ones
 from pipeline.ingest.mishaps import UNREADABLE, reading
+from pipeline.ingest.regrid import pixel_side
 
 IMAGE, MASK, OTHER = "image", "mask", "other"
 WORDS = {  # what words in names and headers say that an HDU holds, the first kind being believed
@@ -71,15 +71,13 @@ def look(path):
     pipeline.ingest.mishaps.InputError
         If the file cannot be read.
     """
-    names = image_names(path)
     with reading(path), fits.open(path) as hdus:
-        images = [hdu for hdu in hdus if is_image(hdu)]
-        seen = [_seen(path, hdu, hdus) for hdu in images]
-        own = [split(hdu.name) for hdu in images]
+        images = named_images(hdus)
+        seen = [_seen(path, hdu, hdus) for _, hdu in images]
+        own = [split(hdu.name) for _, hdu in images]
     if len(seen) > 1:
-        seen = [
-            one._replace(place=f"{path}[{name}]") for one, name in zip(seen, names, strict=True)
-        ]
+        places = (f"{path}[{name}]" for name, _ in images)
+        seen = [one._replace(place=place) for one, place in zip(seen, places, strict=True)]
     return _told_apart(seen, own)
 
 
@@ -99,7 +97,7 @@ def _seen(path, hdu, hdus):
     band = told or next((w for w in (*own, *tells) if BANDS.fullmatch(w)), "")
     kind = _kind(own, without=IMAGE) or _kind(named, without=IMAGE) or IMAGE
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
-    return Seen(path, kind, band, words, hdu.shape, _centre(hdu, hdus))
+    return Seen(path, kind, band, words, without_ones(hdu.shape), _centre(hdu, hdus))
 
 
 def _kind(words, without=""):
@@ -123,11 +121,9 @@ def _centre(hdu, hdus):
         return None
     if wcs is None:
         return None
-    height, width = hdu.shape[-2:]
-    x = (width - 1) / 2
-    ra, dec = wcs.pixel_to_world_values([x, x, x], [0, (height - 1) / 2, height - 1])
-    side = np.hypot((ra[2] - ra[0]) * np.cos(np.radians(dec[1])), dec[2] - dec[0])
-    return float(ra[1]), float(dec[1]), float(side)
+    shape = hdu.shape[-2:]
+    ra, dec = wcs.pixel_to_world_values((shape[1] - 1) / 2, (shape[0] - 1) / 2)
+    return float(ra), float(dec), shape[0] * pixel_side(wcs, shape) / 3600
 
 
 def _told_apart(seen, own):

@@ -63,13 +63,20 @@ def _tiles(pattern, entry):
 
 
 def _without_weights(tiles):
-    """Drop tiles whose images are weights or masks of other tiles."""
+    """Drop tiles whose images are weights or masks of other tiles.
+
+    A file with a tile's image and its weight has images of others, too: there the HDU counts.
+    """
     whose = {}
     for name, tile in tiles.items():
+        files = {_HDU.sub("", place) for place in _places(tile, "image")}
         for place in _places(tile, "weight", "mask"):
-            whose.setdefault(_HDU.sub("", place), set()).add(name)
+            for known in {place, _HDU.sub("", place)} - files:
+                whose.setdefault(known, set()).add(name)
     owners = {
-        name: set().union(*(whose.get(_HDU.sub("", p), ()) for p in _places(tile, "image")))
+        name: set().union(
+            *(whose.get(k, ()) for p in _places(tile, "image") for k in (p, _HDU.sub("", p)))
+        )
         for name, tile in tiles.items()
     }
     return {name: tile for name, tile in tiles.items() if owners[name] <= {name}}

@@ -2,6 +2,9 @@
 
 import math
 import re
+from itertools import count
+
+from astropy.coordinates import angular_separation
 
 from pipeline.ingest.look import IMAGE, MASK, look
 from pipeline.ingest.mishaps import InputError
@@ -83,7 +86,7 @@ def _tiles(images):
     for one in images:
         key, band = _key(one), one.band or UNKNOWN
         if band in tiles.get(key, {}):
-            key = f"{key}_{sum(k.startswith(key) for k in tiles) + 1}"
+            key = next(k for n in count(2) if (k := f"{key}_{n}") not in tiles)
         tiles.setdefault(key, {})[band] = one
     return tiles
 
@@ -125,8 +128,7 @@ def _same_place(one, other):
     if one.centre is None or other.centre is None:
         return False
     (ra, dec, side), (ra2, dec2, side2) = one.centre, other.centre
-    across = (ra - ra2 + 180) % 360 - 180
-    apart = math.hypot(across * math.cos(math.radians(dec)), dec - dec2)
+    apart = math.degrees(angular_separation(*map(math.radians, (ra, dec, ra2, dec2))))
     return apart < SAME_PLACE * min(side, side2)
 
 
