@@ -17,6 +17,8 @@ class Flag(IntFlag):
     SHARP = 256
 
 
+DEFECT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP  # of the pixels, not of the sky
+
 MEANING = {
     Flag.EDGE: "The source's footprint touches the edge of the image",
     Flag.MASKED: "More than 5 % of the source's aperture, or of its core, has no data in some band",

@@ -9,12 +9,11 @@ from scipy.spatial import cKDTree
 
 from pipeline.catalogs.catalog import detection_band
 from pipeline.catalogs.known import chord, unit_vectors
-from pipeline.flags import Flag
+from pipeline.flags import DEFECT
 
 FAINTEST = 2.0  # S/N below which a true object explains no detection and is nobody's neighbour
 BRIGHT = 10.0  # S/N of the Kron flux above which the survey should be complete and pure
 ALONE = 2.0  # arcsec without a neighbour
-DEFECT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP
 NEEDED = "ra", "dec", "mag", "flux", "snr", "snr_auto", "kind", "tiles", "theta_e"
 ARC_REACH = 2.0  # arcs lie within this many Einstein radii of their lens
 

@@ -10,11 +10,11 @@ from astropy.table import Column, Table, hstack, vstack
 
 from pipeline.catalogs.catalog import AB_ZERO_POINT, detection_band
 from pipeline.data import FLUX_UNIT
-from pipeline.flags import Flag
+from pipeline.flags import DEFECT, Flag
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 
-UNFIT = int(Flag.POINT_LIKE | Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP)
+UNFIT = int(Flag.POINT_LIKE | DEFECT)
 AT_ONCE = 64  # galaxies
 BETA = 3.0  # of the PSF's Moffat law, as in `pipeline.detection.psf`
 CANVAS = 1.25  # side on which arcs are drawn, in sides of a stamp, for theirs is no hard edge

@@ -6,11 +6,10 @@ from scipy.spatial import cKDTree
 from pipeline.catalogs.catalog import detection_band
 from pipeline.catalogs.known import chord, unit_vectors
 from pipeline.catalogs.overlaps import dominated
-from pipeline.flags import Flag
+from pipeline.flags import DEFECT, Flag
 
 MAX_BLEND_TILES = 3
 SYSTEM = 3.0  # arcsec: Einstein radii reach so far
-_SPOILT = int(Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.SHARP)
 
 
 def choose(catalog, settings):
@@ -30,7 +29,7 @@ def choose(catalog, settings):
         with much of their footprint claimed by others, from at most three tiles.
     """
     candidates = systems(catalog)
-    whole = (np.asarray(catalog["flags"]) & _SPOILT) == 0
+    whole = (np.asarray(catalog["flags"]) & int(DEFECT)) == 0
     return {
         "systems": candidates,
         "lenses": candidates[: settings.stamps],
