@@ -7,12 +7,23 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.config import Ingest, Tile
 from pipeline.ingest import InputError, ingest
+from pipeline.ingest.fitsfile import read_image
 from tests.test_ingest import SHAPE, take
 
 
 @pytest.fixture
 def pixels(rng):
     return rng.normal(0, 2, SHAPE).astype("f4")
+
+
+@pytest.fixture
+def pack(tmp_path):
+    def packed(image, **how):
+        path = tmp_path / "packed.fits.fz"
+        fits.CompImageHDU(image, dither_seed=1, **how).writeto(path)
+        return str(path)
+
+    return packed
 
 
 class TestMasks:
@@ -109,6 +120,38 @@ class TestDeadPixels:
         found = take(save("a.fits", image))
         assert (found.ivar[20:] > 0).all()
         assert (found.ivar[:20] == 0).all()
+
+    @pytest.mark.parametrize("levels", [1, 4, 16])
+    @pytest.mark.parametrize("method", [-1, 1, 2])
+    @pytest.mark.parametrize("tile", [None, (100, 60)])
+    def test_zeros_that_were_compressed_are_found(self, pack, rng, levels, method, tile):
+        image = rng.normal(size=(256, 256)).astype("f4")
+        dead = np.zeros(image.shape, bool)
+        dead[:30], dead[:, 216:], dead[100:132, 100:140] = True, True, True
+        image[dead] = 0
+        path = pack(image, quantize_level=levels, quantize_method=method, tile_shape=tile)
+        found = take(path).ivar[..., 0] == 0
+        assert found[dead].mean() > 0.995 and found[~dead].mean() < 0.01
+
+    @pytest.mark.parametrize("kind", ["ivar", "rms", "variance", "exposure"])
+    def test_weights_of_0_that_were_compressed_are_none(self, save, pack, pixels, rng, kind):
+        weight = rng.uniform(1, 1.2, SHAPE).astype("f4")
+        lost = rng.uniform(size=SHAPE) < 0.1
+        weight[lost] = 0
+        path = pack(weight, quantize_level=4, quantize_method=1)
+        assert (fits.getdata(path)[lost] > 0).mean() > 0.3
+        found = take(save("a.fits", pixels), {"weight_is": kind}, weight=path)
+        assert_array_equal(found.ivar[..., 0] == 0, lost)
+
+    def test_a_window_of_a_compressed_cube_has_its_own_steps(self, pack, rng):
+        scale = 10.0 ** np.arange(3)[:, None, None] * np.geomspace(1, 100, 80)[:, None]
+        cube = (scale * rng.normal(size=(3, 80, 90))).astype("f4")
+        cube[:, 20:60, 30:70] = 0
+        path = pack(cube, quantize_level=4, quantize_method=1)
+        whole = read_image(path, 1, 3)
+        part = read_image(path, 1, 3, (25, 15, 75, 70))
+        assert whole.zeros[20:60, 30:70].all() and 0.01 < whole.zeros[:20].mean() < 0.2
+        assert_array_equal(part.zeros, whole.zeros[15:70, 25:75])
 
     def test_nan_becomes_a_pixel_without_weight(self, save, pixels):
         pixels[3, 4] = np.nan

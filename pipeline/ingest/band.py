@@ -140,6 +140,7 @@ def _weight(tile, band, kind, image, scale):
         return None, (f"{image.name}: no weight, so the noise was measured",)
     read = read_image(*tile.place("weight", band), tile.window)
     _check_shape(read, image)
+    read.data[read.zeros] = 0
     seen = np.isfinite(image.data) & (image.data != 0)  # sentinels may hold more than half the map
     return inverse_variance(read.data, kind, scale, seen), read.notes
 
@@ -147,7 +148,7 @@ def _weight(tile, band, kind, image, scale):
 def _bad(tile, band, bad_bits, image, weight):
     """Pixels without information, and saturated ones (y, x); notes on large parts of them."""
     is_nan = ~np.isfinite(image.data)
-    dead = dead_pixels(image.data)
+    dead = dead_pixels(image.data, image.zeros)
     unseen = (weight <= 0) & ~dead & ~is_nan if weight is not None else np.zeros_like(dead)
     bad, full = is_nan | dead | unseen, np.zeros_like(dead)
     notes = [

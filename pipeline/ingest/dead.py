@@ -8,15 +8,18 @@ EDGE_SHARE = 0.02  # of the image's edge, for a value other than 0 to be suspect
 NATURAL = 0.1  # of a value's pixels on the edge, for the next value, as noise has them
 FILLINGS = 8  # values that may fill blocks inside
 EDGE_RUN = 32  # pixels of the edge that a thin border has at least
+SQUARE = np.ones((3, 3))  # of pixels, that rounded zeros fill at least
 
 
-def dead_pixels(flux):
+def dead_pixels(flux, zeros):
     """Find connected regions of exactly one value, as borders and missing chips have.
 
     Parameters
     ----------
     flux : ndarray, (y, x)
         As read; NaN is not looked for.
+    zeros : ndarray, (y, x), bool
+        Pixels that are 0 or may have been, of the sky's too, as `pipeline.ingest.rounded` says.
 
     Returns
     -------
@@ -29,7 +32,7 @@ def dead_pixels(flux):
     """
     dead = np.zeros(flux.shape, bool)
     for value in _suspects(flux):
-        same = flux == value
+        same = flux == value if value else _close(zeros, flux == 0)
         if not _has_block(same) and _edge(same).sum() < EDGE_RUN:
             continue
         label, n = ndimage.label(same)
@@ -55,6 +58,12 @@ def _suspects(flux):
     filling = {value for value in _fillings(flux) if value not in values[is_natural]}
     zero = set() if 0 in values[is_natural] else {0.0}
     return zero | set(common.tolist()) | (filling - {float(highest)})
+
+
+def _close(zeros, exact):
+    """The zeros that are exact, or fill squares."""
+    rounded = zeros & ~exact
+    return exact | ndimage.binary_opening(rounded, SQUARE) if rounded.any() else exact
 
 
 def _fillings(flux):

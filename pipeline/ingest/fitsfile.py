@@ -14,6 +14,7 @@ from pipeline.data import blocks_wcs
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.hcompress import damaged_tile
 from pipeline.ingest.mishaps import UNREADABLE, InputError, one_line, reading
+from pipeline.ingest.rounded import zeros
 
 MISSING = (  # what a name that is no file's may be, and what to do
     (r"[A-Za-z][A-Za-z0-9+.-]*://", "download it, and name the file"),
@@ -34,6 +35,8 @@ class Image:
         ``path[HDU]``, for messages.
     data : ndarray, (y, x)
         Pixels as they are meant (BSCALE, BZERO and BLANK applied), native and ours to change.
+    zeros : ndarray, (y, x), bool; None of a mask
+        Pixels that are 0, or may have been before a lossy compression.
     header, primary : Header
         Of the image, and of the file's first HDU.
     wcs : WCS or None
@@ -46,6 +49,7 @@ class Image:
 
     name: str
     data: np.ndarray
+    zeros: np.ndarray | None
     header: fits.Header
     primary: fits.Header
     wcs: WCS | None
@@ -151,12 +155,12 @@ def _read(where, convert, part):
         with np.errstate(over="ignore", invalid="ignore"):
             data = convert(_plane(hdu, name, *part))
         wcs = None if is_mask else _coordinates(header, hdus, name, notes)
-        whole, window = _shape(hdu, name, *part[:2]), part[2]
+        whole, (index, _, window) = _shape(hdu, name, *part[:2]), part
+        zero = None if is_mask else zeros(hdu, data, index, window)
     if window and wcs:
         wcs = blocks_wcs(wcs, window[:2])
-    return Image(
-        name, data, header, primary, wcs, tuple(f"{name}: {note}" for note in notes), whole
-    )
+    notes = tuple(f"{name}: {note}" for note in notes)
+    return Image(name, data, zero, header, primary, wcs, notes, whole)
 
 
 @contextmanager
