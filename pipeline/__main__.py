@@ -47,6 +47,11 @@ def _parser():
     init.set_defaults(run=survey.init)
     init.add_argument("name", help="of the run; the config is NAME.yaml")
     init.add_argument("files", nargs="+", help="FITS files: images, weights, masks")
+    cutouts = commands.add_parser("cutouts", help=survey.cutouts.__doc__.splitlines()[0])
+    cutouts.set_defaults(run=survey.cutouts)
+    cutouts.add_argument("results", type=Path, help="folder of the run, with its catalog")
+    cutouts.add_argument("folder", type=Path, help="where to write ID.fits")
+    cutouts.add_argument("ids", nargs="*", type=int, help="of the catalog")
     for stage in STAGES.values():
         add = _command(commands, stage.work, partial(_run_stage, stage))
         add("--code", default="", help="digest of its source and network")

@@ -93,15 +93,12 @@ def write_exposure(path, exposure):
         header[f"GAIN{i}"] = gain, "[electron / BUNIT], 0 if unknown"
         if np.isfinite(level):
             header[f"SATUR{i}"] = level, "[BUNIT]"
-    sci = fits.ImageHDU(_image(exposure.flux), header, name="SCI")
-    header["BUNIT"] = inverse_square(exposure.unit)
-    ivar = fits.ImageHDU(_image(exposure.ivar), header, name="IVAR")
     notes = fits.table_to_hdu(
         Table({"note": np.array(list(map(plain, exposure.notes)), dtype="U")})
     )
     notes.name = "NOTES"
     with whole(path) as partial:
-        fits.HDUList([fits.PrimaryHDU(), sci, ivar, notes]).writeto(partial)
+        fits.HDUList([fits.PrimaryHDU(), *_pixels(exposure, header), notes]).writeto(partial)
 
 
 def read_behind(path):
@@ -119,12 +116,48 @@ def write_behind(path, exposure, behind):
         fits.HDUList([fits.PrimaryHDU(), behind]).writeto(partial)
 
 
+def write_cutout(path, exposure, light, maps, row):
+    """Write a cutout of one source, as FITS viewers like it.
+
+    Parameters
+    ----------
+    path : path
+    exposure : Exposure
+        Of the cutout's pixels (y, x): images SCI and IVAR, cubes of several bands.
+    light : ndarray, (y, x, band)
+        The source's own: DEBLENDED.
+    maps : dict of ndarray, (y, x)
+        Images of their own.
+    row : Table
+        The source's in the catalog: CATALOG.
+    """
+    hdus = [fits.PrimaryHDU(), *_pixels(exposure, _header(exposure))]
+    hdus += [fits.ImageHDU(_image(light), _header(exposure), name="DEBLENDED")]
+    places = _coordinates(exposure.wcs)
+    hdus += [fits.ImageHDU(image, places, name=name) for name, image in maps.items()]
+    hdus += [fits.table_to_hdu(row)]
+    hdus[-1].name = "CATALOG"
+    with whole(path) as partial:
+        fits.HDUList(hdus).writeto(partial)
+
+
+def _pixels(exposure, header):
+    """Images SCI and IVAR of an exposure, with this header."""
+    sci = fits.ImageHDU(_image(exposure.flux), header, name="SCI")
+    header["BUNIT"] = inverse_square(exposure.unit)
+    return sci, fits.ImageHDU(_image(exposure.ivar), header, name="IVAR")
+
+
 def _header(exposure):
     """WCS, bands and unit of an exposure."""
-    header = fits.Header() if exposure.wcs is None else exposure.wcs.to_header(relax=True)
+    header = _coordinates(exposure.wcs)
     header["BANDS"] = ",".join(exposure.bands)
     header["BUNIT"] = exposure.unit
     return header
+
+
+def _coordinates(wcs):
+    return fits.Header() if wcs is None else wcs.to_header(relax=True)
 
 
 def write_images(path, wcs, **images):
@@ -132,7 +165,7 @@ def write_images(path, wcs, **images):
 
     Integers are kept as they are; other numbers, which are between 0 and 1, as those of maps.
     """
-    header = fits.Header() if wcs is None else wcs.to_header(relax=True)
+    header = _coordinates(wcs)
     hdus = fits.HDUList([fits.PrimaryHDU()])
     for name, image in images.items():
         if not image.size:

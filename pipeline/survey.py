@@ -33,6 +33,43 @@ def init(name, files):
     log.info("%s", "\n".join([f"{path}: {what}; please read it before you use it", *notes]))
 
 
+def cutouts(results, folder, ids):
+    """Write a FITS file of each source, its own light apart; by id, or of the best candidates."""
+    from pipeline.config import Report
+    from pipeline.report import choose
+
+    catalog = io.read_table(results / "catalog.fits")
+    unknown = sorted(set(ids) - set(catalog["id"].tolist()))
+    if unknown:
+        raise SystemExit(f"{results / 'catalog.fits'}: no source has the id {unknown[0]}")
+    rows = catalog[np.isin(catalog["id"], ids) if ids else choose(catalog, Report())["lenses"]]
+    for name in sorted(set(rows["tile"])):
+        _cut_out(results / "tiles" / name, rows[rows["tile"] == name], folder)
+    log.info("%s: %d files", folder, len(rows))
+
+
+def _cut_out(tile, rows, folder):
+    """Write the cutouts of some sources of a tile."""
+    from pipeline.deblending.own import own_light
+    from pipeline.deblending.shares import Front
+    from pipeline.report.stamps import from_squares
+
+    exposure, stamps = (
+        io.read_exposure(tile / "exposure.fits"),
+        io.open_cutouts(tile / "cutouts.fits"),
+    )
+    behind, sources = io.read_behind(tile / "behind.fits"), io.read_table(tile / "sources.fits")
+    share = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"]
+    names, some = ("TARGET", "TARGET_STD"), io.read_cutouts(tile / "cutouts.fits", rows["id"])
+    ids, corner, *masks = io.read_maps(tile / "masks.fits", *names, ids=rows["id"])
+    masks = zip(*(from_squares(some, squares, corner) for squares in masks), strict=True)
+    maps = {one: dict(zip(names, two, strict=True)) for one, two in zip(ids, masks, strict=True)}
+    front = Front.of(behind, exposure, sources)
+    for one, window, light in own_light(ids, exposure, stamps, share, front):
+        row = rows[rows["id"] == one]
+        io.write_cutout(folder / f"{one}.fits", window, light, maps[one], row)
+
+
 def merge(config, manifest, catalog, parquet, reasons):
     """Make one catalog of the tiles', and list the tiles that were rejected."""
     from importlib import metadata

@@ -1,4 +1,4 @@
-"""Stages hold a few sources at a time, which changes nothing that they say."""
+"""Stages of a tile: a few sources at a time, which changes nothing; and a file of each source."""
 
 import subprocess
 import sys
@@ -10,9 +10,12 @@ from astropy.io import fits
 from astropy.table import QTable
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import config, io
+from pipeline import config, io, survey
+from pipeline.__main__ import main
 from pipeline.catalogs.catalog import number
 from pipeline.data import Exposure
+from pipeline.deblending.deblend import aperture_weights
+from pipeline.deblending.own import own_light
 from pipeline.deblending.shares import Front
 from pipeline.stamps import planes
 from pipeline.stamps.cutouts import deblend_binning
@@ -58,15 +61,29 @@ def tile_of(folder, exposure, found):
     return folder
 
 
-def test_sources_seen_a_few_at_a_time_are_as_all_at_once(tmp_path, homes, detected, monkeypatch):
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, homes, detected):
+    folder = tmp_path_factory.mktemp("results")
+    tile = tile_of(folder / "tiles" / "t", *detected)
     settings = config.read({"networks": str(homes), "cut": {"size": 32, "lens_size": 32}})
-    once, parts = (tile_of(tmp_path / name / "t", *detected) for name in ("once", "parts"))
-    for folder, at_once in ((once, 512), (parts, 7)):
-        monkeypatch.setattr(planes, "AT_ONCE", at_once)
-        for stage in ASKED:
-            STAGES[stage].work(settings, folder)
-    for product in sorted(once.glob("*.fits")):
-        assert fits.FITSDiff(product, parts / product.name, rtol=1e-5).identical, product.name
+    for stage in (*ASKED, "catalog"):
+        STAGES[stage].work(settings, tile)
+    (folder / "tiles.txt").write_text("t\n")
+    products = (folder / name for name in ("catalog.fits", "catalog.parquet", "rejected.csv"))
+    survey.merge(settings, folder / "tiles.txt", *products)
+    return folder
+
+
+def test_sources_seen_a_few_at_a_time_are_as_all_at_once(
+    tmp_path, homes, detected, results, monkeypatch
+):
+    settings = config.read({"networks": str(homes), "cut": {"size": 32, "lens_size": 32}})
+    once, parts = results / "tiles" / "t", tile_of(tmp_path / "t", *detected)
+    monkeypatch.setattr(planes, "AT_ONCE", 7)
+    for stage in ASKED:
+        STAGES[stage].work(settings, parts)
+    for product in sorted(parts.glob("*.fits")):
+        assert fits.FITSDiff(once / product.name, product, rtol=1e-5).identical, product.name
     assert not [path for path in parts.iterdir() if path.suffix not in {".fits", ".npy"}]
 
 
@@ -122,3 +139,63 @@ def test_rows_of_an_array_in_a_file_are_those_of_the_array(tmp_path, rng):
         for rows in (slice(None), slice(2, 5), np.array([8, 0, 7]), slice(3, 3)):
             assert_array_equal(kept["one"][rows], changed[rows])
         assert_array_equal(kept["other"][3:5], values[3:5])
+
+
+def test_own_light_in_the_aperture_is_the_flux(results):
+    tile = results / "tiles" / "t"
+    exposure, sources = (
+        io.read_exposure(tile / "exposure.fits"),
+        io.read_table(tile / "sources.fits"),
+    )
+    stamps, front = (
+        io.read_cutouts(tile / "cutouts.fits"),
+        Front.of(io.read_behind(tile / "behind.fits"), exposure, sources),
+    )
+    share = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"]
+    flux = np.asarray(io.read_table(tile / "deblended.fits")["flux"])
+    alone = (stamps.binning == 1) & (stamps.ivar > 0).all(axis=(1, 2, 3))
+    assert front.rows[alone].any() and not front.rows[alone].all()
+    wanted, compared = stamps.id[alone], 0
+    for one, _, light in own_light(wanted, exposure, stamps, share, front):
+        (row,) = np.flatnonzero(stamps.id == one)
+        (weights,) = aperture_weights(sources[[row]], stamps[[row]])
+        assert_allclose(
+            (weights[..., None] * light).sum((0, 1)), flux[row], rtol=3e-3, atol=0.05
+        )  # of 8 bits
+        compared += 1
+    assert compared == alone.sum()
+
+
+def test_a_file_is_written_for_each_source(results, tmp_path):
+    catalog = io.read_table(results / "catalog.fits")
+    tile = results / "tiles" / "t"
+    stamps = io.read_cutouts(tile / "cutouts.fits")
+    large = stamps.id[np.argmax(stamps.binning)]
+    ids = [int(large), int(catalog["id"][0])]
+    main(["cutouts", str(results), str(tmp_path), *map(str, ids)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{i}.fits" for i in ids)
+    with fits.open(tmp_path / f"{large}.fits") as hdus:
+        shapes = {hdu.name: hdu.shape for hdu in hdus[1:-1]}
+        corner, side = stamps.corner[np.argmax(stamps.binning)], 32 * stamps.binning.max()
+        cube = dict.fromkeys(("SCI", "IVAR", "DEBLENDED"), (2, side, side))
+        assert shapes == cube | dict.fromkeys(("TARGET", "TARGET_STD"), (side, side))
+        assert hdus["CATALOG"].data["id"] == large
+        seen = hdus["IVAR"].data > 0
+        assert (np.abs(hdus["DEBLENDED"].data) <= np.abs(hdus["SCI"].data) + 0.51)[seen].all()
+        image = io.read_exposure(tile / "exposure.fits").flux
+        (x, y), middle = corner + side // 2, hdus["SCI"].data[:, side // 2, side // 2]
+        assert_array_equal(middle, image[y, x])
+
+
+def test_without_ids_they_are_of_the_best_candidates(results, tmp_path):
+    main(["cutouts", str(results), str(tmp_path)])
+    catalog = io.read_table(results / "catalog.fits")
+    best = catalog["id"][np.argmax(catalog["p_lens"])]
+    assert (tmp_path / f"{best}.fits").exists()
+    assert len(list(tmp_path.iterdir())) == min(config.Report().stamps, len(catalog))
+
+
+def test_an_unknown_id_is_named(results, tmp_path):
+    with pytest.raises(SystemExit, match=r"catalog\.fits: no source has the id 5"):
+        main(["cutouts", str(results), str(tmp_path), "5"])
+    assert not list(tmp_path.iterdir())

@@ -21,10 +21,13 @@ class Front(NamedTuple):
         Which of the sources they are.
     fraction : ndarray, (y, x), float32
         Fraction of the light of each of the tile's pixels that their stamps show.
+    behind : ndarray, (y, x, band), optional
+        The light that they do not.
     """
 
     rows: np.ndarray
     fraction: np.ndarray
+    behind: np.ndarray | None = None
 
     @classmethod
     def of(cls, behind, exposure, sources):
@@ -38,7 +41,7 @@ class Front(NamedTuple):
         large, light = np.maximum(behind[..., band], 0), exposure.flux[..., band]
         seen = np.maximum(light - behind[..., band], 0)
         fraction = seen / np.maximum(seen + large, np.finfo("f4").tiny)
-        return cls(np.asarray(sources["before"]), fraction)
+        return cls(np.asarray(sources["before"]), fraction, behind)
 
 
 def reconcile(maps, cutouts, shape, front=None):
