@@ -104,6 +104,19 @@ def test_the_sky_tells_what_names_do_not(file):
     assert tile["weight"] == {"VIS": "MOSAIC-VIS-RMS_T1_3d.fits"}
 
 
+@pytest.mark.parametrize("bands", ["grz", "zrg", "F200W,F356W,F444W"])
+def test_planes_of_a_cube_are_bands_if_its_header_says_so(file, bands):
+    cubes = (image(name, (3, 40, 40), BANDS=bands) for name in ("IMAGE", "INVVAR"))
+    config, notes = proposed(file("cutout_150.1_2.2.fits", *cubes))
+    (tile,) = config["tiles"].values()
+    order = bands.split(",") if "," in bands else list(bands)
+    assert list(tile["image"]) == list(tile["weight"]) == order
+    assert set(tile["image"].values()) == {"cutout_150.1_2.2.fits[IMAGE]"}
+    assert set(tile["weight"].values()) == {"cutout_150.1_2.2.fits[INVVAR]"}
+    assert config["ingest"] == {"weight_is": "ivar"}
+    assert not notes
+
+
 def test_no_image_is_lost_whose_name_tells_nothing(file):
     names = "a.fits", "a_r.fits", "a-img.fits", "a_sci.fits", "a_img_sci.fits"
     flat = (image(shape=(1, 40, 40), ra=150.0 + i, FILTER="r") for i in range(len(names)))

@@ -75,10 +75,12 @@ def look(path):
         images = named_images(hdus)
         seen = [_seen(path, hdu, hdus) for _, hdu in images]
         own = [split(hdu.name) for _, hdu in images]
+        bands = [_bands(hdu) for _, hdu in images]
     if len(seen) > 1:
         places = (f"{path}[{name}]" for name, _ in images)
         seen = [one._replace(place=place) for one, place in zip(seen, places, strict=True)]
-    return _told_apart(seen, own)
+    told = zip(_told_apart(seen, own), bands, strict=True)
+    return [plane for one, named in told for plane in _planes(one, named)]
 
 
 def split(name):
@@ -112,6 +114,19 @@ def _filter(headers):
     said = (str(header.get(key, "")).split() for header in headers for key in OF_BAND)
     words = (words[0] for words in said if words)
     return next((w for w in words if not w.lower().startswith(NO_FILTER)), "")
+
+
+def _bands(hdu):
+    """Bands of a cube's planes where its header names them, as those of the Legacy Surveys do."""
+    said = str(hdu.header.get("BANDS", "")).strip()
+    return said.split(",") if "," in said else list(said)
+
+
+def _planes(one, bands):
+    """One image for each band of a cube, if there are as many; else the one that it is."""
+    if len(one.shape) != 3 or one.shape[0] != len(set(bands)):
+        return [one]
+    return [one._replace(band=band, shape=one.shape[1:]) for band in bands]
 
 
 def _centre(hdu, hdus):

@@ -111,11 +111,18 @@ def _joined(tiles):
 
 
 def _alike(tiles):
-    """Tiles of the commonest bands, in order, and by the reason the images of the others."""
+    """Tiles of the commonest bands, in order, and by the reason the images of the others.
+
+    A cube keeps the order of its planes.
+    """
     bands = [frozenset(bands) for bands in tiles.values()]
     most = max(bands, key=bands.count, default=frozenset())
     order = sorted(most, key=lambda band: (ORDER.find(band[0].lower()) % (len(ORDER) + 1), band))
-    alike = {key: {b: own[b] for b in order} for key, own in tiles.items() if own.keys() == most}
+    alike = {
+        key: own if len({one.place for one in own.values()}) == 1 else {b: own[b] for b in order}
+        for key, own in tiles.items()
+        if own.keys() == most
+    }
     odd = {}
     for own in (own for own in tiles.values() if own.keys() != most):
         why = f"of a tile in {', '.join(sorted(own))}, where most are in {', '.join(order)}"
