@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pipeline import config, io
 from pipeline.catalogs.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts
-from pipeline.flags import MEANING, Flag
+from pipeline.flags import DEFECT, MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
 from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick, window
@@ -175,6 +175,9 @@ def test_the_truth_is_told():
     scored = compare(table, objects, ["t1"], 0.6)
     _, words = read(write_page(findings(table, [TileFacts("t1", 20)], scored)))
     assert "completeness 100.0 %" in words and "area under the ROC curve" in words
+    defects = ", ".join(flag.name for flag in Flag if flag in DEFECT)  # what `samples` leaves out
+    assert words.count(f"without any of the flags {defects} ") == 1
+    assert words.count(f"without any of the flags {defects}.") == 1
     nothing = compare(table[:0], objects[:0], [], 0.6)
     _, words = read(write_page(findings(table, [], nothing)))
     assert "completeness –" in words

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from pipeline.catalogs.catalog import COLUMNS
 from pipeline.comparison.truth import ALONE, BRIGHT, FAINTEST
-from pipeline.flags import MEANING
+from pipeline.flags import DEFECT, MEANING
 from pipeline.report import expectation, figures, truth_figures
 from pipeline.report.choose import SYSTEM, thin
 from pipeline.report.facts import doubts
@@ -98,6 +98,7 @@ def write_page(found):
         columns=COLUMNS,
         widths=_widths(found.lenses),
         limits=LIMITS,
+        defects=", ".join(flag.name for flag in DEFECT),
         max_tiles=MAX_TILES,
     )
 
