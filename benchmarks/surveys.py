@@ -16,6 +16,7 @@ import numpy as np
 from pipeline import io
 from pipeline.comparison import truth
 from pipeline.config import Config, Survey
+from pipeline.models import metrics
 from pipeline.simulate.camera import like
 from pipeline.survey import simulate_survey
 from pipeline.tiles import STAGES
@@ -81,15 +82,14 @@ def measure(survey, folder):
     pairs = found["pairs"]
     bright = pairs["delta_p50"][pairs["clean"] & pairs["galaxy"] & (pairs["snr"] > BRIGHT)]
     error = np.asarray(bright[np.isfinite(bright)])
-    middle = float(np.median(error))
     fwhm = drawn.psf_fwhm / drawn.pixel_scale
     return {
         "sources": len(catalog),
         "fwhm": fwhm,
         "fwhm_measured": sources.meta["PSFFWHM"] / fwhm,
         **{name: found[name] for name in ("completeness", "purity", "coverage")},
-        "median_dm": middle,
-        "nmad_dm": 1.4826 * float(np.median(np.abs(error - middle))),
+        "median_dm": float(np.median(error)),
+        "nmad_dm": metrics.nmad(error),
         "auroc": found["roc"]["auroc"],
     }
 

@@ -180,8 +180,6 @@ def _sip_in_blocks(term, binning):
 def _one_each(binning, n):
     """Binning of each of `n` stamps, of one number for all; (n,), int."""
     binning = np.asarray(binning)
-    if binning.size and (binning == binning.flat[0]).all():
-        binning = binning.flat[0]
     if binning.shape not in {(), (n,)} or (binning < 1).any():
         raise ValueError(f"binning must be 1 or more, one for each of {n} stamps; got {binning}")
     return np.full(n, binning, int)

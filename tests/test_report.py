@@ -13,7 +13,8 @@ from pipeline.data import Cutouts
 from pipeline.flags import DEFECT, MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
-from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick, window
+from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick
+from pipeline.stamps.cutouts import boxes
 from tests.test_catalog import stage_tables
 
 PROVENANCE = {
@@ -205,7 +206,7 @@ def test_a_binned_stamp_is_shown_as_wide_as_it_is(rng):
     panels = blend_panels(stamps, maps, label, table, 0.2)
     for row, (x, y), width in zip(table, stamps.corner, (3.2, 9.6, 6.4), strict=True):
         panel, side = panels[int(row["id"])], round(width / 0.2)
-        assert_array_equal(panel["label"], window(label, (x, y), side))
+        assert_array_equal(panel["label"], boxes(label, [(x, y)], side)[0])
         assert f"{width}″ wide" in panel["caption"]
     without = blend_panels(stamps, maps, label, table, np.nan)
     assert "48 pixels wide" in without[int(table["id"][1])]["caption"]
@@ -222,30 +223,18 @@ def test_the_outline_is_around_the_pixels_of_the_source():
 def test_maps_are_cut_out_of_squares(rng):
     stamps = replace(cutouts(catalog(2)), binning=np.array([1, 3]))
     tile, corner = rng.random((60, 60)), np.array([[-20, -20], [-3, 5]])
-    squares = np.stack([window(tile, place, 32) for place in corner])
+    squares = boxes(tile, corner, 32)
     for i, found in enumerate(from_squares(stamps, squares, corner)):
-        inside = window(
-            window(np.ones((60, 60)), corner[i], 32), stamps.corner[i] - corner[i], len(found)
-        )
+        (square,), place = boxes(np.ones((60, 60)), corner[[i]], 32), stamps.corner[[i]]
+        inside = boxes(square, place - corner[i], len(found))[0]
         assert len(found) == 16 * stamps.binning[i]
-        assert_array_equal(found, inside * window(tile, stamps.corner[i], len(found)))
+        assert_array_equal(found, inside * boxes(tile, place, len(found))[0])
 
 
 def test_a_stamp_without_information_is_blank():
     stamps = cutouts(catalog(2))
     blank = Cutouts(stamps.flux, 0 * stamps.ivar, stamps.id, stamps.corner, stamps.bands)
     assert (in_noise(blank) == 0).all()
-
-
-@pytest.mark.parametrize("corner", [(0, 0), (-2, 1), (4, -3), (9, 9), (-9, -9)])
-def test_a_window_beyond_the_image_is_zero(corner):
-    image = np.arange(1, 31).reshape(5, 6)
-    cut = window(image, corner, 4)
-    for y in range(4):
-        for x in range(4):
-            row, column = y + corner[1], x + corner[0]
-            inside = 0 <= row < 5 and 0 <= column < 6
-            assert cut[y, x] == (image[row, column] if inside else 0)
 
 
 def test_some_stamps_are_read_as_if_all_were(tmp_path):

@@ -14,13 +14,13 @@ from pipeline.simulate.challenge import EUCLID, draw_challenge
 from pipeline.stamps.cutouts import bin_blocks, lens_binning
 
 STAMPS = 96  # side of what the finder sees; the challenge gave 101 [pixel]
-AT_ONCE = 5000
+AT_ONCE, SEED = 5000, 2019
 RATES = 1e-2, 1e-3, 1e-4
 THETA_E = 0.3, 0.5, 0.8, 1.2, 1.6, 2.0, 3.0  # Einstein radius [arcsec]
 ARC_SNR = 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, np.inf
 
 
-def draw_scored(n, networks=None, telescope=EUCLID, binning=None, seed=2019):
+def draw_scored(n, networks=None, telescope=EUCLID, binning=None):
     """Draw a set like the challenge's, cut stamps of it as the chain does, and score them.
 
     Parameters
@@ -33,7 +33,6 @@ def draw_scored(n, networks=None, telescope=EUCLID, binning=None, seed=2019):
         That sees the set.
     binning : int, optional
         Pixels binned into one; what the chain would choose if left out.
-    seed : int
 
     Returns
     -------
@@ -51,7 +50,7 @@ def draw_scored(n, networks=None, telescope=EUCLID, binning=None, seed=2019):
     block = chosen_binning(telescope, options.cut)
     at_once, scores, tables = AT_ONCE // block**2, [], []
     for part, start in enumerate(range(0, n, at_once)):
-        rng = np.random.default_rng((seed, part))
+        rng = np.random.default_rng((SEED, part))
         cutouts, truth = draw_challenge(min(at_once, n - start), STAMPS * block, rng, telescope)
         cutouts = _binned(cutouts, binning or block)
         scores.append(np.asarray(lens.apply(network, cutouts, options.lens)["p_lens"]))

@@ -39,8 +39,6 @@ class Blends(NamedTuple):
         True magnitude.
     scarlet : ndarray, (n,)
         True less measured magnitude, as scarlet's authors stored it; NaN where they give none.
-    scarlet_seconds : float
-        Median time that it took a blend.
     """
 
     image: list
@@ -50,7 +48,6 @@ class Blends(NamedTuple):
     position: np.ndarray
     mag: np.ndarray
     scarlet: np.ndarray
-    scarlet_seconds: float
 
 
 def read_blends(folder):
@@ -67,10 +64,9 @@ def read_blends(folder):
         ivars.append(np.divide(1, variance, where=good, out=np.zeros_like(images[-1])))
     scarlet = np.ma.filled(truth["scarlet_true_minus_measured_i"].astype("f8"), np.nan)
     position = np.column_stack([truth["x"], truth["y"]]).astype("f8")
-    seconds = float(np.median(truth["scarlet_seconds"]))
     mag = np.asarray(truth["mag_i"], "f8")
     fwhm = float(np.median(widths))
-    return Blends(images, ivars, fwhm, blend, position, mag, np.asarray(scarlet), seconds)
+    return Blends(images, ivars, fwhm, blend, position, mag, np.asarray(scarlet))
 
 
 def width(psf):

@@ -76,7 +76,7 @@ class Pairs(NamedTuple):
         return np.sqrt((self.light.astype("f8") ** 2).sum((2, 3))) / self.sky
 
 
-def draw_pairs(n, look, folder, seed=7):
+def draw_pairs(n, look, folder):
     """Draw pairs whose magnitudes differ by less than 2 and whose light overlaps.
 
     The separation is uniform from the larger half-light radius to four times the smaller.
@@ -87,13 +87,12 @@ def draw_pairs(n, look, folder, seed=7):
     look : Look
     folder : Path
         Of GalSim's catalog.
-    seed : int
 
     Returns
     -------
     Pairs
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(7)
     cosmos = galsim.COSMOSCatalog(CATALOG, dir=str(folder), use_real=False, exclusion_level="none")
     mag = np.asarray(cosmos.param_cat["mag_auto"], "f8")
     re = np.asarray(cosmos.param_cat["flux_radius"], "f8") * DETECTOR / look.pixel_scale

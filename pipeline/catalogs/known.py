@@ -16,8 +16,7 @@ def known_lenses():
     Returns
     -------
     Table
-        ``name`` (the first of several), ``ra``, ``dec`` [deg] and ``grading`` ("confident" or
-        "probable"), one row a lens with a position.
+        ``name`` (the first of several), ``ra`` and ``dec`` [deg], one row a lens with a position.
     """
     path = metadata.distribution("lenscat").locate_file("lenscat/data/catalog.csv")
     with open(path, newline="", encoding="utf-8") as file:
@@ -27,7 +26,6 @@ def known_lenses():
             "name": [row["name"].split("|")[0].strip() for row in rows],
             "ra": [float(row["RA [deg]"] or "nan") for row in rows],
             "dec": [float(row["DEC [deg]"] or "nan") for row in rows],
-            "grading": [row["grading"] for row in rows],
         }
     )
     return lenses[np.isfinite(lenses["ra"]) & np.isfinite(lenses["dec"])]

@@ -15,6 +15,7 @@ FAINTEST = 2.0  # S/N below which a true object explains no detection and is nob
 BRIGHT = 10.0  # S/N of the Kron flux above which the survey should be complete and pure
 ALONE = 2.0  # arcsec without a neighbour
 NEEDED = "ra", "dec", "mag", "flux", "snr", "snr_auto", "kind", "tiles", "theta_e"
+BIN = 0.5  # of the magnitudes against which shares are told
 ARC_REACH = 2.0  # arcs lie within this many Einstein radii of their lens
 
 
@@ -223,12 +224,12 @@ def lens_roc(catalog, truth, found):
     }
 
 
-def bins(mag, width=0.5):
-    """Edges of bins of `width` that hold all of `mag`."""
+def bins(mag):
+    """Edges of bins of `BIN` that hold all of `mag`."""
     if not len(mag):
-        return np.array([0.0, width])
-    low, high = np.floor(mag.min() / width), np.floor(mag.max() / width) + 1
-    return width * np.arange(low, high + 1)
+        return np.array([0.0, BIN])
+    low, high = np.floor(mag.min() / BIN), np.floor(mag.max() / BIN) + 1
+    return BIN * np.arange(low, high + 1)
 
 
 def _pairs(catalog, truth, found, alone):

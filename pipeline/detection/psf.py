@@ -82,11 +82,6 @@ class Moffat(NamedTuple):
         size = 2 * int(np.ceil(min(0.9 * self.fwhm, _WIDEST_KERNEL))) + 1
         return self.stamps([0.0], [0.0], size)[0].astype("f4")
 
-    def half_light_radius(self):
-        """Radius of half of the light, in pixels, smeared by the pixel in quadrature."""
-        growth = (2 ** (1 / (self.beta - 1)) - 1) / (2 ** (1 / self.beta) - 1)
-        return np.sqrt(self.fwhm**2 / 4 * growth + 0.3**2)
-
 
 def broadening(flux, ivar, owned, shapes, psf):
     """How much wider than the PSF each source is: 0 for a star, 1 for a PSF wider by 0.3.

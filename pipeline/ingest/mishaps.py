@@ -24,6 +24,8 @@ UNREADABLE = (
     ),
 )
 
+LONGEST = 200  # letters of a message
+
 
 class InputError(ValueError):
     """Something is wrong with the user's files: says file, HDU, value and remedy."""
@@ -75,7 +77,7 @@ def _said(caught, known):
     return f" ({said[0]})" if said and "truncated" not in known else ""
 
 
-def one_line(message, longest=200):
-    """Make a message a line of at most so many letters."""
+def one_line(message):
+    """Make a message a line of at most `LONGEST` letters."""
     text = " ".join(str(message).split())
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

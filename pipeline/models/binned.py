@@ -15,7 +15,7 @@ EDGES = {
 LEAST = 10  # stamps in a bin that is quoted
 
 
-def bootstrap(statistic, *values, n_draws=200, seed=0, draw=None):
+def bootstrap(statistic, *values, n_draws=200, draw=None):
     """Number of all values, and its standard error over resamplings of them (Efron 1979).
 
     Parameters
@@ -25,7 +25,6 @@ def bootstrap(statistic, *values, n_draws=200, seed=0, draw=None):
     values : ndarray, (n, ...)
         Resampled together along the first axis: what belongs together must share a row.
     n_draws : int
-    seed : int
     draw : callable, optional
         Gives the rows of a resampling, of a `numpy.random.Generator`; as many rows as there are,
         each as likely as the others, if left out.
@@ -36,7 +35,7 @@ def bootstrap(statistic, *values, n_draws=200, seed=0, draw=None):
         ``value``, ``error`` and ``n``; NaN of no values.
     """
     values = [np.asarray(v) for v in values]
-    n, rng = len(values[0]), np.random.default_rng(seed)
+    n, rng = len(values[0]), np.random.default_rng(0)
     if not n:
         return {"value": float("nan"), "error": float("nan"), "n": 0}
     again = []

@@ -13,13 +13,14 @@ IN_PSF_WIDTHS = 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 40.0  # the same
 RATES = np.logspace(-4, 0, 33)[:-1]  # of false positives, of the ROC curve
 ARC_SNRS = 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 1e5
 CLEAR = 0.8, 20.0  # Einstein radius [arcsec] and S/N of arcs that anyone would see
+ENOUGH = 10  # non-lenses above a threshold that is measured, at least
 TAIL = 0.05  # share of the non-lenses that an extrapolated threshold rests on
 
 
-def threshold_at(logit, rate, n_empirical=10):
+def threshold_at(logit, rate):
     """Value that a share `rate` of non-lenses exceed.
 
-    It is their quantile where `n_empirical` of them or more lie above it.  Where there are too
+    It is their quantile where `ENOUGH` of them or more lie above it.  Where there are too
     few, it is extrapolated: the excesses of the highest `TAIL` (ten at least) over the value they
     exceed are taken for exponential, as those of a logit are that falls off like a logistic or
     anything else with an exponential tail (Pickands 1975, Ann. Statist. 3, 119, of shape 0).  From
@@ -38,7 +39,7 @@ def threshold_at(logit, rate, n_empirical=10):
     """
     ranked = np.sort(np.asarray(logit, "f8"))
     n = len(ranked)
-    if rate * n >= n_empirical:
+    if rate * n >= ENOUGH:
         return float(np.quantile(ranked, 1 - rate))
     k = min(max(round(TAIL * n), 10), n - 1)
     if k / n <= rate or k < 1:
@@ -159,18 +160,18 @@ def score(logit, p_lens, stamps, truth):
     return said
 
 
-def false_positives(logit, kind, rate=1e-2):
-    """What passes for a lens: of each kind of non-lenses, the share above a false-positive rate.
+def false_positives(logit, kind):
+    """What passes for a lens: of each kind of non-lenses, the share above a rate of 1e-2.
 
     Returns
     -------
     dict
-        Of each kind ``share``, ``error`` and ``n``; a share above `rate` is of a kind that is
+        Of each kind ``share``, ``error`` and ``n``; a share above that is of a kind that is
         harder than the others.
     """
     if not len(logit):
         return {}
-    is_found, rows = logit > _highest_but(logit, int(rate * len(logit))), {}
+    is_found, rows = logit > _highest_but(logit, int(1e-2 * len(logit))), {}
     for name in sorted(set(kind)):
         found = share(is_found[kind == name])
         rows[str(name)] = {"share": found["value"], "error": found["error"], "n": found["n"]}

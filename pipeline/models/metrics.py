@@ -3,6 +3,7 @@
 import numpy as np
 
 LEVELS = 0.5, 0.68, 0.9, 0.95  # of the intervals whose coverage is scored
+BINS = 15  # of probabilities, at most: those that would be empty are left out
 
 
 def roc_auc(score, truth):
@@ -22,21 +23,19 @@ def iou(a, b):
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
-def calibration_error(p, truth, n_bins=15):
+def calibration_error(p, truth):
     """Mean distance of the stated from the found frequency, in bins of equal counts (Guo+17)."""
-    stated, found, count = reliability(p, truth, n_bins)
+    stated, found, count = reliability(p, truth)
     return float(np.sum(np.abs(stated - found) * count) / max(len(p), 1))
 
 
-def reliability(p, truth, n_bins=15):
-    """Stated and found frequency in bins of equal counts: a reliability diagram's points.
+def reliability(p, truth):
+    """Stated and found frequency in `BINS` of equal counts: a reliability diagram's points.
 
     Parameters
     ----------
     p, truth : ndarray, (n,)
         Probability, and whether it came true.
-    n_bins : int
-        At most; empty bins are left out.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def reliability(p, truth, n_bins=15):
     count : ndarray, (bin,), int
     """
     p, truth = np.asarray(p), np.asarray(truth)
-    parts = [k for k in np.array_split(np.argsort(p), n_bins) if len(k)]
+    parts = [k for k in np.array_split(np.argsort(p), BINS) if len(k)]
     stated, found = (np.array([np.mean(v[k], dtype="f8") for k in parts]) for v in (p, truth))
     return stated, found, np.array([len(k) for k in parts], int)
 

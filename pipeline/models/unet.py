@@ -9,7 +9,6 @@ KIND = "blends"
 MAPS = "TARGET", "NEIGHBOUR", "SHARE"
 COLLECT_ABOVE = 0.05  # of TARGET: light of these pixels is collected
 BATCH = 64  # stamps of which outputs are in memory at once, in memory that is used again
-N_PLANES = 3  # of a stamp as the network sees it
 THRESHOLD = 1.5  # of a mask, in the sky's standard deviations: Boucaud et al. (2020), sect. 3.2
 
 
@@ -58,7 +57,7 @@ def look(flux, ivar, binning):
 
     Returns
     -------
-    array, (n, y, x, N_PLANES), float32
+    array, (n, y, x, 3), float32
     """
     xp = flux.__array_namespace__()
     depth = xp.broadcast_to(xp.log2(binning).astype("f4")[:, None, None], flux.shape)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pipeline.stamps.cutouts import boxes
+
 
 def pick(cutouts, ids, pixel_scale):
     """Stamps of the chosen sources.
@@ -60,7 +62,7 @@ def blend_panels(cutouts, maps, label, rows, pixel_scale):
             wide = f"{width:.1f}″" if np.isfinite(width) else f"{sides[i]} pixels"
             found[int(row["id"])] = {
                 "image": in_noise(cutouts[[i]])[0],
-                "label": window(label, cutouts.corner[i], sides[i]),
+                "label": boxes(label, cutouts.corner[[i]], sides[i])[0],
                 "own": int(row["label"]),
                 "share": maps["SHARE"][i],
                 "spread": maps["TARGET_STD"][i],
@@ -89,15 +91,4 @@ def from_squares(cutouts, squares, corner):
     """
     sides = cutouts.flux.shape[1] * cutouts.binning
     places = zip(squares, cutouts.corner - corner, sides, strict=True)
-    return [window(square, place, side) for square, place, side in places]
-
-
-def window(image, corner, size):
-    """Square of an image (y, x) from ``corner`` (x, y) on; 0 beyond the image."""
-    x, y = (int(v) for v in corner)
-    cut = np.zeros((size, size), image.dtype)
-    height, width = image.shape
-    top, left, bottom, right = max(y, 0), max(x, 0), min(y + size, height), min(x + size, width)
-    if bottom > top and right > left:
-        cut[top - y : bottom - y, left - x : right - x] = image[top:bottom, left:right]
-    return cut
+    return [boxes(square, [place], side)[0] for square, place, side in places]

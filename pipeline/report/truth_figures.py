@@ -55,20 +55,20 @@ def positions(pairs):
     return figure
 
 
-def flux_residuals(pairs, width=1.0):
-    """Draw measured less true magnitude, median and 68 % of each bin, of what was found."""
+def flux_residuals(pairs):
+    """Draw measured less true magnitude, median and 68 % of each magnitude, of what was found."""
     figure, ax = panel()
     pairs = pairs[pairs["clean"]]
     mag = np.asarray(pairs["mag"])
     if not len(mag):
         return None
-    edges = np.arange(np.floor(mag.min()), mag.max() + width, width)
+    edges = np.arange(np.floor(mag.min()), mag.max() + 1)
     for i, (name, (label, marker)) in enumerate(MEASURED.items()):
         delta, rows = np.asarray(pairs[name]), []
         for low in edges:
-            inside = delta[(mag >= low) & (mag < low + width) & np.isfinite(delta)]
+            inside = delta[(mag >= low) & (mag < low + 1) & np.isfinite(delta)]
             if len(inside) > 4:
-                rows.append((low + width / 2, *np.quantile(inside, [0.16, 0.5, 0.84])))
+                rows.append((low + 0.5, *np.quantile(inside, [0.16, 0.5, 0.84])))
         if rows:
             x, p16, p50, p84 = np.transpose(rows)
             x = x + 0.08 * (i - 1)

@@ -82,7 +82,7 @@ def paint_arcs(renderer, body, einstein_radius, flux, rng):
     re = einstein_radius * float(np.clip(10 ** rng.normal(*SOURCE_SIZES), 0.03, 0.5))
     source = draw_source(lens, re, rng)
     x, y = renderer.grid()
-    samples = draw_arcs(lens, source, x - body.x, y - body.y, step=1 / renderer.oversampling)
+    samples = draw_arcs(lens, source, x - body.x, y - body.y)
     light = renderer.convolve(samples / max(samples.sum(), 1e-30))
     points = _lensed_point(lens, source[0], rng) if rng.random() < QUASARS else NO_KNOTS
     if len(points):
@@ -143,7 +143,7 @@ def draw_source(lens, re, rng):
     return parts
 
 
-def draw_arcs(lens, source, x, y, step=1.0):
+def draw_arcs(lens, source, x, y):
     """Light of the lensed source.
 
     Parameters
@@ -152,8 +152,6 @@ def draw_arcs(lens, source, x, y, step=1.0):
     source : list of Blob
     x, y : ndarray
         Positions about the lens [pixel], of any shape; far from the lens nothing is computed.
-    step : float
-        Distance of the samples [pixel]; coarse ones are the mean of four within them.
 
     Returns
     -------
@@ -162,12 +160,8 @@ def draw_arcs(lens, source, x, y, step=1.0):
     """
     reach = max(np.hypot(part.x, part.y) + 4 * part.re for part in source)
     near = np.hypot(x, y) < 1.4 * lens.einstein_radius + reach
-    light = np.zeros(x.shape)
-    offsets = [0.0] if step < 1 else [-0.25, 0.25]
-    for dx in offsets:
-        for dy in offsets:
-            at = _trace(lens, x[near] + dx * step, y[near] + dy * step)
-            light[near] += sum(_brightness(part, *at) for part in source) / len(offsets) ** 2
+    light, at = np.zeros(x.shape), _trace(lens, x[near], y[near])
+    light[near] = sum(_brightness(part, *at) for part in source)
     return light
 
 

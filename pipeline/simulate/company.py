@@ -48,8 +48,8 @@ def draw_elliptical(body, flux, rng):
     ]
 
 
-def draw_satellites(body, flux, rng, mean=0.7):
-    """Draw companions of a galaxy, the fainter the more of them."""
+def draw_satellites(body, flux, rng, mean):
+    """Draw companions of a galaxy, so many in the mean, the fainter the more of them."""
     parts = []
     for _ in range(rng.poisson(mean)):
         out, around = body.re * rng.uniform(1, 7), rng.uniform(0, 2 * np.pi)

@@ -10,6 +10,7 @@ LOOSE = galsim.GSParams(folding_threshold=1e-2, kvalue_accuracy=1e-4, maxk_thres
 # GalSim caches a profile per Sersic index, so the indices are on a grid.
 SERSIC_INDICES = 0.6, 0.8, 1.0, 1.4, 1.8, 2.4, 3.2, 4.0, 5.0
 NO_KNOTS = np.zeros((0, 3))
+THICKNESS = 0.2  # of a disc seen from its edge
 
 
 class Galaxy(NamedTuple):
@@ -116,9 +117,9 @@ def _sersic(index):
     return galsim.Sersic(n=index, half_light_radius=1.0, gsparams=LOOSE)
 
 
-def _disc_axis_ratio(rng, thickness=0.2):
-    """Axis ratio of a disc of the given thickness seen from a random side."""
-    return np.sqrt(rng.random() ** 2 * (1 - thickness**2) + thickness**2)
+def _disc_axis_ratio(rng):
+    """Axis ratio of a disc of `THICKNESS` seen from a random side."""
+    return np.sqrt(rng.random() ** 2 * (1 - THICKNESS**2) + THICKNESS**2)
 
 
 def _stretch(profile, axis_ratio, angle):

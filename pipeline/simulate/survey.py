@@ -166,7 +166,7 @@ def _light(thing, renderer, centre, turn, rng):
     source = draw_source(lens, theta_e * rng.uniform(0.1, 0.35), rng)
     grid = np.stack([g - c for g, c in zip(renderer.grid(), centre, strict=True)], axis=-1)
     x, y = np.moveaxis(grid @ np.linalg.inv(turn).T, -1, 0)
-    arcs = renderer.convolve(draw_arcs(lens, source, x, y, 1 / renderer.oversampling))
+    arcs = renderer.convolve(draw_arcs(lens, source, x, y))
     share = rng.uniform(0.12, 0.45)
     return (1 - share) * renderer.draw(early, *centre) + share * arcs / arcs.sum()
 
