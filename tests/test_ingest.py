@@ -1,6 +1,5 @@
 """Weights, noise and sky of an ingested tile."""
 
-import dataclasses
 import warnings
 
 import numpy as np
@@ -252,8 +251,3 @@ def test_the_inputs_are_not_touched(save, pixels, tmp_path):
     before = (tmp_path / "a.fits").read_bytes()
     take(path, {"fit_sky": True})
     assert (tmp_path / "a.fits").read_bytes() == before
-
-
-def test_an_exposure_knows_its_fields(save, pixels):
-    found = take(save("a.fits", pixels))
-    assert dataclasses.is_dataclass(found) and found.rejected == ""

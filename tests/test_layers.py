@@ -3,7 +3,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from pipeline.models import mixture, punet
-from pipeline.models.stamps import turned
 from pipeline.nets.anomaly import power_spectrum, texture
 from pipeline.nets.layers import SkyUnits, arcsinh, fold, unfold
 from pipeline.nets.lens import mean_member_loss
@@ -78,12 +77,6 @@ def test_folding_is_undone(rng):
     folded = punet._folded(maps[:, :, :4])
     assert_allclose(folded[1, :, 3], maps[1, 2:4, 2:4].reshape(4, 3))
     assert_allclose(punet._unfolded(folded[..., 0], 4), maps[:, :, :4, 0])
-
-
-def test_eight_turns_are_eight_different_stamps(rng):
-    stamp = rng.normal(size=(1, 4, 4, 2))
-    assert len({turned([stamp], k)[0].tobytes() for k in range(8)}) == 8
-    assert_allclose(turned(turned([stamp], 1), 3)[0], stamp)
 
 
 def test_the_power_spectrum_knows_brightness_from_width():
