@@ -11,6 +11,7 @@ import numpy as np
 from astropy.wcs import WCS, Sip
 
 FLUX_UNIT = "nJy"
+AB_ZERO_POINT = 31.4  # magnitude of 1 nJy: 8.9 + 2.5 log10(1e9), Oke & Gunn (1983)
 
 
 @dataclass(frozen=True)

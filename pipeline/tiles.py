@@ -106,11 +106,11 @@ def _cut(path, cut, sources, size, binning):
 @per_tile("lens_cutouts.fits sources.fits", "classify.fits")
 def classify(config, tile):
     """Ask the lens finder about every source."""
-    from pipeline.catalogs.catalog import auto_snr
+    from pipeline.catalogs.catalog import flux_snr
     from pipeline.models import lens
 
     (cutouts, sources), network = _read(tile, "lens_cutouts", "sources"), _network(config, "lens")
-    snr, rows = auto_snr(sources), io.parts(len(cutouts))
+    snr, rows = flux_snr(sources, "flux_auto"), io.parts(len(cutouts))
     said = [lens.apply(network, cutouts[some], config.lens, snr[some]) for some in rows]
     io.write_table(tile / "classify.fits", _stacked(said))
 

@@ -10,7 +10,7 @@ from astropy.table import Table
 from benchmarks.external import chain
 from benchmarks.external.hsc import width
 from pipeline import io
-from pipeline.catalogs.catalog import auto_snr
+from pipeline.catalogs.catalog import flux_snr
 from pipeline.config import read
 from pipeline.data import Exposure
 from pipeline.flags import Flag
@@ -150,7 +150,7 @@ def field(config_file, images, products, networks=None):
 
 def _is_galaxy(sources):
     flags = np.asarray(sources["flags"]) & (Flag.POINT_LIKE | Flag.SATURATED)
-    return (flags == 0) & (auto_snr(sources) > FAINTEST)
+    return (flags == 0) & (flux_snr(sources, "flux_auto") > FAINTEST)
 
 
 def summary(lenses, galaxies, fields, threshold):

@@ -8,11 +8,10 @@ from astropy import units as u
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 
-from pipeline.data import FLUX_UNIT
+from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 
 LARGEST_LABEL = 2**22 - 1
 EXACT = 2**53  # a float holds every integer below, and JavaScript makes floats of all numbers
-AB_ZERO_POINT = 31.4  # magnitude of 1 nJy: 8.9 + 2.5 log10(1e9), Oke & Gunn (1983)
 
 
 class Column(NamedTuple):
@@ -227,9 +226,9 @@ def detection_band(catalog, name):
     return values if values.ndim == 1 else values[:, int(catalog.meta.get("DETBAND", 0))]
 
 
-def auto_snr(sources):
-    """S/N (n,) of ``flux_auto`` in the detection band; 0 where there is none."""
-    flux, error = (detection_band(sources, name) for name in ("flux_auto", "flux_auto_err"))
+def flux_snr(catalog, name):
+    """S/N (n,) of a flux, as ``flux_auto``, in the detection band; 0 where there is none."""
+    flux, error = (detection_band(catalog, column) for column in (name, f"{name}_err"))
     snr = np.divide(flux, error, out=np.zeros(len(flux)), where=error > 0)
     return np.where(np.isfinite(snr), snr, 0)
 

@@ -7,7 +7,7 @@ from astropy.stats import binom_conf_interval
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from pipeline.catalogs.catalog import detection_band
+from pipeline.catalogs.catalog import detection_band, flux_snr
 from pipeline.catalogs.known import chord, unit_vectors
 from pipeline.flags import DEFECT
 
@@ -169,8 +169,6 @@ def compare(catalog, truth, tiles, radius):
     found = match(catalog, truth, radius)
     observed, clean = samples(catalog, truth, tiles)
     is_bright = np.asarray(truth["snr_auto"]) > BRIGHT
-    flux, error = (detection_band(catalog, name) for name in ("flux", "flux_err"))
-    snr = np.divide(flux, error, out=np.zeros(len(flux)), where=error > 0)
     pairs = _pairs(catalog, truth, found, observed & is_bright)
     alone = pairs["alone"]
     offset = np.column_stack([pairs["ra_offset"], pairs["dec_offset"]])[alone]
@@ -180,7 +178,7 @@ def compare(catalog, truth, tiles, radius):
     true_mag = np.asarray(truth["mag"])
     return {
         "completeness": _share(found.source[observed & is_bright] >= 0),
-        "purity": _share(~found.spurious[clean & (snr > BRIGHT)]),
+        "purity": _share(~found.spurious[clean & (flux_snr(catalog, "flux") > BRIGHT)]),
         "coverage": _share(pairs["holds"][pairs["clean"] & pairs["galaxy"]]),
         "completeness_mag": rate(
             found.source[observed] >= 0, true_mag[observed], bins(true_mag[observed])

@@ -8,10 +8,9 @@ import numpy as np
 from astropy import units as u
 from astropy.utils.exceptions import AstropyWarning
 
-from pipeline.data import FLUX_UNIT
+from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.ingest.fitsfile import InputError, as_number
 
-AB_OF_NJY = 31.4  # AB magnitude of 1 nJy (Oke & Gunn 1983)
 ZERO_POINTS = (
     "MAGZERO",  # DECam community pipeline, DES, Euclid MER, MOSAIC, BASS
     "MAGZEROP",  # Euclid, SWarp
@@ -104,7 +103,7 @@ def _from_zero_point(image, zero_point, source, low):
             f"{image.name}: {source} is in the VEGA system but was taken as AB; "
             "should ingest.zero_point be set to the AB magnitude of 1 count?"
         )
-    return 10 ** (0.4 * (AB_OF_NJY - zero_point)), FLUX_UNIT, tuple(notes)
+    return 10 ** (0.4 * (AB_ZERO_POINT - zero_point)), FLUX_UNIT, tuple(notes)
 
 
 def _says_vega(image, source):
@@ -157,7 +156,7 @@ def _physical(header, pixel_scale):
     """NJy per value of a header whose BUNIT is a flux (or surface brightness), else None."""
     bunit = str(header.get("BUNIT", "")).strip()
     if bunit.lower() in NANOMAGGIES | MAGGIES:
-        return 10 ** (0.4 * (AB_OF_NJY - (22.5 if bunit.lower() in NANOMAGGIES else 0.0)))
+        return 10 ** (0.4 * (AB_ZERO_POINT - (22.5 if bunit.lower() in NANOMAGGIES else 0.0)))
     unit = _parse(_plain_unit(header))
     if unit is None:
         return None

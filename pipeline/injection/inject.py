@@ -8,15 +8,15 @@ import galsim
 import numpy as np
 from astropy.table import Column, Table, hstack, vstack
 
-from pipeline.catalogs.catalog import AB_ZERO_POINT, detection_band
-from pipeline.data import FLUX_UNIT
+from pipeline.catalogs.catalog import detection_band
+from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
+from pipeline.detection.psf import DEFAULT_BETA
 from pipeline.flags import DEFECT, Flag
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 
 UNFIT = int(Flag.POINT_LIKE | DEFECT)
 AT_ONCE = 64  # galaxies
-BETA = 3.0  # of the PSF's Moffat law, as in `pipeline.detection.psf`
 CANVAS = 1.25  # side on which arcs are drawn, in sides of a stamp, for theirs is no hard edge
 COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "id": ("", "meta.id", "Identifier of the galaxy, as in the catalog"),
@@ -200,7 +200,7 @@ def _scene(stamps, i, source, optics):
 
 @lru_cache(maxsize=4)
 def _renderer(fwhm, side):
-    return Renderer(galsim.Moffat(beta=BETA, fwhm=fwhm), side)
+    return Renderer(galsim.Moffat(beta=DEFAULT_BETA, fwhm=fwhm), side)
 
 
 def _draw(scene, settings, rng):

@@ -8,21 +8,14 @@ from astropy.table import Column, Table
 MAGNITUDES = np.arange(10.0, 36.0, 1.0)
 DEFLECTOR_SNRS = 10 ** np.arange(1, 5.01, 0.25)
 BINS = 8  # of Einstein radius and of arc S/N
-QUANTITIES = {  # unit and meaning
-    "theta_e": ("arcsec", "Einstein radius"),
-    "arc_mag": ("mag", "AB magnitude of all arcs together"),
-    "arc_snr": ("", "S/N of the arcs"),
-    "deflector_mag": ("mag", "AB magnitude of the galaxy"),
-    "deflector_snr": ("", "S/N of the galaxy"),
+QUANTITIES = {  # unit, UCD and meaning
+    "theta_e": ("arcsec", "phys.angSize", "Einstein radius"),
+    "arc_mag": ("mag", "phot.mag", "AB magnitude of all arcs together"),
+    "arc_snr": ("", "stat.snr", "S/N of the arcs"),
+    "deflector_mag": ("mag", "phot.mag", "AB magnitude of the galaxy"),
+    "deflector_snr": ("", "stat.snr", "S/N of the galaxy"),
 }
 TOGETHER = ("theta_e", "arc_mag"), ("theta_e", "arc_snr")
-_UCDS = {
-    "theta_e": "phys.angSize",
-    "arc_mag": "phot.mag",
-    "arc_snr": "stat.snr",
-    "deflector_mag": "phot.mag",
-    "deflector_snr": "stat.snr",
-}
 COUNTS = {  # UCD and meaning
     "n": ("meta.number", "Stamps that the finder saw"),
     "n_found": ("meta.number", "Those of them above the threshold"),
@@ -147,11 +140,11 @@ def _table(rows, threshold):
     kinds = [row["kind"] for row in rows]
     columns = [Column(kinds, "kind", "U20", description="What the row is binned in")]
     columns[0].meta["ucd"] = "meta.id"
-    for name, (unit, meaning) in QUANTITIES.items():
+    for name, (unit, ucd, meaning) in QUANTITIES.items():
         for end in ("low", "high"):
             values = np.array([row[f"{name}_{end}"] for row in rows], "f8")
             said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
-            said["meta"] = {"ucd": _UCDS[name]}
+            said["meta"] = {"ucd": ucd}
             columns.append(Column(values, f"{name}_{end}", **said))
     names = "n", "n_found", "n_galaxies"
     n, found, galaxies = (np.array([row[name] for row in rows], int) for name in names)

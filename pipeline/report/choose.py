@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pipeline.catalogs.catalog import detection_band
+from pipeline.catalogs.catalog import flux_snr
 from pipeline.catalogs.known import chord, unit_vectors
 from pipeline.catalogs.overlaps import dominated
 from pipeline.flags import DEFECT, Flag
@@ -78,14 +78,10 @@ def _highest(value, n):
 
 
 def _blends(catalog, whole, n):
-    error = detection_band(catalog, "flux_err")
-    snr = np.divide(
-        detection_band(catalog, "flux"), error, out=np.zeros(len(error)), where=error > 0
-    )
     fraction = np.asarray(catalog["blend_fraction"])
     small = np.asarray(catalog["flags"]) & int(Flag.STAMP_CLIPPED) == 0
     blended = whole & small & (fraction > 0.1) & (np.asarray(catalog["n_neighbours"]) > 0)
-    rows = np.flatnonzero(blended & (snr > 20))
+    rows = np.flatnonzero(blended & (flux_snr(catalog, "flux") > 20))
     rows = rows[np.argsort(-fraction[rows], kind="stable")]
     names = np.asarray(catalog["tile"])[rows]
     _, first = np.unique(names, return_index=True)

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.catalogs.catalog import AB_ZERO_POINT
 from pipeline.catalogs.coverage import coverage
 from pipeline.catalogs.known import unit_vectors
-from pipeline.data import FLUX_UNIT
+from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
+from pipeline.detection.psf import effective_pixels
 
 
 class TileFacts(NamedTuple):
@@ -83,7 +83,7 @@ def tile_facts(name, exposure, shape, sources, lenses):
     good = ivar > 0
     rms = float(np.median(ivar[good] ** -0.5)) if good.any() else np.nan
     fwhm = float(sources.meta.get("PSFFWHM", np.nan))
-    noise = rms * float(sources.meta.get("NOISECOR", 1.0)) * np.sqrt(4 * np.pi) * fwhm / 2.355
+    noise = rms * float(sources.meta.get("NOISECOR", 1.0)) * np.sqrt(effective_pixels(0, fwhm))
     scale = exposure.pixel_scale
     is_calibrated = exposure.unit == FLUX_UNIT and noise > 0
     return TileFacts(

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.table import Column, Table
 
-from pipeline.catalogs.catalog import AB_ZERO_POINT
+from pipeline.data import AB_ZERO_POINT
 from pipeline.detection.psf import effective_pixels
 from pipeline.simulate.pointing import extent, sky_wcs
 
