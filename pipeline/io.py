@@ -31,6 +31,7 @@ from pipeline.storage.files import (  # noqa: F401
     remove_parts,
     whole,
     write_csv,
+    write_figure,
     write_json,
     write_table,
     write_text,
@@ -58,6 +59,11 @@ def read_exposure(path, step=1):
             saturation=tuple(header.get(f"SATUR{i}", np.inf) for i in range(len(bands))),
             notes=_notes(hdus),
         )
+
+
+def tile_folders(manifest):
+    """Folders of a survey's tiles, beside the manifest that lists their names."""
+    return [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
 
 
 def read_notes(tile):

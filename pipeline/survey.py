@@ -76,7 +76,7 @@ def merge(config, manifest, catalog, parquet, reasons):
 
     from pipeline.catalogs.merge import merge, rejected
 
-    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    tiles = io.tile_folders(manifest)
     why = {tile.name: _rejection(tile) for tile in tiles}
     tables = {tile: io.read_table(tile / "catalog.fits") for tile in tiles}
     good = (tile for tile in tiles if not why[tile.name])
@@ -128,7 +128,7 @@ def provenance(config, manifest, path):
 
     from pipeline.catalogs.provenance import provenance
 
-    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    tiles = io.tile_folders(manifest)
     read = {tile.name: io.read_json(tile / "inputs.json") for tile in tiles}
     io.write_json(path, provenance(config, datetime.now(UTC), read))
 
@@ -139,7 +139,7 @@ def report(config, manifest, catalog, origin, page):
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
 
-    tiles = {name: manifest.parent / "tiles" / name for name in manifest.read_text().split()}
+    tiles = {tile.name: tile for tile in io.tile_folders(manifest)}
     merged, facts = io.read_table(catalog), _facts(tiles)
     chosen = report.choose(merged, config.report)
     found = report.Findings(
@@ -223,14 +223,13 @@ def selection(config, manifest, table, picture):
     from pipeline.report.selection_figure import selection_figure
 
     limit = threshold(load(config.networks, "lens", config.apply), config.lens)
-    tiles = [manifest.parent / "tiles" / name for name in manifest.read_text().split()]
+    tiles = io.tile_folders(manifest)
     twice = seen_elsewhere([_injected(tile) for tile in tiles], config.merge.radius)
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
     once = (table[~np.isin(table["id"], twice)] for table in injections)
     found = selection(once, limit, config.inject)
     io.write_table(table, found)
-    with io.whole(picture) as partial:
-        selection_figure(found).savefig(partial, dpi=130, metadata={"Software": None})
+    io.write_figure(picture, selection_figure(found), dpi=130)
 
 
 def _injected(tile):
@@ -244,9 +243,11 @@ def verdict(config, manifest, reasons, said):
     from pipeline.report import doubts
 
     found = io.read_csv(reasons)
-    tiles = (manifest.parent / "tiles" / name for name in manifest.read_text().split())
-    check = [(tile.name, doubt) for tile in tiles for doubt in doubts(io.read_notes(tile))]
-    check = [f"to check: tile {name}: {doubt}\n" for name, doubt in check]
+    check = [
+        f"to check: tile {tile.name}: {doubt}\n"
+        for tile in io.tile_folders(manifest)
+        for doubt in doubts(io.read_notes(tile))
+    ]
     sys.stdout.writelines(check[:20])
     lines = [f"rejected tiles: {len(found)}"]
     lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]

@@ -132,8 +132,7 @@ def export(config, scenes_folder, record, home, *, network: str):
     module, others = NETWORKS[network], _networks(config, network, home.parent)
     fit.export(NETS[network].graphs(read_model(home / "model.keras")), home)
     card = io.read_json(record)
-    with io.whole(record.with_suffix(".png")) as part:
-        loss_figure(card["log"], network).savefig(part, dpi=130, metadata={"Software": None})
+    io.write_figure(record.with_suffix(".png"), loss_figure(card["log"], network), dpi=130)
     held_out = _read(module, config, scenes_folder / "validation", others)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(home / "card.json", card | module.calibrate(trained, *held_out))
@@ -170,16 +169,12 @@ def score_figures(config, scores):
     drawn = {"deblending": deblending_figure(bins)}
     drawn |= {"reliability": reliability_figure(said["punet"]), "lens": lens_figure(said["lens"])}
     for name, figure in drawn.items():
-        with io.whole(scores / f"{name}.png") as part:
-            figure.savefig(part, dpi=110, metadata={"Software": None})
+        io.write_figure(scores / f"{name}.png", figure, dpi=110)
 
 
 def ship(config, networks, scores, weights):
     """Put trained networks, their scores written into their model cards, where they ship from."""
-    import shutil
-
-    for home in sorted(path for path in networks.iterdir() if (path / "card.json").exists()):
-        shutil.copytree(home, weights / home.name, dirs_exist_ok=True)
+    for home in _copied(networks, weights):
         card = io.read_json(home / "card.json")
         card["scores"] = io.read_json(scores / f"{home.name}.json")
         io.write_json(weights / home.name / "card.json", card)
@@ -206,7 +201,7 @@ def adapt(config, manifest, home, work, gain):
     logits = [lens.logits(network, stamps[test]).mean(1) for network in (base, after)]
     is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
     said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
-    _copy_others(base.home.parent, home)
+    _copied(base.home.parent, home, but="lens")
     io.write_json(home / "lens" / "card.json", card | said | found)
     io.write_json(gain, said["adapted"]["gain"])
 
@@ -242,7 +237,7 @@ def _injections(config, manifest):
 
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
     settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []
-    for tile in (manifest.parent / "tiles" / name for name in manifest.read_text().split()):
+    for tile in io.tile_folders(manifest):
         sources = io.read_table(tile / "sources.fits")
         optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
         chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
@@ -260,13 +255,14 @@ def _injections(config, manifest):
     return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")
 
 
-def _copy_others(networks, home):
-    """Copy the networks that were not adapted, so that all lie in one folder."""
+def _copied(networks, to, but=""):
+    """Copy every network of a folder to another one, `but` for one; gives their own folders."""
     import shutil
 
-    for other in sorted(path for path in networks.iterdir() if (path / "card.json").exists()):
-        if other.name != "lens":
-            shutil.copytree(other, home / other.name, dirs_exist_ok=True)
+    homes = sorted(card.parent for card in networks.glob("*/card.json") if card.parent.name != but)
+    for home in homes:
+        shutil.copytree(home, to / home.name, dirs_exist_ok=True)
+    return homes
 
 
 def _networks(config, name, folder):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: tables, arrays and texts."""
+"""Files that appear whole or not at all: tables, arrays, figures and texts."""
 
 import csv
 import io
@@ -75,6 +75,12 @@ def write_csv(path, table):
     """Write a table of words as comma-separated values (RFC 4180), every space of them kept."""
     with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([table.colnames, *table.iterrows()])
+
+
+def write_figure(path, figure, dpi):
+    """Write a figure as PNG, without the version of what drew it."""
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=dpi, metadata={"Software": None})
 
 
 def read_json(path):
