@@ -12,6 +12,7 @@ from pipeline.ingest.fitsfile import read_bits, read_image
 from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
+from pipeline.ingest.steps import spread
 from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
@@ -184,10 +185,14 @@ def _check_shape(other, image):
 
 def _noise(flux, weight, bad, settings, name):
     """Subtract the sky from `flux` in place; give inverse variance (y, x), sky and notes."""
+    step = spread(flux, bad)
     sky = fit_sky(flux, bad, settings.sky_mesh)
     if not sky.rms > 0 and (weight is None or settings.weight_is == "exposure"):
         raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
     notes = []
+    if step:
+        told = f"{name}: values come in steps of {step / sky.rms:.2g} of the noise of a pixel"
+        notes.append(f"{told}; they were spread over these")
     if settings.fit_sky:
         sky.subtract_from(flux)
         left = sky.waves(flux)
