@@ -126,6 +126,12 @@ class TestWeights:
         assert [note[-1:] == "?" for note in notes] == [mark == "?" for mark in said]
         assert all(f"noise of {2 * factor:.3g} a pixel" in note for note in notes)
 
+    def test_the_noise_of_a_mosaic_is_compared_place_by_place(self, save, rng):
+        noise = np.where(np.arange(256) < 130, 1.0, 4.0) * np.ones((256, 1))
+        files = {"image": save("a.fits", rng.normal(0, noise)), "weight": save("w.fits", noise)}
+        found = take(settings={"weight_is": "rms", "sky_mesh": 64}, **files)
+        assert not [note for note in found.notes if "is measured" in note]
+
     def test_another_shape_is_an_error(self, save, pixels):
         weight = save("w.fits", np.ones((120, 149)))
         with pytest.raises(InputError, match=r"w\.fits\[PRIMARY\]: shape \(120, 149\).*a\.fits"):

@@ -202,31 +202,35 @@ def _noise(flux, weight, bad, settings, name):
     if weight is None:
         ivar = sky.ivar()
     else:
-        ivar, claimed = weight, typical(weight) ** -0.5
+        ivar, factor = weight, _normalisation(sky, weight) if sky.rms > 0 else np.inf
         if settings.weight_is == "exposure":
-            ivar *= _normalisation(sky, weight)
+            ivar *= factor
         else:
-            notes += _compared(claimed, sky.rms, name)
+            notes += _compared(typical(weight) ** -0.5, factor, name)
     flux[bad] = 0
     ivar[bad] = 0
     return ivar, sky, notes
 
 
-def _compared(claimed, measured, name):
-    """Note on a weight whose noise is not the measured one, which correlation may lower."""
-    factor = max(claimed / measured, measured / claimed) if measured > 0 else np.inf
-    if factor < NOTED:
+def _compared(claimed, factor, name):
+    """Note on a weight whose noise is not the measured one, which correlation may lower.
+
+    `factor` is that of `_normalisation`: the depth of a mosaic may change from place to place.
+    """
+    measured = claimed / np.sqrt(factor)
+    ratio = max(claimed / measured, measured / claimed) if measured > 0 else np.inf
+    if ratio < NOTED:
         return []
     told = (
         f"{name}: the weight says a noise of {claimed:.3g} a pixel but {measured:.3g} is measured"
     )
-    return [f"{told}; is ingest.weight_is right?" if factor > DOUBTED else told]
+    return [f"{told}; is ingest.weight_is right?" if ratio > DOUBTED else told]
 
 
 def _normalisation(sky, weight):
     """Inverse variance of a unit of relative weight: the median over the image."""
-    measured = sky.ivar()
     with np.errstate(divide="ignore", over="ignore"):
+        measured = sky.ivar()
         ratio = np.divide(measured, weight, out=measured)
     ratio[weight <= 0] = 0
     return np.float32(typical(ratio))
