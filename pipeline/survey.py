@@ -35,14 +35,16 @@ def init(name, files):
 
 def cutouts(results, folder, ids):
     """Write a FITS file of each source, its own light apart; by id, or of the best candidates."""
-    from pipeline.config import Report
+    from pipeline.config import read
     from pipeline.report import choose
 
     catalog = io.read_table(results / "catalog.fits")
-    unknown = sorted(set(ids) - set(catalog["id"].tolist()))
-    if unknown:
+    if not ids:
+        settings = read(io.read_json(results / "provenance.json")["config"])
+        ids = catalog["id"][choose(catalog, settings.report)["lenses"]].tolist()
+    if unknown := sorted(set(ids) - set(catalog["id"].tolist())):
         raise SystemExit(f"{results / 'catalog.fits'}: no source has the id {unknown[0]}")
-    rows = catalog[np.isin(catalog["id"], ids) if ids else choose(catalog, Report())["lenses"]]
+    rows = catalog[np.isin(catalog["id"], ids)]
     for name in sorted(set(rows["tile"])):
         _cut_out(results / "tiles" / name, rows[rows["tile"] == name], folder)
     log.info("%s: %d files", folder, len(rows))
