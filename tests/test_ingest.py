@@ -177,6 +177,16 @@ class TestSky:
         assert_allclose(found.ivar**-0.5, 3, rtol=0.1)
         assert abs(found.flux.mean()) < 0.05
 
+    @pytest.mark.parametrize("smoothing", [0.0, 1.0])
+    def test_noise_of_strips_of_few_exposures(self, save, rng, smoothing):
+        noise = np.ones((512, 512))
+        noise[:, :24], noise[300:332, 200:] = 2.5, 2
+        image = gaussian_filter(rng.normal(size=noise.shape), smoothing)
+        found = take(save("a.fits", noise * image / image.std()), {"fit_sky": True}).ivar[..., 0]
+        for strip in (np.s_[:, :16], np.s_[304:320, 208:496]):
+            assert_allclose(np.median(found[strip]) ** -0.5, noise[strip].mean(), rtol=0.15)
+        assert (found[:288, 180:] ** -0.5 < 1.15).all()
+
     @pytest.mark.parametrize(
         ("mesh", "sky"),
         [

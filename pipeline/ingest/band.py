@@ -200,7 +200,7 @@ def _noise(flux, weight, bad, settings, name):
             told = f"{name}: the sky still waves by {left:.2f} of the noise of a pixel"
             notes.append(f"{told}; should ingest.sky_mesh be smaller?")
     if weight is None:
-        ivar = sky.ivar()
+        ivar = sky.ivar(flux)
     else:
         ivar, factor = weight, _normalisation(sky, weight) if sky.rms > 0 else np.inf
         if settings.weight_is == "exposure":

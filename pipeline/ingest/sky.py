@@ -4,6 +4,7 @@ import numpy as np
 import sep
 from astropy.stats import mad_std, sigma_clipped_stats
 from scipy import ndimage
+from scipy.stats import norm
 
 from pipeline.ingest.trend import Trend
 
@@ -16,6 +17,10 @@ SMALLEST = 16  # side of an image in which sources are looked for [pixel]
 FEWEST = 64  # pixels that make a sky
 WAVES = 64  # pixels along the blocks in which a sky that waves is looked for
 FEWEST_BLOCKS = 9
+SMALL = 16  # pixels along the blocks in which noise is looked at that a mesh cannot follow
+ROUGHER = 0.4  # more than the mesh says, at least, that such blocks are,
+CLEARLY = 5.0  # standard errors of that, at least,
+TOGETHER = 4  # and how many of them lie side by side, at least
 SAMPLE = 200_000  # pixels that tell a level and an rms well enough
 
 
@@ -72,8 +77,34 @@ class Sky:
         total = np.where(used, flux[whole].reshape(shape), 0).sum(axis=(1, 3), dtype="f8")
         return np.where(count > side**2 / 4, total / np.maximum(count, 1), np.nan)
 
-    def ivar(self):
-        """Inverse variance (y, x) of the noise between sources, float32."""
+    def ivar(self, flux=None):
+        """Inverse variance (y, x) of the noise between sources, float32.
+
+        Of `flux`, which is without its sky, that of small blocks that are rougher than the mesh
+        says: strips of fewer exposures, as mosaics have along their edges.
+        """
+        ivar = self._of_mesh()
+        if flux is not None:
+            rows, columns = (n // SMALL for n in flux.shape)
+            blocks = ivar[: rows * SMALL, : columns * SMALL].reshape(rows, SMALL, columns, SMALL)
+            blocks /= self._rougher(flux, ivar)[:, None, :, None] ** 2
+        return ivar
+
+    def _rougher(self, flux, ivar):
+        """How much rougher small blocks are than said, 1 where not clearly; (row, column).
+
+        The share of their pixels that lie beyond one sigma tells it, of a Gaussian.
+        """
+        used = ~self._mask
+        count = np.maximum(_sums(used), 1)
+        beyond = _sums(used & (flux**2 * ivar > 1)) / count
+        rougher = 1 / norm.isf(np.clip(beyond, 0.01, 0.9) / 2)
+        label, n = ndimage.label(rougher > 1 + np.maximum(ROUGHER, CLEARLY / np.sqrt(count)))
+        is_strip = np.bincount(label.ravel(), minlength=n + 1) >= TOGETHER
+        is_strip[0] = False
+        return np.where(is_strip[label], rougher, 1)
+
+    def _of_mesh(self):
         if self._mesh is None:
             return np.full(self._shape, self.rms**-2, "f4")
         ivar = self._mesh.rms()
@@ -150,6 +181,13 @@ def _bright(residual, ignored, scale):
         return np.zeros_like(ignored)
     _, rms = _constant(mean[known & ~ignored])
     return ndimage.maximum_filter(known & (mean > N_SIGMA * rms), 2 * (scale // 2) + 1)
+
+
+def _sums(image):
+    """Sums of the whole small blocks."""
+    rows, columns = (n // SMALL for n in image.shape)
+    whole = image[: rows * SMALL, : columns * SMALL].reshape(rows, SMALL, columns, SMALL)
+    return whole.sum(axis=(1, 3))
 
 
 def _blocks(flux, bad):
