@@ -13,7 +13,7 @@ from pipeline.config.train import LensFit
 from pipeline.data import Exposure
 from pipeline.models import engine
 from pipeline.models.stamps import join
-from pipeline.nets import NETS, fit, read_model
+from pipeline.nets import NETS, fit, progress, read_model
 from pipeline.nets.start import take_over
 from pipeline.training import _fine_tune, adapt, export, scenes, score, ship, train
 
@@ -131,21 +131,19 @@ def test_a_killed_training_resumes(config, tmp_path):
     short = {**SETTINGS, "train": {"unet": {**ONE, "epochs": 1}}}
     for settings in (Config.model_validate(short), config):
         train(settings, tmp_path / "unet", tmp_path / "r.json", tmp_path / "work", network="unet")
-    assert [row["epoch"] for row in fit.log_of(tmp_path / "work")] == [0, 1]
+    assert [row["epoch"] for row in progress.log_of(tmp_path / "work")] == [0, 1]
 
 
 def test_a_resumed_training_keeps_the_best_weights_that_it_had(config, tmp_path):
     short = {**SETTINGS, "train": {"unet": {**ONE, "epochs": 1}}}
     work = tmp_path / "work"
     train(Config.model_validate(short), tmp_path, tmp_path / "r.json", work, network="unet")
-    log, best = work / "log.csv", work / "best.weights.h5"
-    header, row = log.read_text().splitlines()
-    names = header.split(",")
-    row = dict(zip(names, row.split(","), strict=True)) | {"val_loss": "-1e9"}
-    log.write_text("\n".join([header, ",".join(row[name] for name in names)]) + "\n")
+    log, best = work / progress.LOG, work / progress.BEST
+    (row,) = progress.log_of(work)
+    log.write_text(json.dumps([row | {"val_loss": -1e9}]))
     before = best.read_bytes()
     train(config, tmp_path, tmp_path / "r.json", work, network="unet")
-    assert len(fit.log_of(work)) == 2
+    assert len(progress.log_of(work)) == 2
     assert best.read_bytes() == before
 
 
@@ -237,4 +235,4 @@ def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_
     assert any((a != b).any() for a, b in zip(first, second, strict=True))
     for a, b in zip(first, again, strict=True):
         assert_array_equal(a, b)
-    assert [len(fit.log_of(folder)) for folder in work.iterdir()] == [1, 1]
+    assert [len(progress.log_of(folder)) for folder in work.iterdir()] == [1, 1]

@@ -1,6 +1,5 @@
 """Train a network: batches, schedule, checkpoints; and put the result into a folder that ships."""
 
-import csv
 import os
 import platform
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from pipeline.models import engine
 from pipeline.models.stamps import turned
+from pipeline.nets.progress import BEST, Progress, log_of
 
 WARM_UP = 200  # steps, at most a fifth of all
 APART = 16  # batches between two times that one is learnt from
@@ -131,7 +131,7 @@ def fit(build, batches, validation, settings, folder):
     validation : Batches
     settings : pipeline.config.train.Fit
     folder : Path
-        For checkpoints, the log (``log.csv``) and TensorBoard's events.
+        For what `pipeline.nets.progress` keeps, and TensorBoard's events.
 
     Returns
     -------
@@ -140,31 +140,26 @@ def fit(build, batches, validation, settings, folder):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    batches.epoch = len(log_of(folder))
+    progress, callbacks = Progress(folder, settings.patience), []
+    if keras.backend.backend() == "tensorflow":  # the others do not bring TensorBoard
+        callbacks = [keras.callbacks.TensorBoard(folder / "events")]
     with _policy(fastest_policy()):
         model = build()
         _compile(model, settings, len(batches))
+        batches.epoch = progress.resume(model, len(batches))
         model.fit(
             batches,
             validation_data=validation,
-            epochs=settings.epochs,
-            callbacks=_callbacks(folder, settings),
+            epochs=batches.epoch if progress.has_ended() else settings.epochs,
+            initial_epoch=batches.epoch,
+            callbacks=[progress, *callbacks],
             shuffle=False,
             verbose=2,
         )
-    model.load_weights(folder / "best.weights.h5")
+    model.load_weights(folder / BEST)
     final = build()
     final.set_weights(model.get_weights())
     return final
-
-
-def log_of(folder):
-    """What a training logged: a dict of numbers for each epoch."""
-    path = Path(folder) / "log.csv"
-    if not path.exists():
-        return []
-    with open(path, newline="") as log:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(log)]
 
 
 def fastest_policy():
@@ -198,34 +193,6 @@ def _compile(model, settings, steps):
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0)
     compiled = "auto" if keras.backend.backend() != "tensorflow" else False
     model.compile(optimizer, loss=model.loss, jit_compile=compiled)
-
-
-class Clock(keras.callbacks.Callback):
-    """Logs how long each epoch took, validation included [s]."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Start."""
-        self.start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Stop."""
-        logs["seconds"] = time.monotonic() - self.start
-
-
-def _callbacks(folder, settings):
-    best = min((row["val_loss"] for row in log_of(folder)), default=None)  # where one goes on
-    kept = {"monitor": "val_loss", "save_best_only": True, "save_weights_only": True}
-    kept["initial_value_threshold"] = best
-    watched = keras.backend.backend() == "tensorflow"  # the others do not bring TensorBoard
-    return [
-        Clock(),
-        keras.callbacks.BackupAndRestore(folder / "resume", delete_checkpoint=False),
-        keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **kept),
-        keras.callbacks.EarlyStopping(patience=settings.patience, baseline=best),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        *([keras.callbacks.TensorBoard(folder / "events")] if watched else []),
-    ]
 
 
 def save(model, path):
