@@ -232,6 +232,13 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
+    start = getattr(settings.train, wildcards.network).folder
+    keep_apart(
+        f"train.{wildcards.network}.start",
+        start,
+        "train",
+        f"results/{settings.name}/networks",
+    )
     trained = trained_with(wildcards)
     return f"results/{settings.name}/training/work/{wildcards.network}-{trained}"
 
@@ -251,16 +258,22 @@ def trained_with(wildcards):
 
 def adaptation_folder(wildcards):
     """Folder of the adaptation's checkpoints and logs, which nothing resumes that is made otherwise."""
-    written = os.path.realpath(f"results/{settings.name}/adapted")
-    if settings.networks and os.path.realpath(settings.networks) == written:
-        raise WorkflowError(
-            f"networks: {settings.networks} is what adapt writes: copy it elsewhere first, "
-            "or leave `networks` out to adapt the shipped ones"
-        )
+    keep_apart(
+        "networks", settings.networks, "adapt", f"results/{settings.name}/adapted"
+    )
     config = section("inject", "adapt", "merge", "networks")
     weights = digest.weights("lens", settings.networks)
     made_with = digest.text(config, digest.code("adapt"), weights)
     return f"results/{settings.name}/training/work/adapt-{made_with}"
+
+
+def keep_apart(setting, folder, command, written):
+    """Refuse to start from networks in the folder that a command writes: it is emptied first."""
+    if folder and os.path.realpath(folder) == os.path.realpath(written):
+        raise WorkflowError(
+            f"{setting}: {folder} is what {command} writes: copy it elsewhere first, "
+            "or give the run another `name`"
+        )
 
 
 def networks_below(wildcards):

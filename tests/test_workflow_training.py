@@ -28,6 +28,14 @@ def test_adapt_does_not_write_over_the_networks_in_use(run):
     assert "results/x/adapted is what adapt writes: copy it elsewhere first" in said
 
 
+def test_train_does_not_write_over_the_networks_that_it_starts_from(run):
+    own = shutil.copytree(run.home / "nets", run.home / "results/x/networks")
+    status, said = run.configured("-n", "train", train={"unet": {"start": str(own)}})
+    shutil.rmtree(own)
+    assert status != 0
+    assert f"train.unet.start: {own} is what train writes: copy it elsewhere first" in said
+
+
 def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
     status, said = run.configured("-n", "-p", "--", "score", apply={"batch_size": 7})
     assert status == 0, said
