@@ -1,11 +1,15 @@
 """config/README.md lists every setting with its default: `python tests/test_config_readme.py`."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from pipeline.config import Config, Settings
 from pipeline.config.train import Fit
 
 README = Path(__file__).parent.parent / "config" / "README.md"
+SAID = sorted(path for path in README.parent.iterdir() if path.is_file())
 HEAD = "| setting | default | meaning |\n|---|---|---|\n"
 
 
@@ -43,6 +47,13 @@ def shown(value):
         return ""
     text = list(value) if isinstance(value, tuple) else value
     return f"`{str(text).lower() if isinstance(value, bool) else text}`"
+
+
+@pytest.mark.parametrize("name", ["README.md", *(f"config/{p.name}" for p in SAID)])
+def test_no_command_gives_a_target_where_snakemake_takes_more_configs(name):
+    """`--configfile` takes every word up to the next option for the name of a config."""
+    said = (README.parent.parent / name).read_text()
+    assert not re.search(r"--configfile \S+ [a-z]", said)
 
 
 def test_the_readme_lists_every_setting():
