@@ -8,7 +8,6 @@ from pipeline import io
 from pipeline.config import BUILDS_ON
 
 SCORED = "unet", "punet", "photometry", "lens", "peers"  # whose scores are drawn
-VALIDATED = 4096  # stamps of which an epoch's loss is measured, at most
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):
@@ -44,7 +43,7 @@ def train(config, home, record, work, *, network: str):
     module, settings = NETWORKS[network], _settings(config, network, start)
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
-    held_out = _drawn(module, config, others, "validation", min(VALIDATED, settings.stamps))
+    held_out = _drawn(module, config, others, "validation", settings.validated)
     validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
     shape = fit.every(held_out[0])[0].shape[1:]
     batches = fit.Stream(_stream(module, config, settings, others), settings.steps, settings.replay)

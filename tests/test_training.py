@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
 from pipeline.config import Adapt, Apply, Config
-from pipeline.config.train import LensFit
+from pipeline.config.train import Fit, LensFit
 from pipeline.data import Exposure
 from pipeline.models import engine
 from pipeline.models.stamps import join
@@ -154,6 +154,17 @@ def test_a_training_computes_in_half_precision_where_the_processor_knows_it(know
         dense = keras.layers.Dense(1)
     assert dense.compute_dtype == {"bf16": "bfloat16", "f32": "float32"}[known]
     assert dense.variable_dtype == "float32"
+
+
+@pytest.mark.parametrize(("name", "side"), [("unet", 16), ("anomaly", 48), ("lens", 48)])
+def test_as_many_scales_as_settings_allow_fit_every_stamp(name, side):
+    settings = LensFit(filters=(2, 2, 2, 2), members=1)
+    assert NETS[name].build((side, side, 2), settings).built
+
+
+def test_each_epoch_is_validated_on_one_batch_at_least():
+    sizes = {"stamps": 9000, "batch_size": 5000}, {"stamps": 9000}, {"stamps": 70}
+    assert [Fit(**size).validated for size in sizes] == [5000, 4096, 70]
 
 
 def test_a_stream_never_repeats_itself():

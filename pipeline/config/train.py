@@ -1,9 +1,12 @@
 """Settings of what networks are trained on, and how."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Positive, Seed, Settings
 
+VALIDATED = 4096  # stamps of which an epoch's loss is measured, but for larger batches
 BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
 
 
@@ -43,8 +46,11 @@ class Fit(Settings):
     batch_size: int = Field(64, gt=0)
     learning_rate: Positive = 2e-3
     patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
-    filters: tuple[int, ...] = Field(
-        (16, 32, 64), min_length=2, description="Channels of each scale; those of `start`, if any."
+    filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        (16, 32, 64),
+        min_length=2,
+        max_length=4,
+        description="Channels of each scale, of two to four; those of `start`, if any.",
     )
     start: str | None = Field(
         None, description="Folder of networks whose training goes on, or `shipped`; else a new one."
@@ -68,6 +74,11 @@ class Fit(Settings):
     def steps(self):
         """Batches of an epoch."""
         return self.stamps // self.batch_size
+
+    @property
+    def validated(self):
+        """Stamps of which an epoch's loss is measured: one batch at least."""
+        return min(max(VALIDATED, self.batch_size), self.stamps)
 
 
 class LensFit(Fit):
