@@ -21,6 +21,13 @@ def test_the_sky_of_integers_is_right_wherever_it_lies_between_them(step, level,
     assert any("come in steps of" in note for note in exposure.notes)
 
 
+@pytest.mark.parametrize("counts", [0.5, 5.0])
+def test_the_sky_of_a_few_counts_is_their_mean_though_they_are_skewed(counts, save, rng):
+    image = save("a.fits", rng.poisson(counts, (512, 512)).astype("i2"))
+    exposure = ingest(Tile(image={"r": image}), Ingest(zero_point=31.4))
+    assert abs(exposure.flux.mean()) < 0.05 * np.sqrt(counts)
+
+
 def test_what_is_spread_stays_within_its_step_and_keeps_the_flux_of_a_few_pixels(rng):
     flux = coarse(rng, 0.5, 3.0).astype("f4")
     before, bad = flux.copy(), np.zeros(flux.shape, bool)

@@ -20,6 +20,7 @@ NOT_SQUARE = 1.05  # pixels, from this elongation on
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
 ROWS = 100  # that tell how large the values are
 SMALL, LARGE = 1e-17, 1e17  # values whose squares single precision holds, with room
+SKEWED = 0.1  # of the noise: steps from which the noise may be that of few counts, and skewed
 WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
 
 
@@ -195,6 +196,8 @@ def _noise(flux, weight, bad, settings, name):
         notes.append(f"{told}; they were spread over these")
     if settings.fit_sky:
         sky.subtract_from(flux)
+        if step > SKEWED * sky.rms:
+            flux -= sky.mean_of(flux)
         left = sky.waves(flux)
         if left > WAVY:
             told = f"{name}: the sky still waves by {left:.2f} of the noise of a pixel"

@@ -53,6 +53,10 @@ class Sky:
         else:
             self._mesh.subfrom(flux)
 
+    def mean_of(self, flux):
+        """Mean of an image (y, x) between the sources."""
+        return np.float32(flux[~self._mask].mean(dtype="f8"))
+
     def waves(self, flux):
         """Scatter of the means of what is left of the sky in blocks, in units of a pixel's noise.
 
