@@ -78,6 +78,16 @@ def test_stars_before_a_giant_that_fills_the_image_tell_the_width(rng):
     assert not doubt
 
 
+def test_a_width_that_changes_over_the_image_is_told(rng):
+    flux = rng.normal(size=(700, 700)).astype("f4")
+    for y, x in 50 + 100 * np.array(list(np.ndindex(7, 7))):
+        star = Moffat(3 + (x + y) / 700 - 1, 3.2).stamps(*rng.uniform(-0.5, 0.5, (2, 1)), 41)[0]
+        flux[y - 20 : y + 21, x - 20 : x + 21] += 10 ** rng.uniform(3, 4.5) * star
+    found, doubt = measure(flux)
+    assert_allclose(found.fwhm, 3, rtol=0.03)
+    assert doubt == "the PSF's width changes by 60%, its mean is taken; should the tile be split?"
+
+
 def test_galaxies_alone_are_no_stars_and_that_is_said(rng):
     found, doubt = measure(sky_of(3.0, 0, 190, rng, side=1000, sizes=(0.3, 1.5)))
     assert "no clear stars, the PSF is measured on" in doubt

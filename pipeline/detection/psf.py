@@ -1,5 +1,6 @@
 """The PSF of an image, measured on its own stars."""
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ _WIDER = 1.3  # the profile that a source is compared with, in widths of the PSF
 _LOCUS = 1.08  # largest over smallest half-light radius of the stellar locus
 _LOCUS_PEAK = 2  # how many times more sources it holds than the next such range
 _LOCUS_SHARE = 0.25  # of the sources in the densest such range, that are the least for a locus
+_TILTS = np.linspace(-0.3, 0.3, 13)  # of the PSF's width, from the middle to an edge
+_TILTED_SHARE = 1 / 3  # of the bright sources, for some galaxies align as well
 _TURNS, _LONGEST_STEP = 3, 0.3  # of the fit of the profile and of the stars' places [pixel]
 _BOUNDS = (0.5, 1.5), (50, 40)  # of FWHM [pixel] and beta; the last is nearly a Gaussian
 _NODES = np.array([-np.sqrt(0.15), 0.0, np.sqrt(0.15)])  # Gauss-Legendre, over one pixel
@@ -138,7 +141,7 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
 
     Stars are found as the narrow locus of smallest half-light radii among bright, round,
     isolated sources; one Moffat profile is fitted to all of them.  Without a locus of five or more,
-    the smallest sources stand in; without any, `DEFAULT_FWHM`.
+    one whose radii change evenly over the image, else the smallest sources; else `DEFAULT_FWHM`.
 
     Parameters
     ----------
@@ -164,8 +167,13 @@ def measure_psf(flux, ivar, objects, saturation=np.inf):
     if len(stars) < _FEWEST:
         stars, is_peak = compact[np.argsort(compact["r50"])], False
         stars = stars[: max(1, len(compact) // 5)][:_STARS_AT_LEAST]
-    told = f"no clear stars, the PSF is measured on {len(stars)} of the smallest sources"
-    return _fit(stars, flux, ivar), "" if is_peak else told + _REMEDY
+    told = f"no clear stars, the PSF is measured on {len(stars)} of the smallest sources" + _REMEDY
+    if not is_peak:
+        tilted, change = _tilted_locus(bright, flux.shape)
+        if len(tilted) >= max(_CLEAR, 2 * len(stars), _TILTED_SHARE * len(bright)):
+            stars, told = tilted, f"the PSF's width changes by {change:.0%}, its mean is taken"
+            told += "; should the tile be split?"
+    return _fit(stars[:_STARS_AT_MOST], flux, ivar), "" if is_peak else told
 
 
 def _compact(flux, ivar, objects, brightest):
@@ -216,7 +224,20 @@ def _stellar_locus(compact):
     if not is_clear and end[few] <= start and of_few.max() > np.median(of_locus):
         start, is_peak = few, False
     members = ordered[start : end[start]]
-    return members[np.argsort(-members["snr"])][:_STARS_AT_MOST], is_peak
+    return members[np.argsort(-members["snr"])], is_peak
+
+
+def _tilted_locus(compact, shape):
+    """The richest locus if the PSF's width changes linearly over the image, and by how much."""
+    place = 2 * np.column_stack([compact["x"], compact["y"]]) / shape[::-1] - 1
+    found, change = compact[:0], 0.0
+    for tilt in product(_TILTS, repeat=2):
+        level = compact.copy()
+        level["r50"] /= 1 + place @ tilt
+        stars, is_peak = _stellar_locus(level)
+        if is_peak and len(stars) > len(found):
+            found, change = stars, 2 * np.abs(tilt).sum()
+    return found, change
 
 
 def _fit(stars, flux, ivar):
