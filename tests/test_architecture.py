@@ -28,6 +28,8 @@ def imports(path, *, inside_functions=True):
 def test_only_commands_put_files_and_verbs_together(path):
     if str(path.relative_to(PACKAGE)) not in {*COMMANDS, "batch.py"}:
         assert "pipeline.io" not in imports(path)
+    if path.name != "io.py" and path.parent.name != "storage":
+        assert not any(name.startswith("pipeline.storage") for name in imports(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

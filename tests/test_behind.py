@@ -54,9 +54,11 @@ def test_those_before_the_light_are_cut_without_it_and_the_others_with_it(rng, b
 
 
 def test_photons_of_the_light_stay_as_noise_where_they_can_be_counted(rng):
-    exposure, light = exposure_of(DISC, rng, gain=(4.0,)), np.full((SIDE, SIDE, 1), 12, "f4")
-    stamps = cut_without(exposure, light, sources(1, 0), 32, np.ones(2, int))
-    assert_allclose(1 / stamps.ivar[0], 1 + 12 / 4)
+    exposure = exposure_of(DISC, rng, gain=(4.0,))
+    for level, electrons in ((12, 12), (-3, 0)):
+        light = np.full((SIDE, SIDE, 1), level, "f4")
+        stamps = cut_without(exposure, light, sources(1, 0), 32, np.ones(2, int))
+        assert_allclose(1 / stamps.ivar[0], 1 + electrons / 4)
     assert_allclose(stamps.ivar[1], 1)
 
 

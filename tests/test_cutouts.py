@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -102,11 +104,14 @@ def test_stamps_of_several_binnings_are_those_of_each_alone(rng):
 def test_stamps_survive_the_disk(tmp_path, rng):
     exposure = exposure_of(rng.normal(size=(60, 80)), wcs=distorted_wcs())
     stamps = cut(exposure, sources_at((12, 40), (50, 9), (33, 33)), 16, np.array([2, 1, 5]))
+    stamps = replace(stamps, bands=("g",), unit="adu", reference=3)
     io.write_cutouts(tmp_path / "cutouts.fits", stamps)
     for ids, rows in ((None, [0, 1, 2]), ([9, 7], [0, 2]), ([], [])):
         there, here = io.read_cutouts(tmp_path / "cutouts.fits", ids), stamps[rows]
         for name in ("flux", "ivar", "id", "corner", "binning"):
             assert_array_equal(getattr(there, name), getattr(here, name), err_msg=name)
+        assert (there.bands, there.unit, there.reference) == (("g",), "adu", 3)
+        assert there.wcs.wcs.compare(exposure.wcs.wcs)
 
 
 @pytest.mark.parametrize("binning", [[1, 2], [0, 1, 1], 0])

@@ -6,6 +6,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose
 
 from pipeline import config
+from pipeline.detection.detect import TRAINED_R50, _size_flags
 from pipeline.detection.psf import Moffat, broadening
 from pipeline.flags import Flag
 from tests.detected import detect
@@ -48,6 +49,11 @@ def test_an_image_unlike_the_training_set_is_flagged(fwhm, rng):
     image = paint((80, 80), [(40, 40)], [3000], fwhm) + rng.normal(size=(80, 80))
     found = detect(exposure_of(image), config.Detect(psf_fwhm=fwhm))
     assert (found["flags"] & Flag.OFF_RANGE).all()
+
+
+def test_a_galaxy_larger_than_any_binned_stamp_shows_is_flagged():
+    flags = _size_flags(TRAINED_R50 * np.array([0.99, 1.01]), Moffat(FWHM))
+    assert list(flags) == [0, Flag.OFF_RANGE]
 
 
 def test_broadening_of_a_star_and_of_the_two_profiles_together():

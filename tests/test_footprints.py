@@ -8,6 +8,8 @@ from pipeline.deblending.footprints import footprints, label_image
 from pipeline.stamps.cutouts import cut
 from tests.test_deblend import discs, exposure_of, measure, sources_at
 
+TOUCHING = (9, 0), (0, 9), (2, 2), (6, 6), (-6, 6)
+
 
 def test_the_largest_share_gets_the_label_and_overlap_counts():
     exposure, sources = exposure_of(np.zeros((40, 40))), sources_at((18, 20), (22, 20))
@@ -23,15 +25,13 @@ def test_the_largest_share_gets_the_label_and_overlap_counts():
     assert label.dtype == np.int32
 
 
-@pytest.mark.parametrize(
-    ("apart", "touches"),
-    [((9, 0), True), ((10, 0), False), ((0, 9), True), ((0, 10), False), ((2, 2), True)],
-)
-def test_neighbours_overlap_or_touch(apart, touches):
+@pytest.mark.parametrize("apart", [*TOUCHING, (10, 0), (0, 10), (7, 6), (-7, 6)])
+def test_neighbours_overlap_or_touch(apart):
+    touches = apart in TOUCHING
     there = 20 + np.array(apart)
     table = measure(exposure_of(np.zeros((60, 60))), sources_at((20, 20), there))[2]
     assert_array_equal(table["n_neighbours"], [touches, touches])
-    assert ((table["blend_fraction"] > 0) == (max(apart) < 9)).all()
+    assert ((table["blend_fraction"] > 0) == (np.hypot(*apart) < 8)).all()
 
 
 def test_neighbours_do_not_reach_round_the_edge():

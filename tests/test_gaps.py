@@ -34,6 +34,15 @@ def test_a_narrow_gap_in_a_cubic_is_filled_exactly(way, width):
     assert_array_equal(found.seen[inside], ~gap[6:-6, 6:-6])
 
 
+def test_a_gap_without_room_for_a_cubic_is_filled_as_a_plane_exactly():
+    y, x = np.mgrid[:20, :30]
+    gap = np.zeros(x.shape, bool)
+    gap[:, 1:3] = gap[:, 26:28] = True
+    found = spanned(gapped(3.0 * x - 2 * y, gap))
+    assert (found.ivar == 1).all()
+    assert_allclose(found.flux[..., 0], 3.0 * x - 2 * y, rtol=1e-5, atol=1e-4)
+
+
 def test_wide_gaps_edges_and_saturated_pixels_are_not_spanned(rng):
     image, gap = rng.normal(size=(40, 60)), np.zeros((40, 60), bool)
     gap[:, 20 : 21 + NARROW], gap[:, 59], gap[30, 40] = True, True, True

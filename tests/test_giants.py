@@ -104,6 +104,12 @@ def test_a_star_before_a_giant_is_like_a_point():
     assert np.mean(away_from(points) < 1) > 0.9
 
 
+def test_a_star_before_a_giant_is_still_split_from_it():
+    found = found_in(disc(30, 60) + stars(80.0))
+    assert found["before"].sum() > 10
+    assert (found["flags"][found["before"]] & Flag.BLENDED).all()
+
+
 @pytest.mark.parametrize(("peak", "scale"), [(30, 60), (100, 60), (100, 300)])
 def test_the_light_of_a_giant_is_not_taken_for_noise(peak, scale):
     alone, before = found_in(stars(30.0)), found_in(disc(peak, scale) + stars(30.0))

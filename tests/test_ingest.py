@@ -62,11 +62,15 @@ def test_the_sky_is_where_astropy_sees_it(save, pixels):
 
 
 def test_it_survives_our_own_format(save, pixels, tmp_path):
-    found = take(save("a.fits", pixels, sky_header(BUNIT="ADU", GAIN=2.0)), {"zero_point": None})
+    header = sky_header(BUNIT="ADU", GAIN=2.0, SATURATE=500.0)
+    found = take(save("a.fits", pixels, header), {"zero_point": None})
     io.write_exposure(tmp_path / "exposure.fits", found)
     again = io.read_exposure(tmp_path / "exposure.fits")
     assert again.notes == found.notes and again.unit == found.unit == "adu"
     assert_array_equal(again.flux, found.flux)
+    assert_array_equal(again.ivar, found.ivar)
+    assert again.gain == found.gain == (2.0,) and again.saturation == found.saturation == (500.0,)
+    assert again.pixel_scale == found.pixel_scale
     wcs, shape = io.read_frame(tmp_path / "exposure.fits")
     assert shape == found.flux.shape[:2]
     assert wcs.wcs.compare(again.wcs.wcs)
@@ -186,6 +190,12 @@ class TestSky:
         for strip in (np.s_[:, :16], np.s_[304:320, 208:496]):
             assert_allclose(np.median(found[strip]) ** -0.5, noise[strip].mean(), rtol=0.15)
         assert (found[:288, 180:] ** -0.5 < 1.15).all()
+
+    def test_noise_is_above_nought_beside_a_part_without_any(self, save, rng):
+        image = rng.normal(size=(512, 512))
+        image[:, 300:] *= 1e-4
+        found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})
+        assert 0.01 < found.ivar.max() ** -0.5 < 0.15
 
     @pytest.mark.parametrize(
         ("mesh", "sky"),

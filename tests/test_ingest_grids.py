@@ -95,6 +95,12 @@ class TestGrids:
         )
         assert any("brought to the pixel grid of" in note for note in found.notes)
 
+    def test_regridded_pixels_saturate_at_the_same_surface_brightness(self, save, rng):
+        header = sky_header(0.1, (240, 300), SATURATE=1000.0)
+        files = {"r": save("r.fits", rng.normal(0, 1, SHAPE), sky_header())}
+        files["i"] = save("i.fits", rng.normal(0, 1, (240, 300)), header)
+        assert_allclose(take(files).saturation[1], 4000, rtol=1e-3)
+
     @pytest.mark.parametrize("scale", [0.1, 0.2, 0.3])
     def test_regridding_keeps_the_variance_of_an_aperture(self, save, rng, scale):
         shape = int(24 / scale), int(30 / scale)

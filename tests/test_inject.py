@@ -1,6 +1,7 @@
 """Arcs on a survey's own galaxies: what is painted, what is counted."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import galsim
 import numpy as np
@@ -102,6 +103,25 @@ def test_arcs_lie_about_the_galaxy_and_grow_with_the_einstein_radius():
         assert 0.8 < radii[1] / 16 < 1.6
 
 
+def test_arcs_on_a_binned_stamp_lie_where_they_do_on_the_whole():
+    flux = np.zeros((400, 400, 1), "f4")
+    exposure = Exposure(flux, np.ones_like(flux), None, ("r",))
+    source = sources(1)
+    source["x"], source["y"] = 200.3, 199.6
+    found = []
+    for binning in (1, 2):
+        stamps = cut(exposure, source, 192 // binning, binning)
+        arcs = inject.paint(stamps, source, OPTICS, SETTINGS)[0].flux[1:, ..., 0]
+        x, y = binning * (np.indices(arcs.shape[1:])[::-1] + 0.5) - 0.5 + stamps.corner[0, 0]
+        at = [(np.sum(light * x), np.sum(light * y)) / light.sum() for light in arcs]
+        wide = [
+            mean_radius(light, *(place - stamps.corner[0] + 0.5) / binning - 0.5) * binning
+            for light, place in zip(arcs, at, strict=True)
+        ]
+        found.append(np.column_stack([at, wide]))
+    assert_allclose(found[1], found[0], atol=0.35)
+
+
 @pytest.mark.parametrize("flag", [Flag.EDGE, Flag.SHARP])
 def test_deflectors_are_whole_galaxies_and_few_enough(flag):
     table = sources(9)
@@ -185,6 +205,19 @@ def test_a_threshold_from_few_is_that_from_many(rng):
     assert_allclose(np.mean(few), np.log(999), rtol=0.06)
     many = lens_scores.threshold_at(rng.logistic(size=200_000), 1e-3)
     assert_allclose(many, np.log(999), rtol=0.03)
+
+
+@pytest.mark.parametrize("prevalence", [1e-3, 0.5])
+def test_one_other_in_a_thousand_passes_the_networks_threshold(rng, monkeypatch, prevalence):
+    is_lens = np.arange(60_000) % 4 == 0
+    said = 0.7 * rng.logistic(size=(len(is_lens), 1)) + 2 * is_lens[:, None]
+    monkeypatch.setattr(lens, "logits", lambda network, stamps: said)
+    monkeypatch.setattr(lens, "inputs", lambda cutouts: np.zeros((1, 2, 2, 1)))
+    network = SimpleNamespace(card=lens.calibrate(None, None, {"is_lens": is_lens}))
+    settings = Lens(prevalence=prevalence, turns=False)
+    p_lens = lens.apply(network, SimpleNamespace(id=np.arange(len(said))), settings)["p_lens"]
+    passes = p_lens[~is_lens] > lens.threshold(network, settings)
+    assert_allclose(passes.mean(), lens.FALSE_POSITIVE_RATE, rtol=0.05)
 
 
 def test_recall_counts_false_positives():

@@ -1,11 +1,13 @@
 """The numbers that networks are scored by, against cases done by hand."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose
 
-from pipeline.models import lens_scores, metrics
+from pipeline.models import lens_scores, metrics, photometry
 from pipeline.models.binned import (
     EDGES,
     bootstrap,
@@ -33,6 +35,19 @@ def test_reliability_of_honest_probabilities_lies_on_the_diagonal(rng):
     assert count.sum() == 50_000
     assert metrics.calibration_error(p, truth) < 0.01
     assert_allclose(metrics.calibration_error(p / 2, truth), 0.25, atol=0.01)
+
+
+def test_calibrated_fluxes_hold_68_percent_at_every_width(rng, monkeypatch):
+    log_sigma = rng.uniform(-4, -1, 24_000)
+    value = 1.5 * np.exp(1.2 * log_sigma) * rng.normal(size=len(log_sigma))
+    mixture = np.column_stack([np.zeros_like(value), np.zeros_like(value), log_sigma])
+    monkeypatch.setattr(photometry, "collect", lambda stamps: np.ones(len(stamps)))
+    told = photometry.calibrate(lambda *_: mixture, [value], {"flux": np.exp(value)})
+    network = Mock(return_value=mixture, card=told)
+    low, _, high = photometry._percentiles(network, [value], photometry.SHARES.values())
+    held = (low < np.exp(value)) & (np.exp(value) < high)
+    for rows in np.array_split(np.argsort(log_sigma), 6):
+        assert_allclose(held[rows].mean(), 0.68, atol=0.02)
 
 
 def test_brier_by_hand():
