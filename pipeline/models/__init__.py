@@ -2,6 +2,8 @@
 
 Every module here that `NETWORKS` names answers one question about a stamp, with the same functions:
 
+``KIND``
+    of the scenes it learns from: "blends" or "lenses";
 ``inputs(cutouts, networks, companions)``, ``target(stamps, truth, light)``
     what the network sees (``stamps``), and what it should say of it;
 ``see(scenes, networks, normal)``

@@ -8,7 +8,7 @@ from surveycodex import available_surveys, get_survey
 from surveycodex.utilities import mean_sky_level
 
 SKY_NOISE = 7.0  # of a pixel, where no gain is given [electron]
-SATURATION = 500.0  # count, above the sky
+SATURATION = 500.0  # count above the sky, where the sky's rms is 0.035
 BORDER = 12  # pixel
 TRAIL_WIDTH, TRAIL_LEVEL = 2.0, 12.0  # of the satellite's light: sigma [pixel], peak [sky rms]
 
