@@ -111,7 +111,7 @@ def _measure_again(table, objects, front, sight, correlations):
 
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
-    (objects, segments), (flux, sharp, ivar, _, psf, doubt, _, correlation, _) = found, sight
+    (objects, segments), flux, ivar, psf = found, sight.flux, sight.ivar, sight.psf
     band = exposure.bands.index(sight.settings.band or exposure.bands[0])
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
@@ -121,18 +121,18 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flux_auto_err"] *= columns["noise_ratio"]
     columns["extent"] = _extents(objects, shapes)
     weight = np.where(exposure.seen[..., band], ivar, 0)
-    columns["snr"] = snr_at(flux, weight, shapes["x"], shapes["y"], psf)[0] / correlation
+    columns["snr"] = snr_at(flux, weight, shapes["x"], shapes["y"], psf)[0] / sight.correlation
     saturated = (exposure.flux >= np.asarray(exposure.saturation, "f4")).any(axis=-1)
     columns["flags"] |= _footprint_flags(objects, segments, saturated)
     columns["flags"] |= _core_flag(exposure.seen, shapes, psf)
     columns["flags"] |= _size_flags(columns["r50"], psf)
-    wider, error = broadening(sharp, ivar, segments, shapes, psf)
-    columns["flags"] |= _point_flag(wider, error * correlation)
-    columns["flags"] |= _sharp_flag(flux, np.where(saturated, 0, weight), objects, psf, correlation)
-    meta = {"PSFFWHM": psf.fwhm, "NOISECOR": correlation, "DETBAND": band}
+    wider, error = broadening(sight.sharp, ivar, segments, shapes, psf)
+    columns["flags"] |= _point_flag(wider, error * sight.correlation)
+    columns["flags"] |= _sharp_flag(sight, np.where(saturated, 0, weight), objects)
+    meta = {"PSFFWHM": psf.fwhm, "NOISECOR": sight.correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
-    if doubt and not exposure.rejected:
-        meta["DOUBT"] = doubt
+    if sight.doubt and not exposure.rejected:
+        meta["DOUBT"] = sight.doubt
     if np.isfinite(exposure.pixel_scale):
         meta["PIXSCALE"] = exposure.pixel_scale
     return _table(exposure, shapes, columns, meta)
@@ -229,10 +229,10 @@ def _point_flag(wider, error):
     return np.where(is_point, Flag.POINT_LIKE, 0).astype("i4")
 
 
-def _sharp_flag(flux, ivar, objects, psf, correlation):
+def _sharp_flag(sight, ivar, objects):
     """SHARP of each source whose brightest pixel no light of the sky explains; (n,), int32."""
-    sharp = excess(flux, ivar, objects["xpeak"], objects["ypeak"], psf) > SHARP * correlation
-    return np.where(sharp, Flag.SHARP, 0).astype("i4")
+    above = excess(sight.flux, ivar, objects["xpeak"], objects["ypeak"], sight.psf)
+    return np.where(above > SHARP * sight.correlation, Flag.SHARP, 0).astype("i4")
 
 
 def _table(exposure, shapes, columns, meta):
