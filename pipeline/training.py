@@ -184,15 +184,15 @@ def adapt(config, manifest, home, work, gain):
     from pipeline.injection import adapt as learning
     from pipeline.models import engine, lens
 
-    settings, base = config.adapt, engine.load(config.networks, "lens", config.apply)
+    base = engine.load(config.networks, "lens", config.apply)
     stamps, truth = _injections(config, manifest)
     rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
     learnt = np.flatnonzero(rows["train"])
     learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
     shown = learnt, rows["validation"]
     pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
-    _fine_tune(base, pairs, settings, home, work)
-    said = {"adapted": {"settings": settings.model_dump(), "stamps_trained_on": len(learnt)}}
+    made = _fine_tune(base, pairs, config, home, work)
+    said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
     card = {key: value for key, value in base.card.items() if key != "scores"} | said
     io.write_json(home / "lens" / "card.json", card)
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
@@ -205,8 +205,8 @@ def adapt(config, manifest, home, work, gain):
     io.write_json(gain, said["adapted"]["gain"])
 
 
-def _fine_tune(base, pairs, settings, home, work):
-    """Train a lens finder further, and export what comes of it; other stamps start anew."""
+def _fine_tune(base, pairs, config, home, work):
+    """Train a lens finder further, export what comes of it, say how; other stamps start anew."""
     import keras
 
     from pipeline.nets import NETS, fit, read_model
@@ -217,12 +217,14 @@ def _fine_tune(base, pairs, settings, home, work):
         model.compile(loss=NETS["lens"].mean_member_loss)
         return model
 
+    settings = config.adapt
     keras.utils.set_random_seed(settings.seed)
     batches = [fit.Batches(*pair, settings.batch_size, settings.seed) for pair in pairs]
     shown = digest.arrays(*(part for pair in pairs for part in pair))
     model = fit.fit(build, *batches, settings, work / shown)
     fit.save(model, home / "lens" / "model.keras")
     fit.export(NETS["lens"].graphs(model), home / "lens")
+    return fit.record(settings, config.inject, model, work / shown)
 
 
 def _injections(config, manifest):

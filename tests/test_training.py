@@ -8,7 +8,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
-from pipeline.config import Adapt, Apply, Config
+from pipeline.config import Adapt, Apply, Config, Inject
 from pipeline.config.train import Fit, LensFit
 from pipeline.data import Exposure
 from pipeline.models import engine
@@ -234,11 +234,15 @@ def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_
     model = NETS["lens"].build((32, 32, 2), LensFit(filters=(4, 8), members=1))
     fit.save(model, tmp_path / "lens" / "model.keras")
     base = engine.load(tmp_path, "lens", Apply())
-    settings, work = Adapt(epochs=1, batch_size=4), tmp_path / "work"
+    config = Config(adapt=Adapt(epochs=1, batch_size=4), inject=Inject(min_snr=30))
+    work = tmp_path / "work"
     is_lens = np.arange(8, dtype="f4")[:, None] % 2
 
     def adapted(stamps):
-        _fine_tune(base, 2 * [(stamps, is_lens)], settings, tmp_path / "adapted", work)
+        said = _fine_tune(base, 2 * [(stamps, is_lens)], config, tmp_path / "adapted", work)
+        assert (said["settings"]["seed"], said["scenes"]) == (1, {"min_snr": 30})
+        assert said["epochs_trained"] == len(said["log"]) == 1
+        assert "arclet" in said["versions"]
         return read_model(tmp_path / "adapted" / "lens" / "model.keras").get_weights()
 
     one, other = rng.uniform(0.5, 1, (2, 8, 32, 32, 2)).astype("f4")

@@ -18,7 +18,7 @@ from pipeline.nets.progress import BEST, Progress, log_of
 WARM_UP = 200  # steps, at most a fifth of all
 APART = 16  # batches between two times that one is learnt from
 TURN = 3  # steps through the eight orientations from one time to the next, which meet them all
-PACKAGES = "keras", "tensorflow", "jax", "galsim", "numpy"
+PACKAGES = "arclet", "keras", "tensorflow", "jax", "galsim", "numpy"
 
 
 class Stream(keras.utils.PyDataset):
@@ -216,7 +216,17 @@ def export(graphs, folder):
 
 
 def record(settings, scenes, model, folder):
-    """What a model card says of a training: how the network came to be."""
+    """What a model card says of a training: how the network came to be.
+
+    Parameters
+    ----------
+    settings : pipeline.config.train.Fit or pipeline.config.Adapt
+    scenes : pipeline.config.train.Scenes or pipeline.config.Inject
+        What it learnt from.
+    model : keras.Model
+    folder : Path
+        As of `fit`.
+    """
     log = log_of(folder)
     return {
         "settings": settings.model_dump(),
