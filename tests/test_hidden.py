@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import galsim
 import numpy as np
 import pytest
+import sep
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
@@ -133,3 +134,14 @@ def test_a_detection_between_two_galaxies_gives_way_to_both():
     assert unneeded == [3]
     assert needed.all()
     assert_allclose(total, claims(*ends), atol=1e-6)
+
+
+def test_a_host_keeps_pixels_though_what_hid_in_it_stands_out_in_all_of_them():
+    segments = np.zeros((9, 12), "i4")
+    segments[3:6, 2:10] = 1
+    image = segments * np.float32(10)
+    host, hid = (sep.extract(image, 1.0) for _ in range(2))
+    host["x"], hid["x"] = 4, 8
+    found, hidden_one = (hidden.Detections(one, segments.copy()) for one in (host, hid))
+    joined, _ = hidden._joined(found, hidden_one, np.array([0]), [], np.array([True]))
+    assert_array_equal(joined.segments[4], [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0])

@@ -219,7 +219,10 @@ def _shared(plane, claimed, light):
 
 
 def _joined(found, hidden, host, unneeded, needed):
-    """Detections without the unneeded, then the hidden that are needed, each with its pixels."""
+    """Detections without the unneeded, then the hidden that are needed, each with its pixels.
+
+    Those of what hid are taken from its host; where that leaves the host none, the nearest are its.
+    """
     old = np.setdiff1d(np.arange(len(found.objects)), unneeded)
     number = np.zeros(len(found.objects) + 1, "i4")
     number[old + 1] = np.arange(1, len(old) + 1)
@@ -233,6 +236,12 @@ def _joined(found, hidden, host, unneeded, needed):
     one = hidden.segments[y, x] - 1
     own = needed[one] & (found.segments[y, x] == host[one] + 1)
     segments[y[own], x[own]] = label[one[own]]
+    for row in old[np.bincount(segments.ravel(), minlength=len(old) + 1)[1 : len(old) + 1] == 0]:
+        box, heirs = _box(found.objects[row]), np.flatnonzero((host == row) & needed)
+        pixels = np.where(found.segments[box] == row + 1)
+        all_here = np.concatenate([found.objects[[row]], hidden.objects[heirs]])
+        labels = np.append(number[row + 1], label[heirs])
+        segments[box][pixels] = _nearest(pixels, box, all_here, labels)
     objects = np.concatenate([found.objects[old], hidden.objects[needed]])
     merged = np.concatenate([number[host[needed] + 1], label[needed]])
     objects["flag"][merged[merged > 0] - 1] |= sep.OBJ_MERGED
