@@ -219,7 +219,7 @@ def training_settings(wildcards):
     return section(
         "apply",
         scenes=drawn_with(scenes_kind(wildcards)),
-        train={wildcards.network},
+        train={wildcards.network, *BUILDS_ON.get(wildcards.network, ())},
     )
 
 

@@ -1,12 +1,14 @@
 """The workflow trains what must be trained, and nothing else."""
 
+import json
 import re
 import shutil
 
 import pytest
+import yaml
 
-from pipeline.config import NETWORKS
-from tests.workflow_run import Run, run, server  # noqa: F401
+from pipeline.config import NETWORKS, read
+from tests.workflow_run import ROOT, Run, run, server  # noqa: F401
 
 
 def test_no_training_resumes_on_another_network_below(run):
@@ -34,6 +36,20 @@ def test_train_does_not_write_over_the_networks_that_it_starts_from(run):
     shutil.rmtree(own)
     assert status != 0
     assert f"train.unet.start: {own} is what train writes: copy it elsewhere first" in said
+
+
+def test_every_training_accepts_the_settings_that_it_is_given(run):
+    """Those of config/tune.yaml, most of whose networks are taken as they are."""
+    tuned = yaml.safe_load((ROOT / "config" / "tune.yaml").read_text())["train"]
+    start = {"start": str(run.home / "nets")}
+    status, said = run.configured(
+        "-n", "-p", "train", train={name: fit | start for name, fit in tuned.items()}
+    )
+    assert status == 0, said
+    given = re.findall(r"arclet train --config '(.*)' --network (\w+)", said)
+    assert {name for _, name in given} == {*NETWORKS}
+    for config, name in given:
+        assert getattr(read(json.loads(config)).train, name).epochs == tuned[name]["epochs"]
 
 
 def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
