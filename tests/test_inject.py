@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, logit
 
 from pipeline import io
 from pipeline.config import Config, Inject, Lens
@@ -234,6 +235,18 @@ def test_false_positives_are_counted_by_kind():
     assert rows["disc"]["share"] == 0
     assert_allclose(rows["ring"]["share"], 10 / 500)
     assert rows["ring"]["n"] == 500
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+def test_few_that_are_no_lenses_are_above_the_threshold(sense, rng):
+    """Though the network has it the wrong way round, as one may that has learnt little."""
+    is_lens = np.arange(4000) % 2 == 0
+    logits = sense * rng.logistic(is_lens, 1)[:, None]
+    found = lens.calibrate(lambda graph, values: values, logits, {"is_lens": is_lens})
+    found = found["calibration"]
+    assert found["scale"] * sense > 0
+    p_lens = expit(found["scale"] * logits[:, 0] + found["shift"] - logit(found["prevalence"]))
+    assert 0 < np.mean(p_lens[~is_lens] > found["threshold"]) < 3e-3
 
 
 def test_a_threshold_is_given_or_the_networks_own():

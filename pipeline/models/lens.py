@@ -58,11 +58,11 @@ def calibrate(network, stamps, truth, light=None):
         return np.mean(np.logaddexp(0, z) - said * z)
 
     scale, shift = minimize(loss, [1.0, 0.0]).x
-    prevalence, others = float(said.mean()), mean[said == 0]
+    prevalence, others = float(said.mean()), scale * mean[said == 0] + shift
     threshold = None
     if len(others) and prevalence > 0:
         cut = lens_scores.threshold_at(others, FALSE_POSITIVE_RATE)
-        threshold = float(expit(scale * cut + shift - logit(prevalence)))
+        threshold = float(expit(cut - logit(prevalence)))
     found = {"scale": float(scale), "shift": float(shift), "prevalence": prevalence}
     return {"calibration": found | {"threshold": threshold, "non_lenses": len(others)}}
 
