@@ -129,3 +129,14 @@ def test_the_light_of_a_giant_stays_its_own(peak):
     alone, before = found_in(disc(peak, 60)), found_in(disc(peak, 60) + stars(80.0))
     one, other = (found["flux_auto"].max() for found in (alone, before))
     assert abs(other / one - 1) < 0.1
+
+
+def test_galaxies_wider_than_the_psf_do_not_take_the_light_before_which_they_are():
+    galaxies, profile = np.zeros((SIDE, SIDE)), Moffat(3 * FWHM).stamps([0.0], [0.0], 61)[0]
+    for x, y in PLACES[::3]:
+        galaxies[y - 30 : y + 31, x - 30 : x + 31] += 6000 * profile
+    found = found_in(disc(8, 90) + galaxies)
+    rows = tree(found).query(PLACES[::3])[1]
+    light = found["flux_auto"].value[rows, 0] / 6000
+    assert found["before"][rows].all()
+    assert ((light > 0.88) & (light < 1.02)).all()

@@ -1,4 +1,4 @@
-"""See compact sources before the light of large ones as if that light were not there."""
+"""See sources before the light of much larger ones as if that light were not there."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _STANDS_OUT = 4.0  # of what is no such light, in units of the scatter around
 _GROWN = 3.0  # to so much about it [FWHM]
 _LEAST_SEEN = 0.1  # of a box, that tells its mean
 _OUTLYING = 5.0  # what the mesh leaves of a star's core [noise of a pixel]
-_WIDEST = 1.5  # semi-major axis of a compact source [FWHM]
+_WIDEST = 3.0  # semi-major axis of a source that may be before it [FWHM]
 _DIRECTIONS = 8
 
 
@@ -39,7 +39,7 @@ class Foreground(NamedTuple):
     mesh : int
         Side of the cells of that light [pixel].
     widest : float
-        Semi-major axis of a compact source, at most [pixel].
+        Semi-major axis of a source that may be before that light, at most [pixel].
     """
 
     exposure: Exposure
@@ -91,7 +91,7 @@ class Foreground(NamedTuple):
 
 
 def foreground(exposure, band, sight, relief):
-    """Take the light off before which compact sources are seen.
+    """Take the light off before which smaller sources are seen.
 
     Parameters
     ----------
