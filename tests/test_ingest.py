@@ -166,7 +166,13 @@ class TestSky:
         for i in range(8):
             image = gaussian_filter(rng.normal(size=(side, side)), smoothing)
             found = take(save(f"{i}.fits", image / image.std()), {"fit_sky": True})
-            assert not any("sky still waves" in note for note in found.notes)
+            assert not any("sky_mesh be smaller" in note for note in found.notes)
+
+    def test_a_sky_that_no_mesh_follows_is_noted(self, save, rng):
+        image = rng.normal(np.abs(np.arange(512) - 200.0), 1, (512, 512))
+        told = take(save("a.fits", image), {"fit_sky": True}).notes[-1]
+        assert "the sky was not followed, and its noise is" in told
+        assert told.endswith("should ingest.sky_mesh be smaller?")
 
     def test_a_sky_without_noise_does_not_wave(self, save):
         image = np.zeros((256, 256), "f4")

@@ -13,6 +13,7 @@ from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.steps import spread
+from pipeline.ingest.trend import noise_of_neighbours
 from pipeline.ingest.weights import inverse_variance, typical
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
@@ -21,6 +22,7 @@ NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measure
 ROWS = 100  # that tell how large the values are
 SMALL, LARGE = 1e-17, 1e17  # values whose squares single precision holds, with room
 SKEWED = 0.1  # of the noise: steps from which the noise may be that of few counts, and skewed
+UNEVEN = 3.0  # times what its neighbours say: a pixel's noise on a sky that was not followed
 WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
 
 
@@ -198,10 +200,7 @@ def _noise(flux, weight, bad, settings, name):
         sky.subtract_from(flux)
         if step > SKEWED * sky.rms:
             flux -= sky.mean_of(flux)
-        left = sky.waves(flux)
-        if left > WAVY:
-            told = f"{name}: the sky still waves by {left:.2f} of the noise of a pixel"
-            notes.append(f"{told}; should ingest.sky_mesh be smaller?")
+        notes += _left(sky, flux, bad, name)
     if weight is None:
         ivar = sky.ivar(flux)
     else:
@@ -213,6 +212,17 @@ def _noise(flux, weight, bad, settings, name):
     flux[bad] = 0
     ivar[bad] = 0
     return ivar, sky, notes
+
+
+def _left(sky, flux, bad, name):
+    """Notes on what is left of the sky in `flux`, and on a noise that this inflates."""
+    waves, near = sky.waves(flux), noise_of_neighbours(flux, bad)
+    told = [f"the sky still waves by {waves:.2f} of the noise of a pixel"] if waves > WAVY else []
+    if 0 < UNEVEN * near < sky.rms:
+        told.append(
+            f"the sky was not followed, and its noise is {sky.rms / near:.1f} times too large"
+        )
+    return [f"{name}: {what}; should ingest.sky_mesh be smaller?" for what in told]
 
 
 def _compared(claimed, factor, name):

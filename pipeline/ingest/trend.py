@@ -36,7 +36,7 @@ class Trend:
         if min(flux.shape) < SMALLEST:
             return
         where, sky = _medians(flux, bad)
-        within = AGREES * _noise(flux, bad)
+        within = AGREES * noise_of_neighbours(flux, bad)
         if len(sky) < FEWEST_BLOCKS or not within > 0:
             return
         for degree in range(HIGHEST + 1):
@@ -80,12 +80,19 @@ def _medians(flux, bad):
     return np.reshape(where, (-1, 2)).T, np.array(sky, "f8")
 
 
-def _noise(flux, bad):
-    """Noise of a pixel, of the differences of some that lie near each other."""
+def noise_of_neighbours(flux, bad):
+    """Noise of a pixel, of the differences of some that lie near each other; NaN if there are none.
+
+    Parameters
+    ----------
+    flux : ndarray, (y, x)
+    bad : ndarray, (y, x), bool
+        Pixels that say nothing.
+    """
     step = max(1, len(flux) // SMALLEST)
     left, right = np.s_[::step, :-APART], np.s_[::step, APART:]
-    good = ~(bad[left] | bad[right])
-    return median_abs_deviation((flux[right] - flux[left])[good], scale="normal") / np.sqrt(2)
+    apart = (flux[right] - flux[left])[~(bad[left] | bad[right])]
+    return median_abs_deviation(apart, scale="normal") / np.sqrt(2) if apart.size else np.nan
 
 
 def _agreed(design, sky, within):
