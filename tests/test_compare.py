@@ -10,6 +10,7 @@ from pipeline.comparison.compare import PEERS, compare
 from pipeline.comparison.peers import THRESHOLD, best_partition, oracle
 from pipeline.config.train import Scenes
 from pipeline.models import binned, deblending, lens_scores, metrics
+from pipeline.report.loss_figure import loss_figure
 from pipeline.report.score_figures import deblending_figure, lens_figure, reliability_figure
 from pipeline.scenes.sets import draw_set
 
@@ -115,6 +116,19 @@ def test_the_lens_figure_shows_what_was_scored(rng):
     assert said["recall_of_clear_arcs_at_fpr_0.01"]["value"] == curve["tpr"][at] > 0.3
     assert said["calibration_error"]["value"] < 0.03
     assert all(len(ax.lines) > 1 for ax in figure.axes)
+
+
+def test_figures_of_little_have_few_numbers_on_their_axes():
+    said = {"roc": {"all": {"fpr": [0.012, 0.1, 0.7], "tpr": [0.1, 0.5, 0.9]}}}
+    said |= {"completeness_at_fpr_0.01": {}, "calibration_error": {"value": 0.1}}
+    said["reliability"] = {"stated": [0.1, 0.9], "found": [0.1, 0.9]}
+    figure = lens_figure(said)
+    figure.draw_without_rendering()
+    rates = figure.axes[3].xaxis
+    assert {label.get_text() for label in rates.get_ticklabels(minor=True)} == {""}
+    assert "0.1" in [label.get_text() for label in rates.get_ticklabels()]
+    (epochs,) = loss_figure([{"epoch": 0, "loss": 1.0, "val_loss": 2.0}], "unet").axes
+    assert (epochs.get_xticks() % 1 == 0).all()
 
 
 def test_numbers_in_bins_leave_out_what_is_not_known(blends):

@@ -26,6 +26,6 @@ def loss_figure(log, name):
     for key, label, colour in (("loss", "training", 0), ("val_loss", "validation", 1)):
         ax.plot(epoch, [row[key] for row in log], ".-", color=COLOURS[colour], label=label)
     ax.set(xlabel="epoch", ylabel="loss", title=name)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False)
     return figure

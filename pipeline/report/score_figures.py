@@ -137,7 +137,9 @@ def _roc(ax, curves):
     """How many lenses are found at which rate of false positives."""
     for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
         ax.plot(curve["fpr"], curve["tpr"], color=colour, label=LENSES_DRAWN[name])
-    ax.set(xlabel="false-positive rate", ylabel="share of lenses found", xscale="log", ylim=(0, 1))
+    ax.set(xlabel="false-positive rate", ylabel="share of lenses found", ylim=(0, 1))
+    log_scale(ax, "x")
+    ax.set_xlim(right=1)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False, fontsize=8, loc="lower right")
 
