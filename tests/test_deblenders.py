@@ -53,6 +53,8 @@ def test_draws_repeat_and_differ(networks, blends):
     assert_allclose(one[1]["flux_draws"], other[1]["flux_draws"])
     assert np.ptp(one[1]["flux_draws"], axis=1).max() > 0
     assert (one[0]["TARGET_STD"] >= 0).all()
+    unsure = one[1]["mask_uncertainty"]
+    assert 0 < unsure.max() < 1 and unsure.min() >= 0
 
 
 def test_draws_of_a_source_do_not_depend_on_the_others(networks, blends):

@@ -4,12 +4,15 @@ import galsim
 import numpy as np
 import pytest
 import sep
+from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import cKDTree
 
 from pipeline import config
 from pipeline.data import Exposure
 from pipeline.detection import hidden
+from pipeline.detection.extract import Sight
+from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
 from pipeline.models.engine import load
 from tests.detected import detect
@@ -98,6 +101,22 @@ def test_the_network_sees_stamps_of_its_own_size(monkeypatch, rng):
     monkeypatch.setattr(hidden.unet, "apply", apply)
     detect(sky_of([(3.0, 60, 60, 3e4)], (120, 120), rng), SETTINGS, small)
     assert set(seen) == {(32, 32)}
+
+
+def test_what_is_known_does_not_hide(rng):
+    flux = sky_of([(3.0, 40, 60, 3e4), (3.0, 80, 60, 3e4)], (120, 120), rng).flux[..., 0]
+    ivar, none = np.ones_like(flux), np.zeros(flux.shape, bool)
+    sight = Sight(flux, flux, ivar, none, Moffat(FWHM), "", SETTINGS, 1.0, none)
+    for known, n in (([39.0, 80.0], 0), ([39.0, 76.0], 1)):
+        found = hidden._hidden(flux, Table({"x": known, "y": [60.0, 60.0]}), sight)
+        assert len(found.objects) == n
+
+
+def test_a_core_is_where_the_peak_is_whatever_is_beside_it():
+    y, x = np.mgrid[:40, :40]
+    image = np.exp(-((x - 12) ** 2 + (y - 21) ** 2) / 8) + 0.5 * (x > 25)
+    core = hidden._core(image, np.s_[100:140, 200:240], Moffat(FWHM))
+    assert_allclose(core, (212, 121), atol=0.05)
 
 
 def plane(x, share):

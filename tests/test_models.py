@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -209,6 +210,14 @@ def test_strangeness_is_a_percentile_of_what_is_known(networks, blends):
     known = anomaly.strangeness(networks["anomaly"], stamps, fwhm)
     judged = known[1::2]  # what the description was not fitted to
     assert_allclose(np.sort(judged), np.linspace(0, 1, len(judged)), atol=1.5 / len(judged))
+
+
+def test_the_psf_of_a_binned_stamp_is_measured_in_its_blocks(monkeypatch):
+    monkeypatch.setattr(anomaly, "inputs", lambda cutouts: None)
+    monkeypatch.setattr(anomaly, "strangeness", lambda network, stamps, fwhm: fwhm)
+    cutouts = SimpleNamespace(id=np.arange(3), binning=np.array([1, 2, 64]))
+    said = anomaly.apply(None, cutouts, 5.0)
+    assert_allclose(said["anomaly"], [5, 2.5, anomaly.SHARPEST])
 
 
 def test_what_is_stranger_than_all_that_is_known_keeps_its_order(rng):

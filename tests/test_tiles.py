@@ -88,6 +88,19 @@ def test_sources_seen_a_few_at_a_time_are_as_all_at_once(
     assert not [path for path in parts.iterdir() if path.suffix not in {".fits", ".npy"}]
 
 
+def test_a_source_whose_flux_is_unsure_is_less_likely_a_lens(tmp_path, homes, detected):
+    settings, said = config.read({"networks": str(homes), "cut": {"lens_size": 32}}), []
+    for name, factor in (("sure", 1), ("unsure", 1e4)):
+        found = detected[1].copy()
+        found["flux_auto_err"][::2] *= factor
+        folder = tile_of(tmp_path / name / "t", detected[0], found)
+        for stage in ("cut", "classify"):
+            STAGES[stage].work(settings, folder)
+        said.append(np.asarray(io.read_table(folder / "classify.fits")["p_lens"]))
+    assert (said[1][::2] < said[0][::2]).all()
+    assert_array_equal(said[1][1::2], said[0][1::2])
+
+
 def test_stages_see_compact_sources_without_what_is_behind_them(
     tmp_path, homes, detected, monkeypatch
 ):
