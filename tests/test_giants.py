@@ -140,3 +140,13 @@ def test_galaxies_wider_than_the_psf_do_not_take_the_light_before_which_they_are
     light = found["flux_auto"].value[rows, 0] / 6000
     assert found["before"][rows].all()
     assert ((light > 0.88) & (light < 1.02)).all()
+
+
+@pytest.mark.parametrize(("scale", "is_giant"), [(30, False), (60, True)])
+def test_a_galaxy_beside_one_that_is_not_much_larger_is_left_to_the_networks(scale, is_giant):
+    galaxy, x, y = np.zeros((SIDE, SIDE)), SIDE // 2 + 30, SIDE // 2
+    galaxy[y - 30 : y + 31, x - 30 : x + 31] = Moffat(2 * FWHM).stamps([0.0], [0.0], 61)[0]
+    found = found_in(disc(30, scale) + 6000 * galaxy)
+    apart, row = tree(found).query((x, y))
+    assert apart < 1
+    assert found["before"][row] == is_giant

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import map_coordinates, maximum_filter, uniform_filter
+from scipy.ndimage import label, map_coordinates, maximum_filter, uniform_filter
 
 from pipeline.data import Exposure
 from pipeline.detection.extract import Detections, extract
@@ -16,7 +16,9 @@ _STANDS_OUT = 4.0  # of what is no such light, in units of the scatter around
 _GROWN = 3.0  # to so much about it [FWHM]
 _LEAST_SEEN = 0.1  # of a box, that tells its mean
 _OUTLYING = 5.0  # what the mesh leaves of a star's core [noise of a pixel]
-_WIDEST = 3.0  # semi-major axis of a source that may be before it [FWHM]
+_COMPACT, _WIDEST = 1.5, 3.0  # semi-major axes of sources that may be before it [FWHM]
+_LARGER = 100  # times the area of a source that is not compact, that such light covers at least
+_EXTENT = 2.5  # of a source's ellipse [semi-axes]
 _DIRECTIONS = 8
 
 
@@ -38,8 +40,8 @@ class Foreground(NamedTuple):
         Where it was.
     mesh : int
         Side of the cells of that light [pixel].
-    widest : float
-        Semi-major axis of a source that may be before that light, at most [pixel].
+    fwhm : float
+        Of the PSF [pixel].
     """
 
     exposure: Exposure
@@ -49,7 +51,7 @@ class Foreground(NamedTuple):
     found: Detections
     bright: np.ndarray
     mesh: int
-    widest: float
+    fwhm: float
 
     @property
     def smooth(self):
@@ -69,11 +71,19 @@ class Foreground(NamedTuple):
             A source whose own that light is, as the core of a giant, is not before it.
         """
         peaks = np.stack([objects["ycpeak"], objects["xcpeak"]])
-        label = self.found.segments[tuple(peaks)]
-        before = (label > 0) & (np.bincount(label)[label] == 1) & self._is_behind(peaks)
+        those = self.found.segments[tuple(peaks)]
+        before = (those > 0) & (np.bincount(those)[those] == 1) & self._is_behind(peaks)
         rows = np.flatnonzero(before)
-        rows = rows[self.found.objects["a"][label[rows] - 1] < self.widest]
-        return rows, label[rows] - 1
+        rows = rows[self._is_larger(peaks[:, rows], self.found.objects[those[rows] - 1])]
+        return rows, those[rows] - 1
+
+    def _is_larger(self, peaks, objects):
+        """Whether the light about a place is that of something much larger than a source; (n,)."""
+        light, _ = label(self.bright)
+        area = np.bincount(light.ravel())[light[tuple(peaks)]]
+        own = np.pi * _EXTENT**2 * objects["a"] * objects["b"]
+        wide = objects["a"] / self.fwhm
+        return (wide < _COMPACT) | ((wide < _WIDEST) & (area > _LARGER * own))
 
     def _is_behind(self, peaks):
         """Whether the light is bright all about a place, and rises in some direction; (n,), bool.
@@ -116,8 +126,7 @@ def foreground(exposure, band, sight, relief):
     found = extract(flux, np.where(near, sight.ivar, 0), sight.psf, sight.settings, sight.threshold)
     seen = without(exposure.flux, exposure.ivar, behind, exposure.gain)
     bare = replace(exposure, flux=seen[0], ivar=seen[1])
-    widest = _WIDEST * sight.psf.fwhm
-    return Foreground(bare, flux, behind, band, found, relief.bright, mesh, widest)
+    return Foreground(bare, flux, behind, band, found, relief.bright, mesh, sight.psf.fwhm)
 
 
 def _smooth(flux, ivar, mask, mesh):
