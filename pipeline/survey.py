@@ -54,16 +54,16 @@ def _cut_out(tile, rows, folder):
     """Write the cutouts of some sources of a tile."""
     from pipeline.deblending.own import own_light
     from pipeline.deblending.shares import Front
-    from pipeline.report.stamps import from_squares
+    from pipeline.stamps.masks import from_squares
 
-    exposure, stamps = (
+    exposure, sources = (
         io.read_exposure(tile / "exposure.fits"),
-        io.open_cutouts(tile / "cutouts.fits"),
+        io.read_table(tile / "sources.fits"),
     )
-    behind, sources = io.read_behind(tile / "behind.fits"), io.read_table(tile / "sources.fits")
-    share = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"]
-    names, some = ("TARGET", "TARGET_STD"), io.read_cutouts(tile / "cutouts.fits", rows["id"])
+    stamps, behind = io.open_cutouts(tile / "cutouts.fits"), io.read_behind(tile / "behind.fits")
+    share, names = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"], ("TARGET", "TARGET_STD")
     ids, corner, *masks = io.read_maps(tile / "masks.fits", *names, ids=rows["id"])
+    some = stamps[np.isin(stamps.id, ids)]
     masks = zip(*(from_squares(some, squares, corner) for squares in masks), strict=True)
     maps = {one: dict(zip(names, two, strict=True)) for one, two in zip(ids, masks, strict=True)}
     front = Front.of(behind, exposure, sources)
@@ -202,7 +202,8 @@ def _stamps(tiles, rows, product, facts):
 
 def _blends(tiles, rows, facts):
     """Panels of the chosen blends, by id."""
-    from pipeline.report.stamps import blend_panels, from_squares
+    from pipeline.report.stamps import blend_panels
+    from pipeline.stamps.masks import from_squares
 
     scale, found = {fact.name: fact.pixel_scale for fact in facts}, {}
     for name in sorted(set(rows["tile"])):

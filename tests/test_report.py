@@ -13,8 +13,9 @@ from pipeline.data import Cutouts
 from pipeline.flags import DEFECT, MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
-from pipeline.report.stamps import blend_panels, from_squares, in_noise, pick
+from pipeline.report.stamps import blend_panels, in_noise, pick
 from pipeline.stamps.cutouts import boxes
+from pipeline.stamps.masks import from_squares
 from tests.test_catalog import stage_tables
 
 PROVENANCE = {

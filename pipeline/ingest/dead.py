@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from pipeline.pixels.blocks import in_blocks
+
 BLOCK = 8
 EDGE_SHARE = 0.02  # of the image's edge, for a value other than 0 to be suspected
 NATURAL = 0.1  # of a value's pixels on the edge, for the next value, as noise has them
@@ -68,16 +70,10 @@ def _close(zeros, exact):
 
 def _fillings(flux):
     """The values that fill most blocks."""
-    blocks = _blocks(flux)
+    blocks = in_blocks(flux, BLOCK)
     constant = blocks.min((1, 3)) == blocks.max((1, 3))  # not where there is a NaN
     values, counts = np.unique(blocks[:, 0, :, 0][constant], return_counts=True)
     return set(values[np.argsort(-counts, kind="stable")[:FILLINGS]].tolist())
-
-
-def _blocks(image):
-    """The whole blocks of an image; (row, y, column, x)."""
-    rows, columns = (n // BLOCK * BLOCK for n in image.shape)
-    return image[:rows, :columns].reshape(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK)
 
 
 def _edge(image):
@@ -86,7 +82,7 @@ def _edge(image):
 
 def _solid(same):
     """Which blocks are solid."""
-    return _blocks(same).all(axis=3).all(axis=1)
+    return in_blocks(same, BLOCK).all(axis=3).all(axis=1)
 
 
 def _has_block(same):

@@ -7,6 +7,7 @@ from scipy import ndimage
 from scipy.stats import norm
 
 from pipeline.ingest.trend import Trend
+from pipeline.pixels.blocks import in_blocks
 
 COARSE = 4  # pixels of a block in which sources are looked for
 CLIPPED = 0.98455  # sigma of a unit Gaussian clipped again and again at 3 of its own sigma
@@ -73,12 +74,9 @@ class Sky:
 
     def _means(self, flux, side):
         """Means of the sky in blocks (y, x), NaN where sources leave too little of it."""
-        rows, columns = (n // side for n in flux.shape)
-        whole = np.s_[: rows * side, : columns * side]
-        shape = rows, side, columns, side
-        used = ~self._mask[whole].reshape(shape)
+        used = ~in_blocks(self._mask, side)
         count = used.sum(axis=(1, 3))
-        total = np.where(used, flux[whole].reshape(shape), 0).sum(axis=(1, 3), dtype="f8")
+        total = np.where(used, in_blocks(flux, side), 0).sum(axis=(1, 3), dtype="f8")
         return np.where(count > side**2 / 4, total / np.maximum(count, 1), np.nan)
 
     def ivar(self, flux=None):
@@ -89,8 +87,7 @@ class Sky:
         """
         ivar = self._of_mesh()
         if flux is not None:
-            rows, columns = (n // SMALL for n in flux.shape)
-            blocks = ivar[: rows * SMALL, : columns * SMALL].reshape(rows, SMALL, columns, SMALL)
+            blocks = in_blocks(ivar, SMALL)
             blocks /= self._rougher(flux, ivar)[:, None, :, None] ** 2
         return ivar
 
@@ -100,8 +97,8 @@ class Sky:
         The share of their pixels that lie beyond one sigma tells it, of a Gaussian.
         """
         used = ~self._mask
-        count = np.maximum(_sums(used), 1)
-        beyond = _sums(used & (flux**2 * ivar > 1)) / count
+        count = np.maximum(in_blocks(used, SMALL).sum(axis=(1, 3)), 1)
+        beyond = in_blocks(used & (flux**2 * ivar > 1), SMALL).sum(axis=(1, 3)) / count
         rougher = 1 / norm.isf(np.clip(beyond, 0.01, 0.9) / 2)
         label, n = ndimage.label(rougher > 1 + np.maximum(ROUGHER, CLEARLY / np.sqrt(count)))
         is_strip = np.bincount(label.ravel(), minlength=n + 1) >= TOGETHER
@@ -187,22 +184,12 @@ def _bright(residual, ignored, scale):
     return ndimage.maximum_filter(known & (mean > N_SIGMA * rms), 2 * (scale // 2) + 1)
 
 
-def _sums(image):
-    """Sums of the whole small blocks."""
-    rows, columns = (n // SMALL for n in image.shape)
-    whole = image[: rows * SMALL, : columns * SMALL].reshape(rows, SMALL, columns, SMALL)
-    return whole.sum(axis=(1, 3))
-
-
 def _blocks(flux, bad):
     """Mean of the good pixels of each whole block, and where there are too few of them."""
-    rows, columns = (n // COARSE for n in flux.shape)
 
     def mean(image):
         """Mean of each whole block."""
-        whole = image[: rows * COARSE, : columns * COARSE]
-        blocks = whole.reshape(rows, COARSE, columns, COARSE)
-        return blocks.mean(axis=3, dtype="f4").mean(axis=1)
+        return in_blocks(image, COARSE).mean(axis=3, dtype="f4").mean(axis=1)
 
     good = 1 - mean(bad)
     none = good < min(0.5, good.max())

@@ -70,25 +70,3 @@ def blend_panels(cutouts, maps, label, rows, pixel_scale):
                 f"{row['blend_fraction']:.0%} claimed",
             }
     return found
-
-
-def from_squares(cutouts, squares, corner):
-    """Maps of stamps, cut out of squares of the tile's pixels.
-
-    Parameters
-    ----------
-    cutouts : Cutouts
-        Of n sources.
-    squares : ndarray, (n, y, x)
-        In the tile's pixels, as in ``masks.fits``.
-    corner : ndarray, (n, 2), int
-        Position ``(x, y)`` of each square's first pixel in the tile.
-
-    Returns
-    -------
-    list of ndarray
-        Of each stamp (y, x), in the tile's pixels; 0 beyond its square.
-    """
-    sides = cutouts.flux.shape[1] * cutouts.binning
-    places = zip(squares, cutouts.corner - corner, sides, strict=True)
-    return [boxes(square, [place], side)[0] for square, place, side in places]

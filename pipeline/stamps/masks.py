@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipeline.stamps.cutouts import boxes
 from pipeline.stamps.planes import parts
 
 WHOLE_SHARE = 0.98  # of a tile's stamps that the squares hold whole
@@ -59,6 +60,28 @@ def expand(maps, binning, side):
         inside = slice(first - margin, last - margin)
         squares[rows, first:last, first:last] = enlarge(maps[rows], block)[:, inside, inside]
     return squares
+
+
+def from_squares(cutouts, squares, corner):
+    """Maps of stamps, cut out of squares of the tile's pixels.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        Of n sources.
+    squares : ndarray, (n, y, x)
+        In the tile's pixels, as in ``masks.fits``.
+    corner : ndarray, (n, 2), int
+        Position ``(x, y)`` of each square's first pixel in the tile.
+
+    Returns
+    -------
+    list of ndarray
+        Of each stamp (y, x), in the tile's pixels; 0 beyond its square.
+    """
+    sides = cutouts.flux.shape[1] * cutouts.binning
+    places = zip(squares, cutouts.corner - corner, sides, strict=True)
+    return [boxes(square, [place], side)[0] for square, place, side in places]
 
 
 def on_tile(maps, cutouts, shape):
