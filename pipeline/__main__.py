@@ -55,6 +55,7 @@ def _parser():
     for stage in STAGES.values():
         add = _command(commands, stage.work, partial(_run_stage, stage))
         add("--code", default="", help="digest of its source and network")
+        add("--networks", help="folder of networks, as in the config")
         add("--on-bad-tile", choices=["reject", "accept", "stop"], help="as in the config")
         add("--record", type=Path, help="file to write when all tiles are done")
         add("tiles", nargs="+", type=Path, help="folder of each tile")
@@ -93,9 +94,8 @@ def _run_stage(stage, *, config, code, tiles, **options):
     Snakemake believes a small file to be what it was while its content is, whatever its time: the
     record's changes with the products.
     """
-    if options["on_bad_tile"]:
-        config = config.model_copy(update={"on_bad_tile": options["on_bad_tile"]})
-    done = batch.run(stage, config, code, tiles)
+    given = {name: options[name] for name in batch.UNTRACKED if options.get(name)}
+    done = batch.run(stage, config.model_copy(update=given), code, tiles)
     if options["record"]:
         io.write_json(options["record"], {"tiles": done})
 

@@ -7,6 +7,8 @@ import logging
 from pipeline import io
 from pipeline.planning.inputs import stamps
 
+UNTRACKED = "on_bad_tile", "networks"  # settings that decide no product; weights count by `code`
+
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +58,7 @@ def _state(stage, folder):
 
 def _made_with(config, code, tile):
     """Digest of all that decides the products of one tile, but for the products of other stages."""
-    said = config.model_dump(mode="json", exclude={"tiles", "on_bad_tile"}, exclude_unset=True)
+    said = config.model_dump(mode="json", exclude={"tiles", *UNTRACKED}, exclude_unset=True)
     images = config.tiles.get(tile)
     if images:
         said["images"] = images.model_dump()

@@ -26,6 +26,8 @@ shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
 BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
 HAS_WINDOWS = any(tile.window for tile in settings.tiles.values())
 BATCHED = settings.tiles_per_job > 1
+# What is in it makes jobs run again, not where it is.
+FOLDER_OF_NETWORKS = settings.networks or digest.SHIPPED
 SIMULATED = 10  # bytes of a pixel of a tile that `demo_survey` makes
 STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 
@@ -119,7 +121,7 @@ def detection_settings():
     """Settings that detection depends on: of the U-Net too where it is asked, always in float32."""
     if not settings.detect.hidden:
         return section("detect")
-    return section("detect", "networks", apply={"engine", "batch_size"})
+    return section("detect", apply={"engine", "batch_size"})
 
 
 def made_with(stage, network=None):

@@ -14,11 +14,12 @@ rule injections:
         mem_mb=memory(2000, per_mb=8),
         runtime=minutes(5),
     params:
-        config=section("inject", "apply", "networks", lens={"prevalence", "turns"}),
+        config=section("inject", "apply", lens={"prevalence", "turns"}),
         code=made_with("injections", network="lens"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("injections")
+        command("injections", "--networks {params.networks:q}")
 
 
 rule selection:

@@ -42,10 +42,15 @@ rule detect:
     params:
         config=detection_settings(),
         code=made_with("detect", network="unet" if settings.detect.hidden else None),
+        networks=untracked(FOLDER_OF_NETWORKS),
         on_bad_tile=untracked(settings.on_bad_tile),
         tiles=folders,
     shell:
-        command("detect", "--on-bad-tile {params.on_bad_tile}")
+        command(
+            "detect",
+            "--networks {params.networks:q}",
+            "--on-bad-tile {params.on_bad_tile}",
+        )
 
 
 rule cut:
@@ -84,11 +89,12 @@ rule classify:
         mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
-        config=section("apply", "networks", lens={"prevalence", "turns"}),
+        config=section("apply", lens={"prevalence", "turns"}),
         code=made_with("classify", network="lens"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("classify")
+        command("classify", "--networks {params.networks:q}")
 
 
 rule segment:
@@ -113,11 +119,12 @@ rule segment:
         mem_mb=memory(2000, per_mb=4),
         runtime=minutes(2, per_mb=0.1),
     params:
-        config=section("apply", "networks"),
+        config=section("apply"),
         code=made_with("segment", network="unet"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("segment")
+        command("segment", "--networks {params.networks:q}")
 
 
 rule uncertainty:
@@ -136,11 +143,12 @@ rule uncertainty:
         mem_mb=memory(2000, per_mb=1),
         runtime=minutes(2, per_mb=0.2),
     params:
-        config=section("punet", "apply", "networks"),
+        config=section("punet", "apply"),
         code=made_with("uncertainty", network="punet"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("uncertainty")
+        command("uncertainty", "--networks {params.networks:q}")
 
 
 rule photometry:
@@ -159,11 +167,12 @@ rule photometry:
         mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
-        config=section("apply", "networks"),
+        config=section("apply"),
         code=made_with("photometry", network="photometry"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("photometry")
+        command("photometry", "--networks {params.networks:q}")
 
 
 rule anomaly:
@@ -181,11 +190,12 @@ rule anomaly:
         mem_mb=memory(2000),
         runtime=minutes(1, per_mb=0.02),
     params:
-        config=section("apply", "networks"),
+        config=section("apply"),
         code=made_with("anomaly", network="anomaly"),
+        networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
-        command("anomaly")
+        command("anomaly", "--networks {params.networks:q}")
 
 
 rule catalog:

@@ -91,9 +91,9 @@ def test_other_settings_or_code_make_all_anew(run, tiles, changed):
     assert run(tiles, **changed) == ["t1", "t2"]
 
 
-def test_bad_tiles_do_not_decide_the_products(run, tiles):
+def test_neither_bad_tiles_nor_where_networks_lie_decide_the_products(run, tiles):
     run(tiles)
-    assert run(tiles, {**CONFIG, "on_bad_tile": "stop"}) == []
+    assert run(tiles, {**CONFIG, "on_bad_tile": "stop", "networks": "elsewhere"}) == []
 
 
 def test_a_tile_hangs_on_its_own_images_only(run, tiles, tmp_path):

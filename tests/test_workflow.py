@@ -82,6 +82,12 @@ def test_other_weights_rerun_their_network(run):
     assert planned.keys() == {*STAGES, *LAST} - {"ingest"}
 
 
+def test_a_folder_of_networks_reruns_those_that_are_others(run):
+    copy = shutil.copytree(run.home / "nets", run.home / "adapted")
+    (copy / "lens" / "card.json").write_text('{"adapted": {}}')
+    assert run.planned(networks=str(copy)).keys() == {"classify", "catalog", *LAST}
+
+
 @pytest.mark.parametrize(
     ("module", "reruns"),
     [("detection/matched", {*STAGES, *LAST} - {"ingest"}), ("catalogs/merge", LAST)],
