@@ -18,8 +18,7 @@ def scenes(config, folder, *, kind: str, split: str, shard: int):
     from pipeline.scenes.sets import draw_set
 
     settings = config.scenes
-    n = max(1, round(getattr(settings, kind) / settings.shards(kind)))
-    drawn = draw_set(kind, n, settings, split, shard)
+    drawn = draw_set(kind, settings.share(kind, shard), settings, split, shard)
     if kind == "blends":
         io.write_light(folder / "light.fits", drawn.light)
         io.write_cutouts(folder / "companions.fits", drawn.companions)

@@ -248,7 +248,10 @@ def training_folder(wildcards):
 def trained_with(wildcards):
     """Digest of what decides a trained network, and those that it builds on."""
     name, fit = wildcards.network, getattr(settings.train, wildcards.network)
-    begun = digest.weights(name, fit.folder) if fit.start else ""
+    begun = ""
+    if fit.start:
+        begun = digest.weights(name, fit.folder)
+        plan.check_start(settings.scenes, name, fit)
     below = (SimpleNamespace(network=other) for other in BUILDS_ON.get(name, ()))
     return digest.text(
         training_settings(wildcards),

@@ -1,5 +1,8 @@
 """A product's digest follows the code that makes it, and nothing else."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -145,6 +148,22 @@ def test_a_folder_of_something_else_is_no_network(tmp_path, name, message):
     (tmp_path / "lens").mkdir()
     (tmp_path / "lens" / name).write_text("hello")
     with pytest.raises(ValueError, match=message):
+        digest.weights("lens", str(tmp_path))
+
+
+@pytest.mark.parametrize("lost", ["main.xml", "calibration"])
+def test_half_a_network_is_refused_before_any_job_starts(tmp_path, lost):
+    home = tmp_path / "lens"
+    shutil.copytree(digest.SHIPPED / "lens", home)
+    assert digest.weights("lens", str(tmp_path)) == digest.weights("lens")
+    digest.weights.cache_clear()
+    if lost == "calibration":
+        card = json.loads((home / "card.json").read_text())
+        del card["calibration"]
+        (home / "card.json").write_text(json.dumps(card))
+    else:
+        (home / lost).unlink()
+    with pytest.raises(ValueError, match=rf"lens lacks {lost}.*copy the whole folder"):
         digest.weights("lens", str(tmp_path))
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import NETWORKS, Cut, Tile
+from pipeline.config.train import Fit, Scenes
 from pipeline.planning import inputs, plan
 
 names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
@@ -77,12 +78,30 @@ def test_packed_files_count_for_more(tmp_path):
 def test_stamps_must_be_of_the_size_that_a_network_takes():
     for network in NETWORKS:
         plan.check_stamps(Cut(), network)
-    message = r"cut.size is 96, but .*unet/card.json.* takes stamps of 64: set cut.size: 64, or"
+    message = r"cut.size is 96, but unet in .*weights takes stamps of 64: set cut.size: 64, or"
     with pytest.raises(ValueError, match=message):
         plan.check_stamps(Cut(size=96), "unet")
     plan.check_stamps(Cut(size=96), "lens")
     with pytest.raises(ValueError, match=r"cut.lens_size is 64, .* train it with scenes.lens_size"):
         plan.check_stamps(Cut(lens_size=64), "lens")
+
+
+@given(st.integers(1, 1000), st.integers(1, 60))
+def test_the_files_of_a_set_hold_as_many_stamps_as_were_asked_for(blends, shard):
+    scenes = Scenes(blends=blends, shard=shard)
+    shares = [scenes.share("blends", i) for i in range(scenes.shards("blends"))]
+    assert sum(shares) == blends
+    assert min(shares) >= 1 and max(shares) - min(shares) <= 1 and max(shares) <= shard
+
+
+def test_no_training_starts_from_a_network_that_cannot_learn_from_its_scenes():
+    scenes, on, off = Scenes(size=32), Fit(start="shipped"), Fit(start="shipped", epochs=0)
+    for network, fit in (("unet", on), ("lens", on), ("lens", off)):
+        plan.check_start(scenes, network, fit)
+    for network, fit in (("anomaly", on), ("unet", off)):
+        message = rf"train.{network}.start: shipped takes stamps of 64, and scenes.size is 32: set"
+        with pytest.raises(ValueError, match=message):
+            plan.check_start(scenes, network, fit)
 
 
 @pytest.mark.parametrize(

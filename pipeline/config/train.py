@@ -34,6 +34,11 @@ class Scenes(Settings):
         """Files into which each set of a kind is drawn: ``blends`` or ``lenses``."""
         return -(-getattr(self, kind) // self.shard)
 
+    def share(self, kind, shard):
+        """Stamps of one of those files, which are nearly alike."""
+        before, after = (getattr(self, kind) * i // self.shards(kind) for i in (shard, shard + 1))
+        return after - before
+
 
 class Fit(Settings):
     """How one network is trained."""

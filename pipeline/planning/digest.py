@@ -65,7 +65,7 @@ def weights(network, folder=None):
     Raises
     ------
     ValueError
-        If there is no such network, or its card cannot be read.
+        If there is no such network, it lacks a part, or its card cannot be read.
     """
     home = Path(folder or SHIPPED) / network
     files = sorted(path for path in home.rglob("*") if path.is_file())
@@ -74,18 +74,34 @@ def weights(network, folder=None):
             f"networks: there is no network in {home}; train it (`snakemake train`), "
             "or leave `networks` out to use the shipped ones"
         )
+    if lacks := _parts(SHIPPED / network) - _parts(home):
+        raise ValueError(
+            f"networks: {home} lacks {', '.join(sorted(lacks))}: its training did not end, or it "
+            "was copied in part; let `snakemake train` finish, or copy the whole folder"
+        )
     return _digest(part for p in files for part in (str(p.relative_to(home)).encode(), _content(p)))
+
+
+def _parts(home):
+    """Files of a network, and the calibration in its card."""
+    files = {path.name for path in home.glob("*")}
+    is_calibrated = "card.json" in files and "calibration" in _card(home / "card.json")
+    return files | {"calibration in card.json"} if is_calibrated else files
 
 
 def _content(path):
     """Bytes of a network's file; of a card without its scores."""
     if path.name != "card.json":
         return path.read_bytes()
+    said = {name: part for name, part in _card(path).items() if name != "scores"}
+    return json.dumps(said, sort_keys=True).encode()
+
+
+def _card(path):
     try:
-        card = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"networks: {path} is no model card ({error})") from None
-    return json.dumps({k: v for k, v in card.items() if k != "scores"}, sort_keys=True).encode()
 
 
 def text(*parts):

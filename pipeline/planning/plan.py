@@ -119,15 +119,43 @@ def check_stamps(cut, network, folder=None):
     ValueError
         If they differ from the scenes that the network's card says it was trained on.
     """
-    path = Path(folder or SHIPPED) / network / "card.json"
-    size = "lens_size" if network == "lens" else "size"
+    size, taken = _taken(network, folder)
     asked = getattr(cut, size)
-    taken = json.loads(path.read_text()).get("scenes", {}).get(size, asked)
-    if taken != asked:
+    if taken not in (asked, None):
         raise ValueError(
-            f"cut.{size} is {asked}, but {path} says that the network takes stamps of {taken}: "
+            f"cut.{size} is {asked}, but {network} in {folder or SHIPPED} takes stamps of {taken}: "
             f"set cut.{size}: {taken}, or train it with scenes.{size}: {asked}"
         )
+
+
+def check_start(scenes, network, fit):
+    """Refuse to go on from a network that cannot learn from stamps of the scenes' size.
+
+    Parameters
+    ----------
+    scenes : pipeline.config.train.Scenes
+    network : str
+    fit : pipeline.config.train.Fit
+
+    Raises
+    ------
+    ValueError
+        If it takes others and is taken as it is, or has a layer for each pixel.
+    """
+    size, taken = _taken(network, fit.folder)
+    asked = getattr(scenes, size)
+    if taken not in (asked, None) and (not fit.epochs or network == "anomaly"):
+        raise ValueError(
+            f"train.{network}.start: {fit.start} takes stamps of {taken}, and scenes.{size} is "
+            f"{asked}: set scenes.{size}: {taken}, or train {network} without `start`"
+        )
+
+
+def _taken(network, folder):
+    """Setting of the size of a network's stamps, and what its card says of that, if anything."""
+    size = "lens_size" if network == "lens" else "size"
+    card = json.loads((Path(folder or SHIPPED) / network / "card.json").read_text())
+    return size, card.get("scenes", {}).get(size)
 
 
 def _unpacked(path):
