@@ -179,9 +179,10 @@ def ship(config, networks, scores, weights):
 
 
 def adapt(config, manifest, home, work, gain):
-    """Let the lens finder learn from arcs on the survey's own galaxies; say what it gained."""
+    """Let the lens finder learn from the survey's own galaxies; draw its loss, say its gain."""
     from pipeline.injection import adapt as learning
     from pipeline.models import engine, lens
+    from pipeline.report.loss_figure import loss_figure
 
     base = engine.load(config.networks, "lens", config.apply)
     stamps, truth = _injections(config, manifest)
@@ -201,6 +202,7 @@ def adapt(config, manifest, home, work, gain):
     said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
     _copied(base.home.parent, home, but="lens")
     io.write_json(home / "lens" / "card.json", card | said | found)
+    io.write_figure(gain.with_name("loss.png"), loss_figure(made["log"], "lens"), dpi=130)
     io.write_json(gain, said["adapted"]["gain"])
 
 

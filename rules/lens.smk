@@ -50,6 +50,7 @@ rule adaptation:
         tiles="<results>/tiles.txt",
     output:
         "<results>/adapted/lens/card.json",
+        "<results>/adapted/loss.png",
         gain="<results>/adapted/gain.json",
     log:
         "<logs>/adapt.log",

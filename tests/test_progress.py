@@ -72,4 +72,21 @@ def test_a_loss_that_is_no_number_ends_a_training_again_and_again(tmp_path):
     for _ in range(2):
         with pytest.raises(FloatingPointError, match=r"epoch 1 is nan: .* lower learning_rate"):
             trained(tmp_path, WANTED * np.float32(np.nan))
-    assert not [*tmp_path.glob("*.h5")]
+    assert not (tmp_path / progress.STATE).exists()
+
+
+def test_a_training_that_gains_nothing_ends_with_what_it_began_with(tmp_path):
+    begun = [np.ones((3, 1), "f4"), np.zeros(1, "f4")]  # which is already right
+
+    def right():
+        model = build()
+        model.set_weights(begun)
+        return model
+
+    batches, validation = fit.Batches(STAMPS, -WANTED, 16, 0), fit.Batches(STAMPS, WANTED, 16, 0)
+    for _ in range(2):  # also if it is asked again
+        weights = fit.fit(right, batches, validation, SETTINGS, tmp_path).get_weights()
+        for one, other in zip(weights, begun, strict=True):
+            assert_array_equal(one, other)
+    first = progress.log_of(tmp_path)[0]
+    assert first["val_loss_before"] < 1e-12 < first["val_loss"]

@@ -118,7 +118,9 @@ def _turned(arrays, turn):
 
 
 def fit(build, batches, validation, settings, folder):
-    """Train a network; the best epoch's weights are kept, and a killed training resumes.
+    """Train a network; the best weights are kept, and a killed training resumes.
+
+    The best are those of the lowest validation loss: those it began with if no epoch is better.
 
     Convolutions compute in `fastest_policy`, weights and losses are kept in float32.
 
@@ -146,6 +148,7 @@ def fit(build, batches, validation, settings, folder):
     with _policy(fastest_policy()):
         model = build()
         _compile(model, settings, len(batches))
+        progress.begin(model, validation)
         batches.epoch = progress.resume(model, len(batches))
         model.fit(
             batches,
@@ -249,8 +252,9 @@ def history(card):
 
 
 def _machine():
-    """What it was trained on, and in which arithmetic."""
-    return platform.machine(), platform.system(), _accelerator(), fastest_policy()
+    """What it was trained on, by which of Keras' backends, and in which arithmetic."""
+    backend = keras.backend.backend()
+    return platform.machine(), platform.system(), _accelerator(), backend, fastest_policy()
 
 
 def _accelerator():

@@ -31,6 +31,15 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, folder, patience):
         super().__init__()
         self.folder, self.patience, self.log = Path(folder), patience, []
+        self.before = np.inf  # the validation loss of the weights that training began with
+
+    def begin(self, model, validation):
+        """Keep what a compiled model begins with, as the best until an epoch is better."""
+        loss = model.evaluate(validation, verbose=0, return_dict=True)["loss"]
+        self.before = loss if np.isfinite(loss) else np.inf
+        model.optimizer.build(model.trainable_variables)
+        if not (self.folder / BEST).exists():
+            self._write(BEST, model.save_weights)
 
     def resume(self, model, steps):
         """Bring a compiled model to where the training was; number of its epochs of so many steps.
@@ -38,15 +47,14 @@ class Progress(keras.callbacks.Callback):
         It is that of the last epoch of all where there is nothing left to gain.
         """
         if (self.folder / STATE).exists():
-            model.optimizer.build(model.trainable_variables)
             model.load_weights(self.folder / STATE)
         self.log = log_of(self.folder)[: int(model.optimizer.iterations) // steps]
         return len(self.log)
 
     def has_ended(self):
         """Whether the validation loss was lowest `patience` epochs ago."""
-        losses = [row["val_loss"] for row in self.log]
-        return len(losses) > np.argmin(losses) + self.patience if losses else False
+        losses = self._losses()
+        return len(losses) > np.argmin(losses) + self.patience
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
@@ -60,12 +68,18 @@ class Progress(keras.callbacks.Callback):
         """Write everything; how long the epoch took, validation included, is in the log [s]."""
         self._refuse(logs["val_loss"])
         logs["seconds"] = time.monotonic() - self.start
-        if logs["val_loss"] < min((row["val_loss"] for row in self.log), default=np.inf):
+        if logs["val_loss"] < min(self._losses()):
             self._write(BEST, self.model.save_weights)
+        if not self.log and np.isfinite(self.before):
+            logs["val_loss_before"] = self.before
         self.log.append({"epoch": epoch} | {name: float(value) for name, value in logs.items()})
         self._write(LOG, lambda path: path.write_text(json.dumps(self.log)))
         self._write(STATE, self.model.save_weights)
         self.model.stop_training = self.has_ended()
+
+    def _losses(self):
+        """Validation losses: before, and after each epoch."""
+        return [self.before, *(row["val_loss"] for row in self.log)]
 
     def _refuse(self, loss):
         if not np.isfinite(loss):
