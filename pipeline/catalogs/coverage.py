@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 from scipy.spatial import cKDTree
 
-from pipeline.catalogs.known import unit_vectors
+from pipeline.catalogs.sphere import unit_vectors
 
 STEP = 16  # pixels from one that is looked at to the next
 DEEPER = 1.25  # by this factor of the noise a tile is worth more than another

@@ -7,6 +7,8 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
+from pipeline.catalogs.sphere import chord, unit_vectors
+
 
 def known_lenses():
     """Read the lenses that lenscat ships (Vujeva et al. 2024), 33,000 of them.
@@ -58,14 +60,3 @@ def name_known(ra, dec, lenses, radius):
         nearest[rows] = np.where(np.isfinite(distance), index, -1)
     width = max(1, *np.char.str_len(names[np.unique(nearest)])) if len(nearest) else 1
     return names.astype(f"U{width}")[nearest]  # no wider than needed: rows are many
-
-
-def unit_vectors(ra, dec):
-    """Directions (n, 3) of positions [deg]."""
-    ra, dec = np.radians(np.asarray(ra, "f8")), np.radians(np.asarray(dec, "f8"))
-    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-
-
-def chord(angle):
-    """Length of the straight line between unit vectors `angle` [arcsec] apart."""
-    return 2 * np.sin(np.radians(angle / 3600) / 2)

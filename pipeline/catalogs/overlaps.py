@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from pipeline.catalogs.known import chord, unit_vectors
+from pipeline.catalogs.sphere import chord, unit_vectors
 from pipeline.flags import Flag
 
 SPOILT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.STAMP_CLIPPED

@@ -8,7 +8,7 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.catalog import detection_band, flux_snr
-from pipeline.catalogs.known import chord, unit_vectors
+from pipeline.catalogs.sphere import chord, unit_vectors
 from pipeline.flags import DEFECT
 
 FAINTEST = 2.0  # S/N below which a true object explains no detection and is nobody's neighbour

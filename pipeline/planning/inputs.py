@@ -5,6 +5,8 @@ import os
 import re
 from functools import cache
 
+HDU = re.compile(r"\[[^\[\]]*\]$")  # of path[HDU]
+
 
 def stamps(tile):
     """Size [byte] and time of change [ns] of each file of a tile's images, weights and masks.
@@ -65,7 +67,7 @@ def _fingerprint(path, stamp):
 
 def _file(place):
     """Path of ``path[HDU]``; a file whose own name ends in brackets is meant literally."""
-    return place if os.path.isfile(place) else re.sub(r"\[[^\[\]]*\]$", "", place)
+    return place if os.path.isfile(place) else HDU.sub("", place)
 
 
 def _stamp(path):

@@ -4,8 +4,9 @@ import glob
 import os
 import re
 
+from pipeline.planning.inputs import HDU
+
 _WILDCARD = re.compile(r"\{(\w+)\}")
-_HDU = re.compile(r"\[[^\[\]]*\]$")
 
 
 def expand(values):
@@ -69,13 +70,13 @@ def _without_weights(tiles):
     """
     whose = {}
     for name, tile in tiles.items():
-        files = {_HDU.sub("", place) for place in _places(tile, "image")}
+        files = {HDU.sub("", place) for place in _places(tile, "image")}
         for place in _places(tile, "weight", "mask"):
-            for known in {place, _HDU.sub("", place)} - files:
+            for known in {place, HDU.sub("", place)} - files:
                 whose.setdefault(known, set()).add(name)
     owners = {
         name: set().union(
-            *(whose.get(k, ()) for p in _places(tile, "image") for k in (p, _HDU.sub("", p)))
+            *(whose.get(k, ()) for p in _places(tile, "image") for k in (p, HDU.sub("", p)))
         )
         for name, tile in tiles.items()
     }
@@ -91,7 +92,7 @@ def _places(entry, *kinds):
 
 def _matches(place, wildcards):
     """What `wildcards` stand for in each image that matches `place`; an iterable of tuples."""
-    path = _HDU.sub("", place)
+    path = HDU.sub("", place)
     of_hdu = set(_WILDCARD.findall(place)) - set(_WILDCARD.findall(path))
     search, pattern = _patterns(path, place if of_hdu else path)
     found = glob.iglob(search)

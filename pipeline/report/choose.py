@@ -4,8 +4,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.catalog import flux_snr
-from pipeline.catalogs.known import chord, unit_vectors
 from pipeline.catalogs.overlaps import dominated
+from pipeline.catalogs.sphere import chord, unit_vectors
 from pipeline.flags import DEFECT, Flag
 
 MAX_BLEND_TILES = 3

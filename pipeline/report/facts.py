@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.catalogs.coverage import coverage
-from pipeline.catalogs.known import unit_vectors
+from pipeline.catalogs.sphere import unit_vectors
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.detection.psf import effective_pixels
 
