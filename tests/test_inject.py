@@ -24,7 +24,7 @@ from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
 from pipeline.training import _injections
 
-OPTICS = inject.Optics(fwhm=3.0, pixel_scale=0.2, gain=(0.0,))
+OPTICS = inject.Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
 
 
@@ -33,7 +33,7 @@ def sources(n=4):
     shape = {"a": 4.0, "b": 3.0, "theta": 30.0, "r50": 4.0, "flux_auto": 900.0, "flags": 0}
     for name, value in (shape | {"flux_auto_err": 3.0}).items():
         table[name] = np.full(n, value)
-    table.meta |= {"DETBAND": 0, "PSFFWHM": 3.0}
+    table.meta |= {"DETBAND": 0, "PSFFWHM": 3.0, "PSFBETA": 3.0}
     return table
 
 
@@ -51,6 +51,20 @@ def test_without_arcs_stamps_are_unchanged_bit_for_bit(stamps):
     assert_array_equal(painted.flux[bare], stamps.flux)
     assert_array_equal(painted.ivar, np.repeat(stamps.ivar, 4, axis=0))
     assert (painted.flux[~bare] != np.repeat(stamps.flux, 3, axis=0)).any(axis=(1, 2, 3)).all()
+
+
+def test_arcs_have_the_wings_of_the_tiles_psf(stamps):
+    exposure = Exposure(stamps.flux[0], stamps.ivar[0], None, ("r",))
+    sharpness = []
+    for beta in (2.3, 3.0, 9.0):
+        table = sources()
+        table.meta["PSFBETA"] = beta
+        optics = inject.Optics.of(exposure, table)._replace(pixel_scale=0.2)
+        painted, truth = inject.paint(stamps, sources(), optics, SETTINGS)
+        added = (painted.flux - np.repeat(stamps.flux, 4, axis=0))[..., 0].astype("f8")
+        arcs = added[np.asarray(truth["is_lens"])]
+        sharpness.append(((arcs**2).sum((1, 2)) / arcs.sum((1, 2)) ** 2).mean())
+    assert sharpness[0] < sharpness[1] < sharpness[2]
 
 
 def test_painted_flux_and_snr_are_as_asked(stamps):

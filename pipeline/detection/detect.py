@@ -56,8 +56,9 @@ def detect(exposure, settings, network=None):
         ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
         ``snr`` of the matched filter, ``before`` (whether it stands before the light of large
         sources, and is measured without it), ``flags`` of `pipeline.flags`.
-        ``meta`` gives PSFFWHM [pixel] and NOISECOR of the detection band, BANDS, DETBAND and,
-        where there are such, PIXSCALE [arcsec] and DOUBT, what to check of the PSF.
+        ``meta`` gives PSFFWHM [pixel], PSFBETA (slope of its wings) and NOISECOR of the detection
+        band, BANDS, DETBAND and, where there are such, PIXSCALE [arcsec] and DOUBT, what to check
+        of the PSF.
     behind : ndarray, (y, x, band), float32, or None
         That light; None if no source stands before it.
     """
@@ -129,7 +130,8 @@ def _measured(exposure, sight, correlations, found, centre):
     wider, error = broadening(sight.sharp, ivar, segments, shapes, psf)
     columns["flags"] |= _point_flag(wider, error * sight.correlation)
     columns["flags"] |= _sharp_flag(sight, np.where(saturated, 0, weight), objects)
-    meta = {"PSFFWHM": psf.fwhm, "NOISECOR": sight.correlation, "DETBAND": band}
+    meta = {"PSFFWHM": psf.fwhm, "PSFBETA": psf.beta}
+    meta |= {"NOISECOR": sight.correlation, "DETBAND": band}
     meta["BANDS"] = ",".join(exposure.bands)
     if sight.doubt and not exposure.rejected:
         meta["DOUBT"] = sight.doubt

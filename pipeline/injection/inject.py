@@ -10,7 +10,6 @@ from astropy.table import Column, Table, hstack, vstack
 
 from pipeline.catalogs.catalog import detection_band
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
-from pipeline.detection.psf import DEFAULT_BETA
 from pipeline.flags import DEFECT, Flag
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
@@ -43,6 +42,8 @@ class Optics(NamedTuple):
     ----------
     fwhm : float
         Of the PSF before the pixels smear it [pixel].
+    beta : float
+        Slope of its wings (`pipeline.detection.psf.Moffat`).
     pixel_scale : float
         In arcsec; NaN if unknown.
     gain : tuple of float
@@ -50,14 +51,15 @@ class Optics(NamedTuple):
     """
 
     fwhm: float
+    beta: float
     pixel_scale: float
     gain: tuple[float, ...]
 
     @classmethod
     def of(cls, exposure, sources):
         """Make those of an exposure and of the sources found in it."""
-        fwhm = float(sources.meta.get("PSFFWHM", np.nan))
-        return cls(fwhm, exposure.pixel_scale, exposure.gain)
+        psf = (float(sources.meta.get(name, np.nan)) for name in ("PSFFWHM", "PSFBETA"))
+        return cls(*psf, exposure.pixel_scale, exposure.gain)
 
 
 def deflectors(sources, optics, settings):
@@ -194,13 +196,13 @@ def _scene(stamps, i, source, optics):
     flux = float(source["flux"])
     row = {"id": int(source["id"]), "deflector_flux": flux}
     row["deflector_snr"] = flux / float(source["error"])
-    renderer = _renderer(optics.fwhm / binning, side)
+    renderer = _renderer(optics.fwhm / binning, optics.beta, side)
     return _Scene(renderer, body, optics.pixel_scale * binning, ivar / (1 + ivar * photons), row)
 
 
 @lru_cache(maxsize=4)
-def _renderer(fwhm, side):
-    return Renderer(galsim.Moffat(beta=DEFAULT_BETA, fwhm=fwhm), side)
+def _renderer(fwhm, beta, side):
+    return Renderer(galsim.Moffat(beta=beta, fwhm=fwhm), side)
 
 
 def _draw(scene, settings, rng):
