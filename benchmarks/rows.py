@@ -149,6 +149,12 @@ DEBLENDING = (
         tuple(f"card.photometry: coverage_68_of_close: {k}: 3" for k in ("known", "unknown")),
     ),
     Row(
+        "same, 68 %, of diffuse galaxies (S/N < 30, half-light radius > 4 pixels); their median Δm",
+        "",
+        (),
+        ("card.photometry: diffuse: coverage_68: 3", "card.photometry: diffuse: median_dm: +"),
+    ),
+    Row(
         "simulated test: ECE on the masks' union; AUROC of spread against error",
         "",
         (*at_most(0.02), *at_least(0.9)),

@@ -9,7 +9,7 @@ from scipy.special import expit
 from pipeline.comparison.compare import PEERS, compare
 from pipeline.comparison.peers import THRESHOLD, best_partition, oracle
 from pipeline.config.train import Scenes
-from pipeline.models import binned, deblending, lens_scores, metrics
+from pipeline.models import binned, deblending, lens_scores, metrics, photometry
 from pipeline.report.loss_figure import loss_figure
 from pipeline.report.score_figures import deblending_figure, lens_figure, reliability_figure
 from pipeline.scenes.sets import draw_set
@@ -137,3 +137,20 @@ def test_numbers_in_bins_leave_out_what_is_not_known(blends):
     found = binned.by_condition({"mean": (np.mean, values)}, truth)["mean"]
     assert found["all"]["n"] == len(truth) // 2
     assert sum(row["n"] for row in found["snr"]) <= len(truth) // 2
+
+
+def test_diffuse_galaxies_have_scores_of_their_own(monkeypatch):
+    snr, re, binning = np.array([(20, 6, 1), (50, 6, 1), (20, 2, 1), (20, 6, 2)] * 10).T
+    truth = Table({"flux": np.ones(40), "snr": snr, "re": re, "binning": binning})
+    for name in ("neighbour", "fwhm", "neighbour_dm", "n_sources", "neighbour_known"):
+        truth[name] = np.ones(40)
+    diffuse = np.arange(40) % 4 == 0
+    middle = np.where(diffuse, 0.5, 1.0)
+    high = np.where(diffuse & (np.arange(40) >= 20), 0.9, 1.1)  # of half of them too low
+    intervals = {level: (0.4 * middle, high) for level in metrics.LEVELS}
+    monkeypatch.setattr(photometry, "_intervals", lambda *_: (middle, intervals))
+    said = photometry.score(None, None, truth, None)
+    assert said["diffuse"]["coverage_68"]["value"] == 0.5
+    assert said["diffuse"]["coverage_68"]["n"] == 10
+    assert_allclose(said["diffuse"]["median_dm"]["value"], 2.5 * np.log10(2))
+    assert said["coverage_68"]["value"] == 0.875

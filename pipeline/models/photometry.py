@@ -21,6 +21,7 @@ N_KNOWN = 4
 SHARES = {"flux_p16": 0.16, "flux_p50": 0.5, "flux_p84": 0.84}
 WIDEN_BINS = 12
 BINS = "snr", "separation_re", "separation_fwhm"  # in which intervals are to hold
+DIFFUSE = 30.0, 4.0  # S/N, at most, and half-light radius [pixel], at least, of stamps not binned
 
 
 def inputs(cutouts, networks, companions=None):
@@ -198,8 +199,8 @@ def score(network, stamps, truth, light):
     """Errors of the median in magnitudes, and how often the intervals hold the truth.
 
     Errors are of stamps of S/N > 10, coverage of all; ``bins`` has both in bins of what makes
-    deblending hard, and ``coverage_68_of_close`` is of stamps with a neighbour within one width of
-    the PSF, which was ``known`` or ``unknown``.
+    deblending hard, ``coverage_68_of_close`` is of stamps with a neighbour within one width of the
+    PSF, which was ``known`` or ``unknown``, and ``diffuse`` has both of `DIFFUSE` galaxies.
     """
     middle, intervals = _intervals(network, stamps)
     flux, bright = np.asarray(truth["flux"]), np.asarray(truth["snr"]) > 10
@@ -208,10 +209,16 @@ def score(network, stamps, truth, light):
     bins = binned.by_condition(fluxes | unsure, truth)
     close, known = truth["neighbour"] < truth["fwhm"], np.asarray(truth["neighbour_known"], bool)
     inside, which = unsure["coverage_68"][1] > 0, {"known": known, "unknown": ~known}
+    diffuse = (truth["snr"] < DIFFUSE[0]) & (truth["re"] > DIFFUSE[1]) & (truth["binning"] == 1)
+    number, errors = fluxes["median_dm"]
     return {
         **{name: binned.bootstrap(number, v[bright]) for name, (number, v) in fluxes.items()},
         **{name: bins[name]["all"] for name in unsure},
         "coverage_68_in_bins": binned.extremes(bins["coverage_68"], *BINS),
         "coverage_68_of_close": {k: binned.share(inside[close & v]) for k, v in which.items()},
+        "diffuse": {
+            "median_dm": binned.bootstrap(number, errors[diffuse]),
+            "coverage_68": binned.share(inside[diffuse]),
+        },
         "bins": bins,
     }
