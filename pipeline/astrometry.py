@@ -3,6 +3,8 @@
 import numpy as np
 
 _SIGMA = 1.17741  # of a Gaussian that are half of its light's radius: sqrt(2 ln 2)
+_CENTROID = 1.2  # its error over that of the best fit
+_POWER_OF_WIDTH = 0.75
 _STRUCTURE = 0.01  # of a galaxy's sigma: how far its centre is off without noise
 
 
@@ -32,9 +34,10 @@ def on_sky(wcs, x, y, theta):
 def position_error(r50, snr, fwhm):
     """Standard error of an isolated source's position along one axis, about.
 
-    For a Gaussian as wide as the PSF it is that of the best fit, sqrt(2) sigma / (S/N) (Condon
-    1997, PASP 109, 166).  A wider source's S/N in the PSF's filter is less than its best, and its
-    centroid in a wider window noisier: the power of its width that agrees with simulations is 3/2.
+    For a Gaussian as wide as the PSF the best fit's is sqrt(2) sigma / (S/N) (Condon 1997, PASP
+    109, 166).  A centroid's is a fifth more, and of a wider source, whose S/N is that in the PSF's
+    filter, it grows as the power 3/4 of the width: so it is of simulated galaxies of half-light
+    radii up to three of the PSF's.  None is narrower than the PSF, though noise may say so.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ def position_error(r50, snr, fwhm):
     ndarray, (n,)
         [pixel]; NaN where the S/N is not positive.
     """
-    sigma, least = r50 / _SIGMA, fwhm / (2 * _SIGMA)
-    noise = np.sqrt(2) * sigma * np.sqrt(sigma / least) / np.where(snr > 0, snr, np.nan)
+    least = fwhm / (2 * _SIGMA)
+    sigma = np.maximum(r50 / _SIGMA, least)
+    best = np.sqrt(2) * least / np.where(snr > 0, snr, np.nan)
+    noise = _CENTROID * best * (sigma / least) ** _POWER_OF_WIDTH
     return np.hypot(noise, _STRUCTURE * sigma)

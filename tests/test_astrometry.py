@@ -1,5 +1,6 @@
 """What positions and shapes in pixels are on the sky."""
 
+import galsim
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -45,6 +46,32 @@ def test_positions_scatter_as_their_errors_say(rng, snr):
     pull = (off / found["pos_err"].value[:, None])[np.abs(off).max(axis=1) < 0.5]
     assert len(pull) > 900
     assert 0.7 < 1.4826 * np.median(np.abs(pull)) < 1.3
+
+
+@pytest.mark.parametrize(("r50", "flux"), [(2, 200), (2, 800), (4, 800), (4, 1600)])
+def test_positions_of_wide_galaxies_scatter_nearly_as_their_errors_say(rng, r50, flux):
+    """Of smooth discs by less, for galaxies have structure."""
+    grid = np.stack(np.mgrid[30:940:30, 30:940:30], -1).reshape(-1, 2).astype(float)
+    places = grid + rng.uniform(-0.5, 0.5, grid.shape)
+    disc = galsim.Exponential(half_light_radius=r50, flux=flux)
+    disc = galsim.Convolve(disc, galsim.Gaussian(fwhm=FWHM))
+    image = galsim.ImageD(960, 960, xmin=0, ymin=0)
+    for place in places:
+        at = galsim.PositionD(*place)
+        stamp = disc.drawImage(nx=48, ny=48, scale=1, center=at, method="no_pixel")
+        image[stamp.bounds & image.bounds] += stamp[stamp.bounds & image.bounds]
+    image = image.array + rng.normal(size=image.array.shape)
+    found = detect(exposure_of(image, pixel_scale=1.0), SETTINGS)
+    at = np.column_stack([found["x"].value, found["y"].value])
+    off = at - places[np.argmin(np.hypot(*(at[:, None] - places).T), axis=0)]
+    pull = off / found["pos_err"].value[:, None]
+    assert len(pull) > 900
+    assert 0.55 < 1.4826 * np.median(np.abs(pull)) < 1.1
+
+
+def test_a_source_that_noise_makes_narrow_is_as_uncertain_as_a_point():
+    narrow, point = (position_error(np.array([r]), np.array([9.0]), FWHM) for r in (1.0, FWHM / 2))
+    assert narrow == point
 
 
 def test_an_error_without_signal_is_unknown():
