@@ -94,7 +94,7 @@ def _run_stage(stage, *, config, code, tiles, **options):
     Snakemake believes a small file to be what it was while its content is, whatever its time: the
     record's changes with the products.
     """
-    given = {name: options[name] for name in batch.UNTRACKED if options.get(name)}
+    given = {name: options[name] for name in batch.UNTRACKED if options[name]}
     done = batch.run(stage, config.model_copy(update=given), code, tiles)
     if options["record"]:
         io.write_json(options["record"], {"tiles": done})

@@ -234,24 +234,23 @@ def training_code(command):
 
 def training_folder(wildcards):
     """Folder of a network's checkpoints and logs, which nothing resumes that is made otherwise."""
-    start = getattr(settings.train, wildcards.network).folder
+    fit = getattr(settings.train, wildcards.network)
     keep_apart(
         f"train.{wildcards.network}.start",
-        start,
+        fit.folder,
         "train",
         f"results/{settings.name}/networks",
     )
     trained = trained_with(wildcards)
+    if fit.start:
+        plan.check_start(settings.scenes, wildcards.network, fit)
     return f"results/{settings.name}/training/work/{wildcards.network}-{trained}"
 
 
 def trained_with(wildcards):
     """Digest of what decides a trained network, and those that it builds on."""
     name, fit = wildcards.network, getattr(settings.train, wildcards.network)
-    begun = ""
-    if fit.start:
-        begun = digest.weights(name, fit.folder)
-        plan.check_start(settings.scenes, name, fit)
+    begun = digest.weights(name, fit.folder) if fit.start else ""
     below = (SimpleNamespace(network=other) for other in BUILDS_ON.get(name, ()))
     return digest.text(
         training_settings(wildcards),

@@ -38,6 +38,16 @@ def test_train_does_not_write_over_the_networks_that_it_starts_from(run):
     assert f"train.unet.start: {own} is what train writes: copy it elsewhere first" in said
 
 
+def test_a_start_of_other_stamps_than_the_scenes_is_refused_before_any_job(run):
+    card = run.home / "nets" / "anomaly" / "card.json"
+    card.write_text('{"scenes": {"size": 64}}')
+    start = {"anomaly": {"start": str(run.home / "nets")}}
+    status, said = run.configured("-n", "train", train=start, scenes={"size": 32})
+    card.write_text("{}")
+    assert status != 0
+    assert "takes stamps of 64, and scenes.size is 32: set scenes.size: 64" in said
+
+
 def test_every_training_accepts_the_settings_that_it_is_given(run):
     """Those of config/tune.yaml, most of whose networks are taken as they are."""
     tuned = yaml.safe_load((ROOT / "config" / "tune.yaml").read_text())["train"]

@@ -85,7 +85,7 @@ def weights(network, folder=None):
 def _parts(home):
     """Files of a network, and the calibration in its card."""
     files = {path.name for path in home.glob("*")}
-    is_calibrated = "card.json" in files and "calibration" in _card(home / "card.json")
+    is_calibrated = "card.json" in files and "calibration" in card(home / "card.json")
     return files | {"calibration in card.json"} if is_calibrated else files
 
 
@@ -93,11 +93,12 @@ def _content(path):
     """Bytes of a network's file; of a card without its scores."""
     if path.name != "card.json":
         return path.read_bytes()
-    said = {name: part for name, part in _card(path).items() if name != "scores"}
+    said = {name: part for name, part in card(path).items() if name != "scores"}
     return json.dumps(said, sort_keys=True).encode()
 
 
-def _card(path):
+def card(path):
+    """Read a model card; ValueError if it is none."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:

@@ -1,7 +1,6 @@
 """What Snakemake asks before anything runs: who works on which tiles, and on which files."""
 
 import hashlib
-import json
 import math
 from collections import Counter
 from functools import cache
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.planning.digest import SHIPPED
+from pipeline.planning.digest import SHIPPED, card
 
 
 def batches(tiles, per_job):
@@ -154,8 +153,8 @@ def check_start(scenes, network, fit):
 def _taken(network, folder):
     """Setting of the size of a network's stamps, and what its card says of that, if anything."""
     size = "lens_size" if network == "lens" else "size"
-    card = json.loads((Path(folder or SHIPPED) / network / "card.json").read_text())
-    return size, card.get("scenes", {}).get(size)
+    said = card(Path(folder or SHIPPED) / network / "card.json")
+    return size, said.get("scenes", {}).get(size)
 
 
 def _unpacked(path):
