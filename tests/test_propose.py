@@ -80,6 +80,22 @@ def test_hdus_of_one_file(file, hdus, kind, has):
     assert ("not used" in "".join(notes)) == bool({"CON", "CTX"} & set(hdus))
 
 
+@pytest.mark.parametrize(
+    ("unit", "kind"),
+    [
+        ("count-2", "ivar"),
+        ("nanomaggy**(-2)", "ivar"),
+        ("1/(nJy)^2", "ivar"),
+        ("adu2", "variance"),
+        ("s", "exposure"),
+        ("adu", "exposure"),  # the image's own, copied
+    ],
+)
+def test_a_unit_tells_what_kind_of_weight_it_is(file, unit, kind):
+    config, _ = proposed(file("f.fits", image("SCI"), image("WHT", BUNIT=unit)))
+    assert config["ingest"] == {"weight_is": kind}
+
+
 def test_every_ccd_is_a_tile(file):
     for kind in ("ooi", "oow", "ood"):  # of the DECam community pipeline
         ccds = (image(n, ra=150.0 + i) for i, n in enumerate(("N1", "S7")))

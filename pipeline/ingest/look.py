@@ -25,6 +25,7 @@ WORDS = {  # what words in names and headers say that an HDU holds, the first ki
 BANDS = re.compile(r"[ugrizyjhk]|ks|vis|[fF]\d{3,4}(w|m|n|lp|x|w2)", flags=re.IGNORECASE)
 OF_BAND = "BAND", "FILTER", "FILTER1", "FILTER2", "FILTNAM1"
 OF_KIND = "EXTNAME", "IMAGETYP", "IMTYPE"
+SQUARED = re.compile(r"(1 ?/ ?)?\(?[A-Za-z]+\)? ?(?:\^|\*\*)? ?\(?(-)?2\)?")  # adu**-2
 NO_FILTER = "clear", "none", "open", "blank", "n/a"
 
 
@@ -98,6 +99,8 @@ def _seen(path, hdu, hdus):
     tells = [w for w in named if (w.lower() in of_band if of_band else BANDS.fullmatch(w))]
     band = told or next((w for w in (*own, *tells) if BANDS.fullmatch(w)), "")
     kind = _kind(own, without=IMAGE) or _kind(named, without=IMAGE) or IMAGE
+    if kind == "exposure":
+        kind = _of_unit(hdu.header.get("BUNIT", "")) or kind
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
     return Seen(path, kind, band, words, without_ones(hdu.shape), _centre(hdu, hdus))
 
@@ -107,6 +110,13 @@ def _kind(words, without=""):
     lower = {word.lower() for word in words}
     kinds = (kind for kind, known in WORDS.items() if lower & set(known.split()))
     return next((kind for kind in kinds if kind != without), "")
+
+
+def _of_unit(unit):
+    """Kind of weight that is told by the power of its unit; empty if it tells none."""
+    squared = SQUARED.fullmatch(str(unit).strip())
+    inverse = squared and bool(squared[1]) != bool(squared[2])
+    return ("ivar" if inverse else "variance") if squared else ""
 
 
 def _filter(headers):
