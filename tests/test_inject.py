@@ -1,23 +1,19 @@
 """Arcs on a survey's own galaxies: what is painted, what is counted."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import galsim
 import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit, logit
 
 from pipeline import io
-from pipeline.config import Config, Inject, Lens
+from pipeline.config import Config, Inject
 from pipeline.data import Exposure
 from pipeline.flags import Flag
 from pipeline.injection import adapt, inject
 from pipeline.injection.selection import QUANTITIES, selection
-from pipeline.models import lens, lens_scores
-from pipeline.report.expectation import expect
 from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
@@ -215,65 +211,6 @@ def test_no_galaxies_give_an_empty_table(stamps):
     assert selection_figure(found).axes
 
 
-def test_a_threshold_from_few_is_that_from_many(rng):
-    few = [lens_scores.threshold_at(rng.logistic(size=2000), 1e-3) for _ in range(30)]
-    assert_allclose(np.mean(few), np.log(999), rtol=0.06)
-    many = lens_scores.threshold_at(rng.logistic(size=200_000), 1e-3)
-    assert_allclose(many, np.log(999), rtol=0.03)
-
-
-@pytest.mark.parametrize("prevalence", [1e-3, 0.5])
-def test_one_other_in_a_thousand_passes_the_networks_threshold(rng, monkeypatch, prevalence):
-    is_lens = np.arange(60_000) % 4 == 0
-    said = 0.7 * rng.logistic(size=(len(is_lens), 1)) + 2 * is_lens[:, None]
-    monkeypatch.setattr(lens, "logits", lambda network, stamps: said)
-    monkeypatch.setattr(lens, "inputs", lambda cutouts: np.zeros((1, 2, 2, 1)))
-    network = SimpleNamespace(card=lens.calibrate(None, None, {"is_lens": is_lens}))
-    settings = Lens(prevalence=prevalence, turns=False)
-    p_lens = lens.apply(network, SimpleNamespace(id=np.arange(len(said))), settings)["p_lens"]
-    passes = p_lens[~is_lens] > lens.threshold(network, settings)
-    assert_allclose(passes.mean(), lens.FALSE_POSITIVE_RATE, rtol=0.05)
-
-
-def test_recall_counts_false_positives():
-    p, is_lens = np.arange(200) / 200, np.arange(200) % 2 == 0
-    assert lens_scores.recall_at(p, is_lens, 1e-3) is None
-    assert lens_scores.recall_at(p, is_lens, 0.1)["value"] == 0.1
-    assert lens_scores.recall_before(p, is_lens, 1)["value"] == 0
-
-
-def test_false_positives_are_counted_by_kind():
-    kind = np.repeat(["disc", "ring"], 500)
-    logit = np.linspace(0, 1, 1000)
-    rows = lens_scores.false_positives(logit, kind)
-    assert rows["disc"]["share"] == 0
-    assert_allclose(rows["ring"]["share"], 10 / 500)
-    assert rows["ring"]["n"] == 500
-
-
-@pytest.mark.parametrize("sense", [1, -1])
-def test_few_that_are_no_lenses_are_above_the_threshold(sense, rng):
-    """Though the network has it the wrong way round, as one may that has learnt little."""
-    is_lens = np.arange(4000) % 2 == 0
-    logits = sense * rng.logistic(is_lens, 1)[:, None]
-    found = lens.calibrate(lambda graph, values: values, logits, {"is_lens": is_lens})
-    found = found["calibration"]
-    assert found["scale"] * sense > 0
-    p_lens = expit(found["scale"] * logits[:, 0] + found["shift"] - logit(found["prevalence"]))
-    assert 0 < np.mean(p_lens[~is_lens] > found["threshold"]) < 3e-3
-
-
-def test_a_threshold_is_given_or_the_networks_own():
-    class Network:
-        home, card = "here", {"calibration": {"threshold": 0.5}}
-
-    assert lens.threshold(Network, Lens(threshold=0.2)) == 0.2
-    assert_allclose(lens.threshold(Network, Lens(prevalence=0.01)), 0.01)
-    Network.card = {"calibration": {}}
-    with pytest.raises(ValueError, match=r"here/card.json gives no threshold.*set lens.threshold"):
-        lens.threshold(Network, Lens())
-
-
 def test_galaxies_stay_in_their_set():
     ids = np.arange(20_000)
     sets = adapt.sets(ids)
@@ -305,12 +242,3 @@ def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(stamps, tmp_pa
     seen, truth = _injections(config, tmp_path / "tiles.txt")
     assert len(seen) == len(truth) == 10
     assert set(truth["id"]) == set(lowest)
-
-
-def test_the_expectation_is_the_sum_of_the_probabilities():
-    expected = expect([0.95, 0.6, 0.1])
-    rows = {row["threshold"]: row for row in expected.rows(0.3)}
-    assert rows[0.5]["n"] == 2
-    assert_allclose(rows[0.5]["purity"], 1.55 / 2)
-    assert_allclose(rows[0.5]["completeness"], 1.55 / 1.65)
-    assert expected.above(0.6) == 1
