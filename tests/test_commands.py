@@ -43,6 +43,14 @@ def test_reasons_survive_their_file(tmp_path, word):
     assert [tuple(row.values()) for row in io.read_csv(tmp_path / "r.csv")] == rows
 
 
+@pytest.mark.parametrize("word", ["[a  b]", '"[\n1,\n 2]"', "[\n1]", "x[SCI,  1]"])
+def test_numbers_are_one_line_of_their_file_and_words_what_they_were(tmp_path, word):
+    values = {"found": [1, 2.5e-30, -3.0], "rows": [[1.0, 2.0], []], word: [word, {"of": word}]}
+    io.write_json(tmp_path / "v.json", values)
+    assert io.read_json(tmp_path / "v.json") == values
+    assert ' "found": [ 1, 2.5e-30, -3.0 ],\n' in (tmp_path / "v.json").read_text()
+
+
 def test_rejected_tiles_make_the_run_fail_and_are_named(rejected):
     with pytest.raises(SystemExit, match=r"rejected tiles: 2\n  007: truncated\n  t,8: no \"WCS\""):
         verdict(rejected, "reject")

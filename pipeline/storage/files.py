@@ -89,8 +89,10 @@ def read_json(path):
 
 
 def write_json(path, values):
-    """Write a mapping, one key a line."""
-    write_text(path, json.dumps(values, indent=1) + "\n")
+    """Write a mapping, one key a line, and each list of numbers on one."""
+    text = json.dumps(values, indent=1)
+    text = re.sub(r'\[\n[^][{}"]*\]', lambda numbers: " ".join(numbers[0].split()), text)
+    write_text(path, text + "\n")
 
 
 def read_records(path):
