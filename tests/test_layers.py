@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.ndimage import convolve
 
 from pipeline.models import mixture, punet
-from pipeline.nets.anomaly import power_spectrum, texture
+from pipeline.nets.anomaly import power_spectrum, starlet, texture
 from pipeline.nets.layers import SkyUnits, arcsinh, fold, unfold
 from pipeline.nets.lens import mean_member_loss
 from pipeline.nets.photometry import negative_log_likelihood
@@ -83,9 +84,32 @@ def test_the_power_spectrum_knows_brightness_from_width():
     y, x = np.mgrid[:32, :32] - 15.5
     narrow, wide = (np.exp(-0.5 * (x**2 + y**2) / width**2) for width in (1.5, 4.5))
     light = 1000 * np.stack([narrow, 2 * narrow, wide])[..., None].astype("f4")
-    once, twice, smooth = np.asarray(power_spectrum(light))
+    once, twice, smooth = np.asarray(power_spectrum(starlet(light)))
     assert_allclose(twice - once, np.log(4), rtol=1e-4)
     assert smooth[0] - smooth[-1] < once[0] - once[-1] - 2
+
+
+def test_the_starlet_planes_are_differences_of_ever_smoother_images_and_sum_to_the_light(rng):
+    light = rng.normal(size=(2, 16, 24, 1)).astype("f4")
+    planes = np.array([np.asarray(plane) for plane in starlet(light)])
+    assert_allclose(planes.sum(axis=0), light, atol=1e-5)
+    row = np.zeros(9)
+    row[::2] = [1, 4, 6, 4, 1]  # of the second smoothing, whose pixels lie two apart
+    smooth = light[0, ..., 0] - planes[0, 0, ..., 0]
+    finer = smooth - convolve(smooth, np.outer(row, row) / 256, mode="constant")
+    assert_allclose(planes[1, 0, ..., 0], finer, atol=1e-5)
+
+
+def test_light_turned_negative_has_the_same_texture_but_for_the_skewness(rng):
+    y, x = np.mgrid[:32, :32] - 15.5
+    light = (100 * np.exp(-0.5 * (x**2 + y**2) / 3**2))[None, ..., None].astype("f4")
+    bright, dark = (
+        np.asarray(texture(starlet(sign * light), np.ones_like(light)))[0] for sign in (1, -1)
+    )
+    skewed = bright != dark
+    assert skewed.sum() == 3
+    assert_allclose(dark[skewed], -bright[skewed], rtol=1e-5)
+    assert (bright[skewed] > 1).all()
 
 
 def test_a_cosmic_ray_is_sharper_than_any_star(rng):
@@ -95,8 +119,8 @@ def test_a_cosmic_ray_is_sharper_than_any_star(rng):
     struck[5, 5:9] += 200
     light = (np.stack([star, struck]) + rng.normal(size=(2, 32, 32)))[..., None].astype("f4")
     usable = np.ones_like(light)
-    alone, hit = np.asarray(texture(light, usable))
+    alone, hit = np.asarray(texture(starlet(light), usable))
     assert (hit[-2:] > alone[-2:] + 0.7).all()
     usable[1, 3:8, 3:11] = 0
-    masked = np.asarray(texture(light * usable, usable))[1]
+    masked = np.asarray(texture(starlet(light * usable), usable))[1]
     assert masked[-2] < hit[-2] - 1

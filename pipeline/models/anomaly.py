@@ -20,10 +20,11 @@ VECTORS = "latent", "spectrum", "texture"
 COMPONENTS = {"spectrum": 1, "texture": 30}  # Gaussians
 LEAST_MEMBERS = 100  # vectors that each is fitted to, about
 LEAST_VARIANCE = 1e-3  # of a component, every quantity being scaled to 1
-RARER = {"spectrum": 0.7}  # a measure counts as if ordinary stamps were as strange so much rarer
+RARER = {"spectrum": 0.6}  # a measure counts as if ordinary stamps were as strange so much rarer
 BEYOND = 0.25  # share of the last step's known values that are taken to lie beyond the largest
 MISFITS = "log_chi2", "log_peaked"
 SHARES = np.linspace(0, 1, 1001)
+DIGITS = 6  # of the numbers of a model card
 PSF_ERROR = 0.05  # of the measured width of a PSF, as a share of it
 
 
@@ -167,8 +168,8 @@ def _quantiles(value):
 
 
 def _plain(values):
-    """Lists of numbers that have no more digits than float32 has."""
-    return np.asarray(values, "f4").astype(str).astype(float).tolist()
+    """Lists of numbers of `DIGITS` at most."""
+    return np.vectorize(lambda value: float(f"{value:.{DIGITS}g}"))(values).tolist()
 
 
 def score(network, stamps, truth, light=None):

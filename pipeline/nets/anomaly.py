@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipeline.nets.layers import SkyUnits, conv, fold, unfold
+from pipeline.nets.layers import SkyUnits, arcsinh, conv, fold, unfold
 
 LATENT = 24
 MODEL_ERROR = 0.1  # of the signal, beside the noise
@@ -43,9 +43,9 @@ class Autoencoder(keras.Model):
         n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
         chi2 = ops.sum(misfit, axis=(1, 2, 3)) / n_usable
         peaked = ops.sqrt(ops.sum(misfit**2, axis=(1, 2, 3)) / n_usable)
-        light = signal * usable
         misfits = ops.stack([chi2, peaked], axis=-1)
-        return [latent, power_spectrum(light), texture(light, usable), misfits]
+        planes = starlet(signal * usable)
+        return [latent, power_spectrum(planes), texture(planes, usable), misfits]
 
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean logarithm of chi-square, so that bright stamps do not outweigh the rest."""
@@ -56,11 +56,11 @@ class Autoencoder(keras.Model):
         return {**super().get_config(), **self.settings}
 
 
-def power_spectrum(signal):
-    """Logarithm of the light's power about the middle, octave by octave from the finest.
+def starlet(signal):
+    """Planes of the starlet transform, the finest first, and what remains.
 
-    Of the planes of the starlet transform (Starck, Fadili & Murtagh 2007, IEEE Trans. Image
-    Process. 16, 297) and of what remains.
+    After Starck, Fadili & Murtagh (2007, IEEE Trans. Image Process. 16, 297).  Rows and columns
+    are smoothed by products with a matrix: convolutions of a single channel are ten times slower.
 
     Parameters
     ----------
@@ -69,49 +69,78 @@ def power_spectrum(signal):
 
     Returns
     -------
-    tensor, (n, SCALES + 1)
+    list of tensor
+        `SCALES` + 1, each of the signal's shape, of which they are the sum.
     """
-    power = ops.concatenate(_starlet(signal), axis=-1) ** 2
-    return ops.log(ops.sum(_window(signal.shape[1:3]) * power, axis=(1, 2)) + 1e-6)
+    height, width = signal.shape[1:3]
+    light, planes = signal[..., 0], []
+    for scale in range(SCALES):
+        rows, columns = (_smoothing(n, 2**scale) for n in (height, width))
+        smooth = ops.matmul(rows, ops.matmul(light, columns))
+        planes.append((light - smooth)[..., None])
+        light = smooth
+    return [*planes, light[..., None]]
 
 
-def texture(signal, usable):
-    """How the light of the whole stamp is spread over the pixels of each octave.
-
-    Of each plane of the starlet transform the logarithms of its kurtosis and of its mean square;
-    and how far its finest plane stands, at most, above what the coarser planes have there, which a
-    PSF limits and a cosmic ray does not (compare van Dokkum 2001, PASP 113, 1420).
+def power_spectrum(planes):
+    """Logarithm of the light's power about the middle, octave by octave from the finest.
 
     Parameters
     ----------
-    signal, usable : tensor, (n, y, x, 1)
-        In units of the sky's noise; 1 where a pixel has information.
+    planes : list of tensor
+        As of `starlet`.
 
     Returns
     -------
-    tensor, (n, 2 * SCALES + 2)
+    tensor, (n, SCALES + 1)
     """
-    planes = [plane * usable for plane in _starlet(signal)[:SCALES]]
+    power = ops.concatenate(planes, axis=-1) ** 2
+    return ops.log(ops.sum(_window(power.shape[1:3]) * power, axis=(1, 2)) + 1e-6)
+
+
+def texture(planes, usable):
+    """How the light of the whole stamp is spread over the pixels of each octave.
+
+    Of each plane of the starlet transform the logarithms of its kurtosis and of its mean square,
+    and its skewness, as an inverse hyperbolic sine, for light is positive; and how far its finest
+    plane stands, at most, above what the coarser planes have there, which a PSF limits and a cosmic
+    ray does not (compare van Dokkum 2001, PASP 113, 1420).
+
+    Parameters
+    ----------
+    planes : list of tensor
+        As of `starlet`.
+    usable : tensor, (n, y, x, 1)
+        1 where a pixel has information.
+
+    Returns
+    -------
+    tensor, (n, 3 * SCALES + 2)
+    """
+    planes = [plane * usable for plane in planes[:SCALES]]
     n_usable = ops.maximum(ops.sum(usable, axis=(1, 2, 3)), 1.0)
     found = []
     for plane in planes:
-        second, fourth = (ops.sum(plane**k, axis=(1, 2, 3)) / n_usable for k in (2, 4))
+        square = plane * plane
+        second, third, fourth = (
+            ops.sum(power, axis=(1, 2, 3)) / n_usable
+            for power in (square, plane * square, square * square)
+        )
         found += [ops.log(fourth / (second**2 + 1e-9) + 1e-3), ops.log(second + 1e-6)]
+        found.append(arcsinh(third / (second**1.5 + 1e-9)))
     for coarse in (planes[1], (planes[1] + planes[2]) / 2):
         sharp = ops.abs(planes[0]) / ops.sqrt(1 + coarse**2)
         found.append(ops.log(ops.max(sharp, axis=(1, 2, 3)) + 1e-3))
     return ops.stack(found, axis=-1)
 
 
-def _starlet(signal):
-    """Planes of the starlet transform, the finest first, and what remains."""
-    row = np.array([1, 4, 6, 4, 1], "f4") / 16
-    kernel, planes = np.outer(row, row)[..., None, None], []
-    for scale in range(SCALES):
-        smooth = ops.conv(signal, kernel, padding="same", dilation_rate=2**scale)
-        planes.append(signal - smooth)
-        signal = smooth
-    return [*planes, signal]
+def _smoothing(n, step):
+    """Matrix that smooths a row of pixels by the B-spline of a step, beyond whose ends is nothing.
+
+    It is symmetric; (n, n).
+    """
+    spline = np.array([1, 4, 6, 4, 1], "f4") / 16
+    return sum(w * np.eye(n, k=step * i, dtype="f4") for i, w in enumerate(spline, -2))
 
 
 def _window(shape):
