@@ -9,7 +9,7 @@ from functools import partial
 from inspect import signature
 from pathlib import Path
 
-from pipeline import batch, io, survey, training
+from pipeline import adaptation, batch, io, survey, training
 from pipeline.config import read
 from pipeline.tiles import STAGES
 
@@ -27,7 +27,7 @@ COMMANDS = (
     training.compare,
     training.score_figures,
     training.ship,
-    training.adapt,
+    adaptation.adapt,
 )
 
 

@@ -23,6 +23,7 @@ from pipeline.storage.cubes import (  # noqa: F401
     write_maps,
 )
 from pipeline.storage.files import (  # noqa: F401
+    copy_networks,
     new_records,
     read_csv,
     read_json,

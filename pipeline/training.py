@@ -172,99 +172,10 @@ def score_figures(config, scores):
 
 def ship(config, networks, scores, weights):
     """Put trained networks, their scores written into their model cards, where they ship from."""
-    for home in _copied(networks, weights):
+    for home in io.copy_networks(networks, weights):
         card = io.read_json(home / "card.json")
         card["scores"] = io.read_json(scores / f"{home.name}.json")
         io.write_json(weights / home.name / "card.json", card)
-
-
-def adapt(config, manifest, home, work, gain):
-    """Let the lens finder learn from the survey's own galaxies; draw its loss, say its gain."""
-    from pipeline.injection import adapt as learning
-    from pipeline.models import engine, lens
-    from pipeline.report.loss_figure import loss_figure
-
-    base = engine.load(config.networks, "lens", config.apply)
-    stamps, truth = _injections(config, manifest)
-    rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
-    learnt = np.flatnonzero(rows["train"])
-    learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
-    shown = learnt, rows["validation"]
-    pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
-    made = _fine_tune(base, pairs, config, home, work)
-    said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
-    card = {key: value for key, value in base.card.items() if key != "scores"} | said
-    io.write_json(home / "lens" / "card.json", card)
-    after, test = engine.load(home, "lens", config.apply), rows["held_out"]
-    found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
-    logits = [lens.logits(network, stamps[test]).mean(1) for network in (base, after)]
-    is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
-    said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
-    _copied(base.home.parent, home, but="lens")
-    io.write_json(home / "lens" / "card.json", card | said | found)
-    io.write_figure(gain.with_name("loss.png"), loss_figure(made["log"], "lens"), dpi=130)
-    io.write_json(gain, said["adapted"]["gain"])
-
-
-def _fine_tune(base, pairs, config, home, work):
-    """Train a lens finder further, export what comes of it, say how; other stamps start anew."""
-    import keras
-
-    from pipeline.nets import NETS, fit, read_model
-    from pipeline.planning import digest
-
-    def build():
-        model = read_model(base.home / "model.keras")
-        model.compile(loss=NETS["lens"].mean_member_loss)
-        return model
-
-    settings = config.adapt
-    keras.utils.set_random_seed(settings.seed)
-    batches = [fit.Batches(*pair, settings.batch_size, settings.seed) for pair in pairs]
-    shown = digest.arrays(*(part for pair in pairs for part in pair))
-    model = fit.fit(build, *batches, settings, work / shown)
-    fit.save(model, home / "lens" / "model.keras")
-    fit.export(NETS["lens"].graphs(model), home / "lens")
-    return fit.record(settings, config.inject, model, work / shown)
-
-
-def _injections(config, manifest):
-    """Stamps of galaxies with and without arcs of all tiles, and the truth table."""
-    from astropy.table import vstack
-
-    from pipeline.catalogs.overlaps import seen_elsewhere
-    from pipeline.injection import adapt as learning
-    from pipeline.injection import inject
-    from pipeline.models import lens
-
-    changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
-    settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []
-    for tile in io.tile_folders(manifest):
-        sources = io.read_table(tile / "sources.fits")
-        optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
-        chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
-    twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
-    once = np.setdiff1d(np.concatenate([galaxies["id"] for *_, galaxies in chosen]), twice)
-    drawn = learning.drawn(once, config.adapt.galaxies)
-    if said := learning.too_few(len(once)):
-        raise SystemExit(said)
-    for tile, optics, galaxies in chosen:
-        some = galaxies[np.isin(galaxies["id"], drawn)]
-        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", some["id"])
-        painted, truth = inject.paint(cutouts, some, optics, settings)
-        stamps.append(lens.inputs(painted))
-        truths.append(truth)
-    return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")
-
-
-def _copied(networks, to, but=""):
-    """Copy every network of a folder to another one, `but` for one; gives their own folders."""
-    import shutil
-
-    homes = sorted(card.parent for card in networks.glob("*/card.json") if card.parent.name != but)
-    for home in homes:
-        shutil.copytree(home, to / home.name, dirs_exist_ok=True)
-    return homes
 
 
 def _networks(config, name, folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pipeline"
-COMMANDS = {"__main__.py", "tiles.py", "survey.py", "training.py"}
+COMMANDS = {"__main__.py", "tiles.py", "survey.py", "training.py", "adaptation.py"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CODE = ".py", ".smk"
 NAMES = [str(path.relative_to(PACKAGE)) for path in MODULES]
@@ -56,7 +56,7 @@ def test_what_snakemake_loads_is_light(name):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_commands_import_verbs_only_when_they_run(name):
-    light = {"batch", "config", "io", "survey", "tiles", "training"}
+    light = {"adaptation", "batch", "config", "io", "survey", "tiles", "training"}
     light |= {"config.read", "config.BUILDS_ON", "tiles.STAGES"}
     known = {
         m for m in imports(PACKAGE / name, inside_functions=False) if m.startswith("pipeline.")

@@ -9,6 +9,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
+from pipeline.adaptation import _injections
 from pipeline.config import Config, Inject
 from pipeline.data import Exposure
 from pipeline.flags import Flag
@@ -18,7 +19,6 @@ from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
-from pipeline.training import _injections
 
 OPTICS = inject.Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))

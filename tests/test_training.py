@@ -8,6 +8,7 @@ from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
+from pipeline.adaptation import _fine_tune, adapt
 from pipeline.config import Adapt, Apply, Config, Inject
 from pipeline.config.train import Fit, LensFit
 from pipeline.data import Exposure
@@ -15,7 +16,7 @@ from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import NETS, fit, progress, read_model
 from pipeline.nets.start import take_over
-from pipeline.training import _fine_tune, adapt, export, scenes, score, ship, train
+from pipeline.training import export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
 SETTINGS = {

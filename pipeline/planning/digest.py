@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
-COMMANDS = "tiles", "survey", "training"
+COMMANDS = "tiles", "survey", "training", "adaptation"
 GATHERED = "models/__init__.py", "nets/__init__.py"  # a command names its own network
 SHIPPED = PACKAGE / "weights"
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -152,3 +153,11 @@ def _votable_without_data(table):
     with io.BytesIO() as file:
         from_table(plain).to_xml(file)
         return re.sub(r"\s*<DATA>.*</DATA>", "", file.getvalue().decode(), flags=re.DOTALL)
+
+
+def copy_networks(networks, to, but=""):
+    """Copy every network of a folder to another one, `but` for one; gives their own folders."""
+    homes = sorted(card.parent for card in networks.glob("*/card.json") if card.parent.name != but)
+    for home in homes:
+        shutil.copytree(home, to / home.name, dirs_exist_ok=True)
+    return homes
