@@ -137,13 +137,20 @@ def export(config, scenes_folder, record, home, *, network: str):
 
 
 def score(config, scenes_folder, home, scores, *, network: str):
-    """Score a network on the test set, and say of how many stamps that is."""
+    """Score a network on the test set, and say of how many stamps that is; and its card as a page.
+
+    The page is beside the `scores`, in Markdown.
+    """
     from pipeline.models import NETWORKS, engine
+    from pipeline.report.model_card import model_cards
 
     module, others = NETWORKS[network], _networks(config, network, home.parent)
     test = _read(module, config, scenes_folder / "test", others)
     trained = engine.load(home.parent, network, config.apply)
-    io.write_json(scores, {"stamps": len(test[1])} | module.score(trained, *test))
+    found = {"stamps": len(test[1])} | module.score(trained, *test)
+    io.write_json(scores, found)
+    page = model_cards({network: trained.card | {"scores": found}})
+    io.write_text(scores.with_suffix(".md"), page)
 
 
 def compare(config, scenes_folder, scores):
@@ -171,11 +178,15 @@ def score_figures(config, scores):
 
 
 def ship(config, networks, scores, weights):
-    """Put trained networks, their scores written into their model cards, where they ship from."""
+    """Put trained networks where they ship from, scores in their cards, with a page of these."""
+    from pipeline.report.model_card import model_cards
+
     for home in io.copy_networks(networks, weights):
         card = io.read_json(home / "card.json")
         card["scores"] = io.read_json(scores / f"{home.name}.json")
         io.write_json(weights / home.name / "card.json", card)
+    cards = {path.parent.name: io.read_json(path) for path in weights.glob("*/card.json")}
+    io.write_text(weights / "README.md", model_cards(cards))
 
 
 def _networks(config, name, folder):

@@ -99,7 +99,8 @@ rule score_network:
         scenes("test"),
         networks_below,
     output:
-        "<results>/training/scores/{network}.json",
+        scores="<results>/training/scores/{network}.json",
+        page="<results>/training/scores/{network}.md",
     log:
         "<logs>/score/{network}.log",
     threads: 8
@@ -113,7 +114,7 @@ rule score_network:
         folder=subpath(input[0], parent=True),
     shell:
         "arclet score --network {wildcards.network} --config {params.config:q} "
-        "{params.scenes} {params.folder} {output} &> {log}"
+        "{params.scenes} {params.folder} {output.scores} &> {log}"
 
 
 rule compare:

@@ -65,6 +65,9 @@ def test_a_network_is_trained_scored_and_shipped_with_its_card(config, drawn, ne
     assert 0 <= card["scores"]["iou_target"]["value"] <= 1
     assert (tmp_path / "weights" / "unet" / "main.xml").exists()
     assert (networks / "unet.png").stat().st_size > 5000
+    page = (tmp_path / "weights" / "README.md").read_text()
+    assert page == (tmp_path / "s" / "unet.md").read_text()
+    assert f"| iou_target | {card['scores']['iou_target']['value']:.4f} |" in page
 
 
 def test_networks_that_need_others_learn_from_a_set(networks):
