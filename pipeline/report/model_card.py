@@ -109,14 +109,14 @@ def _trainings(card):
     rows = []
     while card:
         settings, last = card["settings"], card["log"][-1] if card["log"] else {}
-        said = (_plain(settings.get(name, "")) for name in TRAINING)
-        loss = last.get("val_loss", "")
-        versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
-        ran = card["training_seconds"], card["machine"], card["trained"], versions
-        rows.insert(0, (*said, card["scenes"].get("seed", ""), _plain(loss), *ran))
+        said = [settings.get(name, "") for name in TRAINING]
+        said += [card["scenes"].get("seed", ""), last.get("val_loss", "")]
+        said += [card[name] for name in ("training_seconds", "machine", "trained")]
+        software = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+        rows.insert(0, [*map(_plain, said), software])
         card = card.get("before")
-    ran = "seconds", "machine", "date", "software"
-    return _table((*TRAINING.values(), "scenes' seed", "validation loss", *ran), rows)
+    ran = "scenes' seed", "validation loss", "seconds", "machine", "date", "software"
+    return _table((*TRAINING.values(), *ran), rows)
 
 
 def _failures(scores):
@@ -156,7 +156,7 @@ def _span(low, high):
 def _numbers(scores, of=""):
     """Rows of every number that has an error, but for those in bins."""
     for name, found in scores.items():
-        if not isinstance(found, dict) or name in ("bins", "false_positives_at_fpr_0.01"):
+        if not isinstance(found, dict) or name == "bins":
             continue
         if {"value", "error"} <= found.keys():
             yield of + name, f"{found['value']:.4f}", f"{found['error']:.4f}"

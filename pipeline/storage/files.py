@@ -96,6 +96,15 @@ def write_json(path, values):
     write_text(path, text + "\n")
 
 
+def copy_networks(networks, to, but=""):
+    """Copy every network of a folder to another one, `but` for one; gives their own folders."""
+    homes = sorted(card.parent for card in networks.glob("*/card.json") if card.parent.name != but)
+    for path in (path for home in homes for path in home.rglob("*") if path.is_file()):
+        with whole(to / path.relative_to(networks)) as partial:
+            shutil.copyfile(path, partial)
+    return homes
+
+
 def read_records(path):
     """Open the records of `new_records`, which stay on disk until rows of them are chosen."""
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -153,11 +162,3 @@ def _votable_without_data(table):
     with io.BytesIO() as file:
         from_table(plain).to_xml(file)
         return re.sub(r"\s*<DATA>.*</DATA>", "", file.getvalue().decode(), flags=re.DOTALL)
-
-
-def copy_networks(networks, to, but=""):
-    """Copy every network of a folder to another one, `but` for one; gives their own folders."""
-    homes = sorted(card.parent for card in networks.glob("*/card.json") if card.parent.name != but)
-    for home in homes:
-        shutil.copytree(home, to / home.name, dirs_exist_ok=True)
-    return homes
