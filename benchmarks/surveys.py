@@ -19,7 +19,7 @@ from pipeline.config import Config, Survey
 from pipeline.models import metrics
 from pipeline.simulate.camera import like
 from pipeline.survey import simulate_survey
-from pipeline.tiles import STAGES
+from pipeline.tiles import ON_REQUEST, STAGES
 
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "build" / "surveys"
@@ -59,7 +59,7 @@ def run(survey):
     config = Config.model_validate(settings(survey, folder))
     simulate_survey(config, folder / "sky")
     for stage in STAGES.values():
-        if stage.name != "injections":
+        if stage.name not in ON_REQUEST:
             stage.work(config, folder / "t1")
     return folder
 

@@ -20,6 +20,7 @@ COMMANDS = (
     survey.report,
     survey.verdict,
     survey.selection,
+    survey.completeness,
     training.scenes,
     training.train,
     training.export,

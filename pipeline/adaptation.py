@@ -62,13 +62,14 @@ def _injections(config, manifest):
     from pipeline.catalogs.overlaps import seen_elsewhere
     from pipeline.injection import adapt as learning
     from pipeline.injection import inject
+    from pipeline.injection.optics import Optics
     from pipeline.models import lens
 
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
     settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []
     for tile in io.tile_folders(manifest):
         sources = io.read_table(tile / "sources.fits")
-        optics = inject.Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
+        optics = Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
         chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
     twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
     once = np.setdiff1d(np.concatenate([galaxies["id"] for *_, galaxies in chosen]), twice)

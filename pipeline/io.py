@@ -24,6 +24,7 @@ from pipeline.storage.cubes import (  # noqa: F401
 )
 from pipeline.storage.files import (  # noqa: F401
     copy_networks,
+    empty_folder,
     new_records,
     read_csv,
     read_json,

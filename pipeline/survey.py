@@ -241,6 +241,17 @@ def _injected(tile):
     return sources[np.isin(sources["id"], io.read_table(tile / "injections.fits")["id"])]
 
 
+def completeness(config, manifest, table, picture):
+    """Say what is detected and how right fluxes are, of the galaxies painted onto all tiles."""
+    from pipeline.injection.completeness import completeness
+    from pipeline.report.completeness_figure import completeness_figure
+
+    tiles = io.tile_folders(manifest)
+    found = completeness((io.read_table(t / "recovered.fits") for t in tiles), config.recover)
+    io.write_table(table, found)
+    io.write_figure(picture, completeness_figure(found), dpi=130)
+
+
 def verdict(config, manifest, reasons, said):
     """Say what to check, and fail if tiles were rejected, unless the config accepts that."""
     from pipeline.report import doubts

@@ -22,6 +22,7 @@ class Stage(NamedTuple):
 
 
 STAGES = {}
+ON_REQUEST = "injections", "recovered"  # stages without which a catalog is made
 
 
 def per_tile(reads, writes):
@@ -215,15 +216,36 @@ def catalog(config, tile):
 def injections(config, tile):
     """Paint arcs onto the tile's galaxies, and ask the lens finder about them."""
     from pipeline.injection import inject
+    from pipeline.injection.optics import Optics
     from pipeline.models import lens
 
     exposure, (sources,) = io.read_exposure(tile / "exposure.fits", 16), _read(tile, "sources")
-    optics = inject.Optics.of(exposure, sources)
+    optics = Optics.of(exposure, sources)
     chosen = sources[inject.deflectors(sources, optics, config.inject)]
     read = partial(io.read_cutouts, tile / "lens_cutouts.fits")
     find = partial(lens.apply, _network(config, "lens"), settings=config.lens)
     said = inject.inject(chosen, read, find, optics, config.inject)
     io.write_table(tile / "injections.fits", said)
+
+
+@per_tile("exposure.fits sources.fits", "recovered.fits")
+def recovered(config, tile):
+    """Paint galaxies onto the tile, and see what the chain makes of them."""
+    from pipeline.injection import recover
+    from pipeline.injection.optics import Optics
+
+    (exposure, before), found = _read(tile, "exposure", "sources"), []
+    optics = Optics.of(exposure, before)
+    for i in range(config.recover.passes):
+        key = f"{tile.name} {i}"
+        painted, truth = recover.paint(exposure, before, optics, config.recover, key)
+        with io.empty_folder(tile / "recover") as again:
+            io.write_exposure(again / "exposure.fits", painted)
+            for stage in (detect, cut, segment, uncertainty, photometry):
+                stage(config, again)
+            after = _read(again, "sources", "photometry")
+        found.append(recover.recovered(truth, before, after, exposure))
+    io.write_table(tile / "recovered.fits", _stacked(found))
 
 
 def _read(tile, *names):

@@ -124,15 +124,14 @@ def detection_settings():
     return section("detect", apply={"engine", "batch_size"})
 
 
-def made_with(stage, network=None):
-    """Digest of a stage's source and of its network's weights, when the job is planned."""
+def made_with(stage, *networks):
+    """Digest of a stage's source and of its networks' weights, when the job is planned."""
 
     def digests(wildcards):
-        if not network:
-            return digest.code(stage)
-        weights = digest.weights(network, settings.networks)
-        plan.check_stamps(settings.cut, network, settings.networks)
-        return digest.code(stage) + weights
+        weights = [digest.weights(network, settings.networks) for network in networks]
+        for network in networks:
+            plan.check_stamps(settings.cut, network, settings.networks)
+        return "".join([digest.code(stage), *weights])
 
     return digests
 

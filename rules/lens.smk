@@ -15,7 +15,7 @@ rule injections:
         runtime=minutes(5),
     params:
         config=section("inject", "apply", lens={"prevalence", "turns"}),
-        code=made_with("injections", network="lens"),
+        code=made_with("injections", "lens"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
@@ -37,7 +37,7 @@ rule selection:
         runtime=minutes(0.01),
     params:
         config=section("inject", "merge", "lens", "apply", "networks"),
-        code=made_with("selection", network="lens"),
+        code=made_with("selection", "lens"),
     shell:
         "arclet selection --config {params.config:q} {input.tiles} {output} &> {log}"
 
@@ -62,7 +62,7 @@ rule adaptation:
         runtime=growing(240),
     params:
         config=section("inject", "adapt", "merge", "lens", "apply", "networks"),
-        code=made_with("adapt", network="lens"),
+        code=made_with("adapt", "lens"),
         folder=subpath(output.gain, parent=True),
         work=adaptation_folder,
     shell:

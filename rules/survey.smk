@@ -52,7 +52,7 @@ rule provenance:
         runtime=minutes(0.001, per_mb=0.0002 if HAS_WINDOWS else 0),
     params:
         config=settings.model_dump_json(
-            exclude={"survey", "scenes", "train", "inject", "adapt"}
+            exclude={"survey", "scenes", "train", "inject", "recover", "adapt"}
         ),
         code=made_with("provenance"),
         weights=lambda wildcards: [
@@ -84,7 +84,7 @@ rule report:
         runtime=minutes(0.01),
     params:
         config=section("name", "truth", "report", "lens", "apply", "networks"),
-        code=made_with("report", network="lens"),
+        code=made_with("report", "lens"),
     shell:
         "arclet report --config {params.config:q} "
         "{input.tiles} {input.catalog} {input.provenance} {output} &> {log}"

@@ -41,7 +41,7 @@ rule detect:
         runtime=minutes(1, per_mb=0.06),
     params:
         config=detection_settings(),
-        code=made_with("detect", network="unet" if settings.detect.hidden else None),
+        code=made_with("detect", *(["unet"] if settings.detect.hidden else [])),
         networks=untracked(FOLDER_OF_NETWORKS),
         on_bad_tile=untracked(settings.on_bad_tile),
         tiles=folders,
@@ -90,7 +90,7 @@ rule classify:
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply", lens={"prevalence", "turns"}),
-        code=made_with("classify", network="lens"),
+        code=made_with("classify", "lens"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
@@ -120,7 +120,7 @@ rule segment:
         runtime=minutes(2, per_mb=0.1),
     params:
         config=section("apply"),
-        code=made_with("segment", network="unet"),
+        code=made_with("segment", "unet"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
@@ -144,7 +144,7 @@ rule uncertainty:
         runtime=minutes(2, per_mb=0.2),
     params:
         config=section("punet", "apply"),
-        code=made_with("uncertainty", network="punet"),
+        code=made_with("uncertainty", "punet"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
@@ -168,7 +168,7 @@ rule photometry:
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply"),
-        code=made_with("photometry", network="photometry"),
+        code=made_with("photometry", "photometry"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:
@@ -191,7 +191,7 @@ rule anomaly:
         runtime=minutes(1, per_mb=0.02),
     params:
         config=section("apply"),
-        code=made_with("anomaly", network="anomaly"),
+        code=made_with("anomaly", "anomaly"),
         networks=untracked(FOLDER_OF_NETWORKS),
         tiles=folders,
     shell:

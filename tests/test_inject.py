@@ -14,13 +14,14 @@ from pipeline.config import Config, Inject
 from pipeline.data import Exposure
 from pipeline.flags import Flag
 from pipeline.injection import adapt, inject
+from pipeline.injection.optics import Optics
 from pipeline.injection.selection import QUANTITIES, selection
 from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
 
-OPTICS = inject.Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
+OPTICS = Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
 
 
@@ -55,7 +56,7 @@ def test_arcs_have_the_wings_of_the_tiles_psf(stamps):
     for beta in (2.3, 3.0, 9.0):
         table = sources()
         table.meta["PSFBETA"] = beta
-        optics = inject.Optics.of(exposure, table)._replace(pixel_scale=0.2)
+        optics = Optics.of(exposure, table)._replace(pixel_scale=0.2)
         painted, truth = inject.paint(stamps, sources(), optics, SETTINGS)
         added = (painted.flux - np.repeat(stamps.flux, 4, axis=0))[..., 0].astype("f8")
         arcs = added[np.asarray(truth["is_lens"])]
@@ -74,7 +75,7 @@ def test_painted_flux_and_snr_are_as_asked(stamps):
 
 def test_photons_scatter_but_keep_the_mean(rng):
     light = np.full((50, 50), 4.0, "f4")
-    seen = inject._observed(light, np.ones((50, 50, 1)), (2.0,), rng)
+    seen = OPTICS._replace(gain=(2.0,)).observed(light, np.ones((50, 50, 1)), rng)
     assert_allclose(seen.mean(), 4, rtol=0.02)
     assert_allclose(seen.var(), 4 / 2, rtol=0.1)
 

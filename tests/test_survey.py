@@ -8,11 +8,11 @@ from scipy.ndimage import uniform_filter
 from pipeline import config
 from pipeline.simulate import camera
 from pipeline.simulate.delivery import deliver
-from pipeline.simulate.galaxies import LOOSE, draw_galaxy
+from pipeline.simulate.galaxies import LOOSE, centred, draw_galaxy
 from pipeline.simulate.pointing import ODD_TILE, extent, sky_wcs, tile_wcs, turn_of
 from pipeline.simulate.render import Renderer
 from pipeline.simulate.sky import draw_sky
-from pipeline.simulate.survey import _centred, draw_tiles, truth
+from pipeline.simulate.survey import draw_tiles, truth
 
 PLANES = "SCI", "WHT", "MSK"
 SETTINGS = config.Survey(side=256, overlap=64, lenses_per_tile=1, galaxies_per_arcmin2=60)
@@ -209,7 +209,7 @@ def test_galaxies_are_where_the_truth_says_and_all_there(rng):
     renderer, (y, x) = Renderer(psf, 96), np.indices((96, 96))
     knots = 0
     for _ in range(40):
-        galaxy = _centred(draw_galaxy(3.0, rng), 3.0)
+        galaxy = centred(draw_galaxy(3.0, rng), 3.0)
         knots += len(galaxy.knots)
         light = renderer.draw(galaxy, 48.3, 47.6)
         assert_allclose(light.sum(), 1, rtol=1e-4)

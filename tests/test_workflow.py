@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import io
+from pipeline.tiles import ON_REQUEST
 from pipeline.tiles import STAGES as ALL_STAGES
 from tests.workflow_run import ROOT, TILES, Run, run, server  # noqa: F401
 
-STAGES = {name: stage for name, stage in ALL_STAGES.items() if name != "injections"}
+STAGES = {name: stage for name, stage in ALL_STAGES.items() if name not in ON_REQUEST}
 LAST = {"merge", "provenance", "report", "verdict", "all"}
 NETWORK_STAGES = {"classify", "segment", "uncertainty", "photometry", "anomaly"}
 
@@ -43,11 +44,20 @@ def test_what_is_done_is_not_done_again(run, batched):
         ({"merge": {"radius": 2}}, LAST),
         ({"on_bad_tile": "stop"}, {"provenance", "verdict", "report", "all"}),
         ({"survey": {"side": 512}, "train": {"unet": {"epochs": 1}}}, set()),
-        ({"inject": {"galaxies": 9}, "adapt": {"epochs": 1}}, set()),
+        ({"inject": {"galaxies": 9}, "recover": {"passes": 2}, "adapt": {"epochs": 1}}, set()),
     ],
 )
 def test_a_setting_reruns_its_stage_and_what_follows(run, changed, reruns):
     assert run.planned(**changed).keys() == reruns
+
+
+def test_what_is_recovered_depends_on_what_recovers_it(server, tmp_path):
+    run, asked = Run(server, tmp_path).pretend("recover"), {"completeness", "recover"}
+    assert run.planned("recover") == {}
+    assert run.planned("recover", recover={"seed": 1}).keys() == {"recovered", *asked}
+    assert run.planned("recover", punet={"n_draws": 4}).keys() == {"recovered", *asked}
+    (run.home / "nets" / "photometry" / "card.json").write_text('{"trained": "anew"}')
+    assert run.planned("recover").keys() == {"recovered", *asked}
 
 
 def test_detection_without_a_network_depends_on_none(server, tmp_path):
@@ -173,7 +183,8 @@ def test_file_names_may_hold_anything(run):
 
 
 def test_stages_and_rules_name_the_same_files():
-    text = "\n".join((ROOT / "rules" / f"{name}.smk").read_text() for name in ("tiles", "lens"))
+    files = (ROOT / "rules" / f"{name}.smk" for name in ("tiles", "lens", "recovery"))
+    text = "\n".join(path.read_text() for path in files)
     rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", text, flags=re.M | re.S))
     for name, stage in ALL_STAGES.items():
         reads, writes = rules[name].split("output:")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline.config.inject import Adapt, Inject, Lens
+from pipeline.config.inject import Adapt, Inject, Lens, Recover
 from pipeline.config.section import TAGS, Fraction, PerBand, Positive, Seed, Settings
 from pipeline.config.tile import Tile
 from pipeline.config.train import BUILDS_ON, Scenes, Train  # noqa: F401
@@ -197,6 +197,7 @@ class Config(Settings):
     report: Report = Report()
     survey: Survey = Survey()
     inject: Inject = Inject()
+    recover: Recover = Recover()
     adapt: Adapt = Adapt()
     scenes: Scenes = Scenes()
     train: Train = Train()

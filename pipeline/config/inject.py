@@ -1,4 +1,4 @@
-"""Settings of the lens finder, and of the injections that test and teach it."""
+"""Settings of the lens finder, and of what is painted onto a survey's own images."""
 
 from typing import Annotated
 
@@ -52,6 +52,20 @@ class Inject(Settings):
         description="Range of the arcs' S/N, drawn evenly in logarithm; none outshines its galaxy.",
     )
     seed: Seed = Field(0, description="Seed of the arcs.")
+
+
+class Recover(Settings):
+    """Galaxies painted onto a survey's own tiles, to see which are found, and how bright."""
+
+    galaxies: int = Field(1000, gt=0, description="Galaxies painted onto a tile at once, at most.")
+    passes: int = Field(1, gt=0, description="Times that each tile is painted and searched anew.")
+    size: Range = Field(
+        (0.2, 1.5),
+        description="Range of their half-light radii, drawn evenly in logarithm, in widths (FWHM) "
+        "of the PSF.",
+    )
+    snr: Range = Field((3.0, 300.0), description="Range of their S/N, drawn evenly in logarithm.")
+    seed: Seed = Field(0, description="Seed of the galaxies.")
 
 
 class Adapt(Settings):

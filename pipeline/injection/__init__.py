@@ -1,1 +1,1 @@
-"""Arcs painted onto a survey's own galaxies: what the lens finder finds of them, and learns."""
+"""Arcs and galaxies painted onto a survey's own images: what is found of them, and learnt."""

@@ -1,16 +1,14 @@
 """Paint simulated arcs onto a survey's own galaxies."""
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
-import galsim
 import numpy as np
-from astropy.table import Column, Table, hstack, vstack
+from astropy.table import Table, hstack, vstack
 
 from pipeline.catalogs.catalog import detection_band
-from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.flags import DEFECT, Flag
+from pipeline.injection.tables import described, magnitude
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 
@@ -33,33 +31,6 @@ COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "p_lens": ("", "stat.probability", "Probability of a strong lens"),
     "p_lens_std": ("", "stat.stdev;stat.probability", "Spread of p_lens in the ensemble"),
 }
-
-
-class Optics(NamedTuple):
-    """How a tile sees.
-
-    Attributes
-    ----------
-    fwhm : float
-        Of the PSF before the pixels smear it [pixel].
-    beta : float
-        Slope of its wings (`pipeline.detection.psf.Moffat`).
-    pixel_scale : float
-        In arcsec; NaN if unknown.
-    gain : tuple of float
-        Electrons per unit of flux, one a band; 0 where unknown.
-    """
-
-    fwhm: float
-    beta: float
-    pixel_scale: float
-    gain: tuple[float, ...]
-
-    @classmethod
-    def of(cls, exposure, sources):
-        """Make those of an exposure and of the sources found in it."""
-        psf = (float(sources.meta.get(name, np.nan)) for name in ("PSFFWHM", "PSFBETA"))
-        return cls(*psf, exposure.pixel_scale, exposure.gain)
 
 
 def deflectors(sources, optics, settings):
@@ -128,9 +99,7 @@ def inject(sources, read, find, optics, settings):
         stamps, truth = paint(read(some["id"]), some, optics, settings)
         said = find(stamps)
         parts.append(hstack([truth, Table(said)["p_lens", "p_lens_std"]]))
-    unit = stamps.unit
-    joined = vstack(parts, metadata_conflicts="silent")
-    return Table([_described(name, joined[name], unit) for name in COLUMNS])
+    return described(COLUMNS, vstack(parts, metadata_conflicts="silent"), stamps.unit)
 
 
 def paint(cutouts, sources, optics, settings):
@@ -166,7 +135,7 @@ def paint(cutouts, sources, optics, settings):
         rows.append(scene.row | {"theta_e": np.nan, "arc_flux": 0.0, "arc_snr": 0.0})
         for i in range(first + 1, first + copies):
             light, said = _draw(scene, settings, rng)
-            flux[i] += _observed(light, stamps.ivar[i], optics.gain, rng)
+            flux[i] += optics.observed(light, stamps.ivar[i], rng)
             rows.append(scene.row | said)
     return replace(stamps, flux=flux), _truth(rows, stamps.unit)
 
@@ -196,13 +165,8 @@ def _scene(stamps, i, source, optics):
     flux = float(source["flux"])
     row = {"id": int(source["id"]), "deflector_flux": flux}
     row["deflector_snr"] = flux / float(source["error"])
-    renderer = _renderer(optics.fwhm / binning, optics.beta, side)
+    renderer = optics.renderer(side, binning)
     return _Scene(renderer, body, optics.pixel_scale * binning, ivar / (1 + ivar * photons), row)
-
-
-@lru_cache(maxsize=4)
-def _renderer(fwhm, beta, side):
-    return Renderer(galsim.Moffat(beta=beta, fwhm=fwhm), side)
 
 
 def _draw(scene, settings, rng):
@@ -221,15 +185,6 @@ def _draw(scene, settings, rng):
     return np.float32(flux) * arcs, said
 
 
-def _observed(light, ivar, gain, rng):
-    """Arcs in each band (y, x, band) with the noise of their photons, on usable pixels."""
-    seen = np.repeat(light[..., None], len(gain), axis=-1)
-    for band, electrons in enumerate(gain):
-        if electrons > 0:
-            seen[..., band] = rng.poisson(light * electrons) / electrons
-    return np.where(ivar > 0, seen, 0).astype("f4")
-
-
 def _truth(rows, unit):
     """Table of what was painted; magnitudes where the unit has them."""
     names = "id", "theta_e", "arc_flux", "arc_snr", "deflector_flux", "deflector_snr"
@@ -238,9 +193,7 @@ def _truth(rows, unit):
         for name in names
     }
     for kind in ("arc", "deflector"):
-        flux = columns[f"{kind}_flux"]
-        flux = np.where((flux > 0) & (unit == FLUX_UNIT), flux, np.nan)
-        columns[f"{kind}_mag"] = AB_ZERO_POINT - 2.5 * np.log10(flux)
+        columns[f"{kind}_mag"] = magnitude(columns[f"{kind}_flux"], unit)
     return Table(columns | {"is_lens": np.isfinite(columns["theta_e"])})
 
 
@@ -257,11 +210,3 @@ def _plain(sources):
     columns = {name: np.asarray(sources[name], "f8") for name in names}
     ids = np.asarray(sources["id"], "i8")
     return Table({"id": ids, **columns, "flux": flux, "error": error}).as_array()
-
-
-def _described(name, values, flux_unit):
-    unit, ucd, meaning = COLUMNS[name]
-    kind = "i8" if name == "id" else "f8"
-    unit = flux_unit if unit == "flux" else unit or None
-    values = np.asarray(values, kind)
-    return Column(values, name, unit=unit, description=meaning, meta={"ucd": ucd})

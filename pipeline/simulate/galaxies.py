@@ -10,6 +10,7 @@ LOOSE = galsim.GSParams(folding_threshold=1e-2, kvalue_accuracy=1e-4, maxk_thres
 # GalSim caches a profile per Sersic index, so the indices are on a grid.
 SERSIC_INDICES = 0.6, 0.8, 1.0, 1.4, 1.8, 2.4, 3.2, 4.0, 5.0
 NO_KNOTS = np.zeros((0, 3))
+LARGE = 5.0  # half-light radius of galaxies whose knots would pass for stars [pixel]
 THICKNESS = 0.2  # of a disc seen from its edge
 
 
@@ -59,6 +60,16 @@ def draw_galaxy(re, rng):
     index = float(rng.choice(SERSIC_INDICES))
     return Galaxy(
         _stretch(_sersic(index).dilate(re), np.clip(rng.normal(0.75, 0.18), 0.25, 1), angle)
+    )
+
+
+def centred(galaxy, re):
+    """Galaxy whose barycentre is the origin; a large one without knots, which are points."""
+    if re >= LARGE or not len(galaxy.knots):
+        return Galaxy(galaxy.smooth / galaxy.smooth.flux)
+    *at, light = galaxy.knots.T
+    return galaxy._replace(
+        knots=np.column_stack([*(v - np.average(v, weights=light) for v in at), light])
     )
 
 

@@ -10,11 +10,17 @@ from scipy.ndimage import minimum_filter
 
 from pipeline.simulate import camera
 from pipeline.simulate.arcs import draw_arcs, draw_lens, draw_source
-from pipeline.simulate.galaxies import LOOSE, STAR, Galaxy, draw_early_type, draw_galaxy
+from pipeline.simulate.galaxies import (
+    LOOSE,
+    STAR,
+    Galaxy,
+    centred,
+    draw_early_type,
+    draw_galaxy,
+)
 from pipeline.simulate.pointing import tile_wcs, turn_of
 from pipeline.simulate.render import Renderer
 
-LARGE = 5.0  # half-light radius of galaxies whose knots would pass for stars [pixel]
 SIDES = 32, 48, 64, 96, 128, 192, 256, 384, 512
 
 
@@ -157,7 +163,7 @@ def _light(thing, renderer, centre, turn, rng):
     if thing["kind"] == "star":
         return renderer.draw(STAR, *centre)
     if thing["kind"] == "galaxy":
-        galaxy = _centred(draw_galaxy(thing["re"], rng), thing["re"])
+        galaxy = centred(draw_galaxy(thing["re"], rng), thing["re"])
         return renderer.draw(_turned(galaxy, turn), *centre)
     theta_e, angle = thing["theta_e"], rng.uniform(0, np.pi)
     axis_ratio = float(np.clip(rng.normal(0.78, 0.13), 0.4, 1))
@@ -177,16 +183,6 @@ def _turned(galaxy, turn):
         return galaxy
     smooth = galaxy.smooth.transform(*turn.ravel()) / np.linalg.det(turn)
     return Galaxy(smooth, np.column_stack([galaxy.knots[:, :2] @ turn.T, galaxy.knots[:, 2]]))
-
-
-def _centred(galaxy, re):
-    """Galaxy whose barycentre is the origin; a large one without knots, which are points."""
-    if re >= LARGE or not len(galaxy.knots):
-        return Galaxy(galaxy.smooth / galaxy.smooth.flux)
-    *at, light = galaxy.knots.T
-    return galaxy._replace(
-        knots=np.column_stack([*(v - np.average(v, weights=light) for v in at), light])
-    )
 
 
 def _reach(settings, things):

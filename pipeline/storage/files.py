@@ -34,6 +34,17 @@ def remove_parts(path):
         partial.unlink()
 
 
+@contextmanager
+def empty_folder(path):
+    """Give an empty folder, and take it away with all that was put there."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
 def read_table(path):
     """Read a FITS table: units, descriptions, UCDs (``info.meta["ucd"]``) and meta."""
     table = QTable.read(path, mask_invalid=False)

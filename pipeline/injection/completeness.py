@@ -1,0 +1,127 @@
+"""How complete detection is, and how right fluxes are, of galaxies painted onto a survey."""
+
+from itertools import product
+
+import numpy as np
+
+from pipeline.flags import DEFECT
+from pipeline.injection.tables import described
+from pipeline.models import metrics
+from pipeline.models.binned import bootstrap, share
+
+BINS, SIZES = 8, 4  # of the S/N and of the size, where they are drawn evenly in logarithm
+FAR = 1e6  # PSF widths, where there is no other source
+MAGNITUDES = np.arange(10.0, 36.0, 0.5)
+NEIGHBOURS = np.array([0.0, 1.0, 2.0, 3.0, 5.0, 10.0, np.inf])
+QUANTITIES = {  # unit, UCD and meaning
+    "true_mag": ("mag", "phot.mag", "AB magnitude"),
+    "true_snr": ("", "stat.snr", "S/N (see recovered.fits)"),
+    "size": ("", "phys.angSize", "Half-light radius in widths (FWHM) of the PSF"),
+    "neighbour": ("", "pos.angDistance", "Distance of the nearest source in such widths"),
+}
+TOGETHER = ("true_mag", "size"), ("true_snr", "size")
+ENDS = "low", "high"
+MEASURES = {  # unit, UCD and meaning
+    "n": ("", "meta.number", "Galaxies that were painted"),
+    "completeness": ("", "stat.value", "Share of them that were detected"),
+    "completeness_err": ("", "stat.error", "Standard error of completeness"),
+    "n_clean": ("", "meta.number", "Galaxies detected, without the flag of a defect"),
+    "median_dm": ("mag", "stat.median", "Their flux_p50 against the truth; above 0: too faint"),
+    "median_dm_err": ("mag", "stat.error", "Standard error of median_dm"),
+    "nmad_dm": ("mag", "stat.stdev", "Scatter of that (1.4826 median absolute deviations)"),
+    "median_dm_auto": ("mag", "stat.median", "Their flux_auto against the truth"),
+    "coverage_68": ("", "stat.value", "Share of flux_p16 to flux_p84 that hold the truth"),
+    "coverage_68_err": ("", "stat.error", "Standard error of coverage_68"),
+}
+
+
+def completeness(tables, settings):
+    """Count the galaxies that were detected, and measure their fluxes, in bins.
+
+    Parameters
+    ----------
+    tables : iterable of Table
+        Of each tile, as `pipeline.injection.recover.recovered` makes them.
+    settings : pipeline.config.Recover
+
+    Returns
+    -------
+    Table
+        One row a bin that holds anything.  ``kind`` says what the row is binned in: "all", the
+        name of one of `QUANTITIES` or of two ("true_mag x size").  Then come the limits of each of
+        these, ``..._low`` and ``..._high`` (NaN where it is not binned in), and `MEASURES`, errors
+        of shares from Wilson's interval, of medians from a bootstrap.
+    """
+    parts = [_known(table) for table in tables]
+    known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    edges, rows = _edges(settings), []
+    for kind in ((), *((name,) for name in QUANTITIES), *TOGETHER):
+        for limits, inside in _bins(known, kind, edges):
+            rows.append(_row(" x ".join(kind) or "all", limits, inside))
+    return _table(rows)
+
+
+def _known(table):
+    """What is needed of a tile's galaxies, arrays (n,)."""
+    known = {name: np.asarray(table[name], "f4") for name in QUANTITIES}
+    known["neighbour"] = np.minimum(known["neighbour"], FAR)
+    known["found"] = np.asarray(table["found"], bool)
+    known["clean"] = known["found"] & (np.asarray(table["flags"]) & int(DEFECT) == 0)
+    low, middle, high, auto, true = (
+        np.asarray(table[name], "f8")
+        for name in ("flux_p16", "flux_p50", "flux_p84", "flux_auto", "true_flux")
+    )
+    known["holds"] = (low <= true) & (true <= high)
+    for name, flux in (("dm", middle), ("dm_auto", auto)):
+        ratio = np.where(flux > 0, flux, np.nan) / true
+        known[name] = (-2.5 * np.log10(ratio)).astype("f4")
+    return known
+
+
+def _edges(settings):
+    """Edges of each quantity's bins; rounding must not lose the largest."""
+    snr, size = np.geomspace(*settings.snr, BINS + 1), np.geomspace(*settings.size, SIZES + 1)
+    for edges in (snr, size):
+        edges[[0, -1]] *= 1 - 1e-6, 1 + 1e-6
+    return {"true_mag": MAGNITUDES, "true_snr": snr, "size": size, "neighbour": NEIGHBOURS}
+
+
+def _bins(known, kind, edges):
+    """Limits of each bin of the quantities of `kind`, and what is known of its galaxies."""
+    at = {name: np.digitize(known[name], edges[name]) - 1 for name in kind}  # of NaN: the last
+    for place in product(*(range(len(edges[name]) - 1) for name in kind)):
+        inside = np.ones(len(known["found"]), bool)
+        for name, i in zip(kind, place, strict=True):
+            inside &= at[name] == i
+        limits = {name: edges[name][i : i + 2] for name, i in zip(kind, place, strict=True)}
+        if inside.any():
+            yield limits, {name: values[inside] for name, values in known.items()}
+
+
+def _row(kind, limits, known):
+    """One row of the table."""
+    row = {"kind": kind, "n": len(known["found"]), "n_clean": int(known["clean"].sum())}
+    for name in QUANTITIES:
+        row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
+    clean = {name: values[known["clean"]] for name, values in known.items()}
+    dm, auto = (clean[name][np.isfinite(clean[name])] for name in ("dm", "dm_auto"))
+    found, holds, middle = share(known["found"]), share(clean["holds"]), bootstrap(np.median, dm)
+    row["nmad_dm"] = metrics.nmad(dm) if len(dm) else np.nan
+    row["median_dm_auto"] = np.median(auto) if len(auto) else np.nan
+    for name, number in (("completeness", found), ("median_dm", middle), ("coverage_68", holds)):
+        row[name], row[f"{name}_err"] = number["value"], number["error"]
+    return row
+
+
+def _table(rows):
+    """Table of the rows, with units."""
+    columns = {"kind": ("", "meta.id", "What the row is binned in")}
+    for name, (unit, ucd, meaning) in QUANTITIES.items():
+        for end in ENDS:
+            columns[f"{name}_{end}"] = unit, ucd, f"{meaning}: {end} limit of the bin"
+    columns |= MEASURES
+    kinds = {"kind": "U20", "n": int, "n_clean": int}
+    values = {
+        name: np.array([row[name] for row in rows], kinds.get(name, float)) for name in columns
+    }
+    return described(columns, values, None)

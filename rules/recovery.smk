@@ -1,0 +1,49 @@
+rule recovered:
+    input:
+        made_by("ingest", "exposure.fits"),
+        made_by("detect", "sources.fits"),
+    output:
+        made_by("recovered", "recovered.fits"),
+    log:
+        "<logs>/recovered/{batch}.log",
+    benchmark:
+        "<benchmarks>/recovered/{batch}.tsv"
+    threads: 4
+    resources:
+        mem_mb=memory(2000, per_mb=16),
+        runtime=minutes(10 * settings.recover.passes, per_mb=0.5),
+    params:
+        config=section("recover", "detect", "cut", "punet", "apply"),
+        code=made_with("recovered", "unet", "punet", "photometry"),
+        networks=untracked(FOLDER_OF_NETWORKS),
+        tiles=folders,
+    shell:
+        command("recovered", "--networks {params.networks:q}")
+
+
+rule completeness:
+    input:
+        every("recovered", "recovered.fits") if BATCHES else no_tiles,
+        tiles="<results>/tiles.txt",
+    output:
+        table="<results>/completeness.fits",
+        picture="<results>/completeness.png",
+    log:
+        "<logs>/completeness.log",
+    resources:
+        mem_mb=memory(1000, per_tile=0.2),
+        runtime=minutes(0.01),
+    params:
+        config=section("recover"),
+        code=made_with("completeness"),
+    shell:
+        "arclet completeness --config {params.config:q} {input.tiles} {output} &> {log}"
+
+
+# What `recover` asks for, each stage's product too: see rule `all`.
+rule recover:
+    input:
+        every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
+        every("recovered", "recovered.fits"),
+        rules.completeness.output,

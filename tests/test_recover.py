@@ -1,0 +1,241 @@
+"""Galaxies painted onto a survey's own tiles: what is painted, what is found, what is counted."""
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline import config, io, survey
+from pipeline.catalogs.catalog import number
+from pipeline.config import Recover
+from pipeline.data import Exposure
+from pipeline.flags import Flag
+from pipeline.injection import recover
+from pipeline.injection.completeness import completeness
+from pipeline.injection.optics import Optics
+from pipeline.report.completeness_figure import completeness_figure
+from pipeline.tiles import STAGES
+from tests.detected import detect
+
+SETTINGS = Recover(snr=(20, 200))
+OPTICS = Optics(3.0, 3.0, 0.2, (0.0, 0.0))
+
+
+def sky(rng, shape=(400, 500), noise=2.0):
+    flux = rng.normal(size=(*shape, 2), scale=noise).astype("f4")
+    ivar = np.full_like(flux, noise**-2)
+    flux[:, 250:260], ivar[:, 250:260] = 0, 0
+    return Exposure(flux, ivar, None, ("r", "i"), pixel_scale=0.2)
+
+
+def sources(x=(), y=(), **meta):
+    table = QTable({"x": np.array(x, "f8"), "y": np.array(y, "f8")})
+    table.meta |= {"PSFFWHM": 3.0, "PSFBETA": 3.0, "DETBAND": 1, "NOISECOR": 1.0, **meta}
+    return table
+
+
+def test_what_is_added_is_what_the_truth_says(rng):
+    exposure = sky(rng)
+    painted, truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")
+    assert len(truth) > 20
+    added = (painted.flux - exposure.flux).astype("f8")
+    assert_allclose(added[..., 0], added[..., 1], atol=1e-4)
+    assert not added[:, 250:260].any()
+    assert_array_equal(painted.ivar, exposure.ivar)
+    assert_allclose(added[:, :250, 0].sum(), truth["true_flux"][truth["x"] < 250].sum(), rtol=0.01)
+    for galaxy in truth[(truth["x"] > 60) & (truth["x"] < 190)]:
+        row, column = round(galaxy["y"]), round(galaxy["x"])
+        light = added[row - 17 : row + 18, column - 17 : column + 18, 0]
+        y, x = np.mgrid[-17:18, -17:18]
+        assert_allclose(np.sqrt((light**2).sum()) / 2, galaxy["true_snr"], rtol=0.01)
+        assert_allclose(light.sum(), galaxy["true_flux"], rtol=0.08)
+        assert_allclose((x * light).sum() / light.sum() + column, galaxy["x"], atol=0.3)
+        assert_allclose((y * light).sum() / light.sum() + row, galaxy["y"], atol=0.3)
+
+
+def test_photons_add_their_noise(rng):
+    exposure = sky(rng, (300, 300))
+    gain = OPTICS._replace(gain=(0.5, 0.0))
+    once, _ = recover.paint(exposure, sources(), gain, SETTINGS, "t")
+    calm, _ = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")
+    scatter = (once.flux - calm.flux)[..., 0]
+    light = (calm.flux - exposure.flux)[..., 0]
+    bright = light > 5
+    assert_allclose((scatter[bright] ** 2).mean(), light[bright].mean() / 0.5, rtol=0.3)
+
+
+def test_galaxies_lie_apart_on_what_was_seen(rng):
+    exposure = sky(rng)
+    _, truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")
+    places = np.column_stack([truth["x"], truth["y"]])
+    apart = np.hypot(*(places[:, None] - places).T) + 1e9 * np.eye(len(places))
+    assert apart.min() > 0.4 * recover.SPACING * OPTICS.fwhm
+    seen = exposure.seen[..., 1]
+    for x, y in np.rint(places).astype(int):
+        assert seen[y - 5 : y + 6, x - 5 : x + 6].all()
+
+
+def test_a_seed_and_a_name_decide_everything(rng):
+    exposure = sky(rng)
+    first, again, other = (
+        recover.paint(exposure, sources(), OPTICS, SETTINGS, key)[1]
+        for key in ("t 0", "t 0", "t 1")
+    )
+    assert_array_equal(first.as_array(), again.as_array())
+    assert set(first["x"]).isdisjoint(other["x"])
+    few = SETTINGS.model_copy(update={"galaxies": 3})
+    assert len(recover.paint(exposure, sources(), OPTICS, few, "t 0")[1]) == 3
+
+
+def test_correlated_noise_takes_more_light(rng):
+    exposure = sky(rng)
+    plain, correlated = (
+        recover.paint(exposure, sources(NOISECOR=by), OPTICS, SETTINGS, "t")[1] for by in (1.0, 1.5)
+    )
+    assert_array_equal(plain["true_snr"], correlated["true_snr"])
+    assert_allclose(correlated["true_flux"], 1.5 * plain["true_flux"])
+
+
+@pytest.mark.parametrize(
+    ("exposure", "optics"),
+    [
+        (Exposure.empty(("r", "i"), "cut short"), OPTICS),
+        (Exposure(*np.zeros((2, 90, 90, 2), "f4"), None, ("r", "i")), OPTICS),
+        (Exposure(*np.ones((2, 9, 9, 2), "f4"), None, ("r", "i")), OPTICS),
+        (Exposure(*np.ones((2, 90, 90, 2), "f4"), None, ("r", "i")), OPTICS._replace(fwhm=np.nan)),
+    ],
+)
+def test_where_nothing_was_seen_nothing_is_painted(exposure, optics):
+    painted, truth = recover.paint(exposure, sources(), optics, SETTINGS, "t")
+    assert not len(truth)
+    assert_array_equal(painted.flux, exposure.flux)
+
+
+@given(st.integers(0, 2**32), st.tuples(*3 * [st.integers(0, 12)]))
+def test_a_detection_is_of_whatever_is_nearest(seed, numbers):
+    rng = np.random.default_rng(seed)
+    galaxies, before, detections = (rng.uniform(0, 20, (n, 2)) for n in numbers)
+    rows, neighbour = recover.match(galaxies, before, detections, 4.0)
+    found = rows[rows >= 0]
+    assert len(set(found)) == len(found)
+    for i, row in enumerate(rows):
+        gap = np.hypot(*(before - galaxies[i]).T)
+        assert neighbour[i] == pytest.approx(gap.min(initial=np.inf))
+        if row >= 0:
+            far = np.hypot(*(detections[row] - galaxies[i]))
+            assert far <= 4.0
+            others = np.concatenate([galaxies, before]) - detections[row]
+            assert far == pytest.approx(np.hypot(*others.T).min())
+    turned, _ = recover.match(galaxies[::-1], before[::-1], detections, 4.0)
+    assert_array_equal(turned[::-1], rows)
+
+
+def test_the_brighter_neighbour_keeps_the_detection_of_both():
+    galaxies, before = np.array([[10.0, 10.0]]), np.array([[13.0, 10.0]])
+    for x, found in ((10.5, 0), (12.5, -1), (15.5, -1)):
+        rows, neighbour = recover.match(galaxies, before, np.array([[x, 10.0]]), 3.0)
+        assert rows[0] == found
+        assert neighbour[0] == 3
+
+
+def told(rng, n=4000, inside=0.68):
+    """A table as of `recover.recovered`, whose intervals hold the truth as often as asked."""
+    exposure = sky(rng)
+    truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")[1]
+    after = sources(truth["x"], truth["y"])
+    after["flags"], after["flux_auto"] = 0, np.ones((len(truth), 2))
+    totals = {name: np.ones((len(truth), 2)) for name in recover.SHARES}
+    table = recover.recovered(truth, sources(), (after, QTable(totals)), exposure)
+    table = table[rng.integers(len(table), size=n)]
+    table["true_snr"] = np.exp(rng.uniform(*np.log(SETTINGS.snr), n))
+    table["found"] = rng.random(n) < 0.9
+    shift, width = rng.normal(0, 0.1, n) - 0.05, 0.1 * {0.68: 0.9945, 0.95: 1.96}[inside]
+    middle = table["true_flux"] * 10 ** (-0.4 * shift)
+    table["flux_p50"] = np.where(table["found"], middle, np.nan)
+    for name, side in (("flux_p16", 1), ("flux_p84", -1)):
+        table[name] = np.where(
+            table["found"], middle * 10 ** (-0.4 * (side * width + 0.05)), np.nan
+        )
+    return table
+
+
+@pytest.mark.parametrize("inside", [0.68, 0.95])
+def test_counts_medians_and_coverage_are_those_put_in(rng, inside):
+    table = told(rng, inside=inside)
+    flagged = rng.random(len(table)) < 0.1
+    table["flags"] = np.where(flagged, int(Flag.EDGE), 0)
+    rows = completeness([table[:1000], table[1000:]], SETTINGS)
+    kinds = np.asarray(rows["kind"])
+    every = rows[kinds == "all"][0]
+    assert every["n"] == 4000
+    assert every["n_clean"] == np.sum(table["found"] & ~flagged)
+    assert every["completeness"] == pytest.approx(0.9, abs=4 * every["completeness_err"])
+    assert every["median_dm"] == pytest.approx(-0.05, abs=4 * every["median_dm_err"])
+    assert every["nmad_dm"] == pytest.approx(0.1, rel=0.1)
+    assert every["coverage_68"] == pytest.approx(inside, abs=4 * every["coverage_68_err"])
+    for kind in ("true_snr", "size", "neighbour", "true_snr x size"):
+        assert rows["n"][kinds == kind].sum() == 4000
+        assert rows["n_clean"][kinds == kind].sum() == every["n_clean"]
+    assert completeness_figure(rows).axes
+
+
+def test_of_nothing_there_is_a_table_without_rows():
+    nothing = Exposure.empty(("r", "i"), "cut short")
+    truth = recover.paint(nothing, sources(), OPTICS, SETTINGS, "t")[1]
+    after = sources()
+    after["flags"], after["flux_auto"] = np.zeros(0, int), np.zeros((0, 2))
+    totals = QTable({name: np.zeros((0, 2)) for name in recover.SHARES})
+    table = recover.recovered(truth, sources(), (after, totals), nothing)
+    assert table.colnames == list(recover.COLUMNS)
+    rows = completeness([table], SETTINGS)
+    assert not len(rows)
+    assert "No galaxy" in completeness_figure(rows).get_suptitle()
+
+
+@pytest.fixture(scope="module")
+def recovered(tmp_path_factory, homes):
+    """Folder of a run of two tiles, one rejected, whose galaxies were recovered."""
+    rng, home = np.random.default_rng(5), tmp_path_factory.mktemp("recovered")
+    settings = config.read(
+        {
+            "networks": str(homes),
+            "cut": {"size": 32},
+            "detect": {"psf_fwhm": 3.0, "hidden": False, "band": "i"},
+            "recover": {"passes": 2, "snr": (30, 300)},
+        }
+    )
+    for name, exposure in (("t", sky(rng, (200, 300))), ("u", Exposure.empty(("r", "i"), "bad"))):
+        folder = home / "tiles" / name
+        io.write_exposure(folder / "exposure.fits", exposure)
+        io.write_table(folder / "sources.fits", number(detect(exposure, settings.detect), name))
+        (folder / "recover").mkdir()
+        (folder / "recover" / "of_a_killed_job").touch()
+        STAGES["recovered"].work(settings, folder)
+    (home / "tiles.txt").write_text("t\nu\n")
+    survey.completeness(settings, home / "tiles.txt", home / "table.fits", home / "figure.png")
+    return home
+
+
+def test_lone_bright_galaxies_are_found_where_they_were_painted(recovered):
+    table = io.read_table(recovered / "tiles" / "t" / "recovered.fits")
+    assert len(np.unique(table["x"])) == len(table) > 8
+    assert table["found"].all()
+    ratio = np.asarray(table["flux_auto"] / table["true_flux"])
+    assert_allclose(np.median(ratio), 1, atol=0.1)
+    assert np.isnan(table["ra"]).all()
+    assert not len(io.read_table(recovered / "tiles" / "u" / "recovered.fits"))
+
+
+def test_nothing_is_left_of_what_was_painted(recovered):
+    for name in "tu":
+        left = {path.name for path in (recovered / "tiles" / name).iterdir()}
+        assert left == {"exposure.fits", "sources.fits", "recovered.fits"}
+
+
+def test_the_table_of_a_survey_has_units_and_a_figure(recovered):
+    table = io.read_table(recovered / "table.fits")
+    assert str(table["median_dm"].unit) == "mag"
+    assert table["n"][0] == len(io.read_table(recovered / "tiles" / "t" / "recovered.fits"))
+    assert (recovered / "figure.png").read_bytes()[1:4] == b"PNG"
