@@ -56,6 +56,14 @@ def test_where_a_network_is_worst_is_named():
     assert rows(page, "in bins") == [said]
 
 
+def test_scores_may_be_of_several_numbers_of_draws():
+    """As just measured: in a card that was read again the numbers are words."""
+    found = {"value": 0.5, "error": 0.02}
+    page = model_cards({"punet": shipped()["punet"] | {"scores": {"ged": {1: found, 16: found}}}})
+    numbers = "0.5000", "0.0200"
+    assert rows(page, "score") == [["ged: 1", *numbers], ["ged: 16", *numbers]]
+
+
 def test_what_passes_for_a_lens_comes_the_worst_first():
     page = model_cards(shipped())
     passed = rows(page, "passes for a lens at 1 % false positives")

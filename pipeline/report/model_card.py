@@ -159,7 +159,7 @@ def _numbers(scores, of=""):
         if not isinstance(found, dict) or name == "bins":
             continue
         if {"value", "error"} <= found.keys():
-            yield of + name, f"{found['value']:.4f}", f"{found['error']:.4f}"
+            yield f"{of}{name}", f"{found['value']:.4f}", f"{found['error']:.4f}"
         else:
             yield from _numbers(found, f"{of}{name}: ")
 
