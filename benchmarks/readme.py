@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks import rows, surveys, tables
+from benchmarks import fields, rows, surveys, tables
 from pipeline import io
 from pipeline.catalogs.catalog import COLUMNS
 from pipeline.comparison import truth
@@ -21,6 +21,7 @@ from pipeline.flags import MEANING
 ROOT = Path(__file__).parent.parent
 DEMO, BENCH = ROOT / "results" / "demo", ROOT / "build" / "bench"
 GAIN = DEMO / "adapted" / "gain.json"  # of `snakemake adapt` on the demo
+HOLD = DEMO / "calibrated" / "gain.json"  # of `snakemake calibrate` on the demo
 TIMES = {"bench": BENCH / "4096" / "table.txt", "networks": BENCH / "networks.txt"}
 COMPARED = ROOT / "results" / "shipped" / "training" / "scores"  # of `snakemake score`
 FIGURES = "deblending.png", "lens.png"  # of those, that the README shows
@@ -90,6 +91,10 @@ def main():
         parts["surveys"] = surveys.table(json.loads(surveys.NUMBERS.read_text()))
     if GAIN.exists():
         parts["adapted"] = adapted()
+    if HOLD.exists():
+        parts["calibrated"] = calibrated()
+    if fields.NUMBERS.exists():
+        parts["fields"] = fields.table(json.loads(fields.NUMBERS.read_text()))
     parts |= {k: f"```\n{p.read_text()}```" for k, p in TIMES.items() if p.exists()}
     if tables.MEASURED.exists():
         parts["deblending"] = tables.table(rows.DEBLENDING)
@@ -160,6 +165,16 @@ def adapted():
         f"curve rose from {auroc[0]:.3f} to {auroc[1]:.3f} (by {gain['value']:.3f} ± "
         f"{gain['error']:.3f}), and completeness at 1 % false positives from "
         f"{recall[0]:.1%} to {recall[1]:.1%}: most of these arcs are faint."
+    )
+
+
+def calibrated():
+    """How many intervals hold the truth of galaxies painted onto the demo's tiles."""
+    said = json.loads(HOLD.read_text())
+    before, after = (_cell(said[when]["all"], 100) for when in ("before", "after"))
+    return (
+        f"Of {said['galaxies']} galaxies painted onto the demo's tiles {before} of the 68 % "
+        f"intervals held the truth, and {after} after it."
     )
 
 

@@ -29,6 +29,7 @@ COMMANDS = (
     training.score_figures,
     training.ship,
     adaptation.adapt,
+    adaptation.calibrate,
 )
 
 

@@ -1,4 +1,4 @@
-"""The command that lets the lens finder learn from a survey: read, compute, write."""
+"""The commands that fit the networks to a survey: read, compute, write."""
 
 import numpy as np
 
@@ -31,6 +31,26 @@ def adapt(config, manifest, home, work, gain):
     io.write_json(home / "lens" / "card.json", card | said | found)
     io.write_figure(gain.with_name("loss.png"), loss_figure(made["log"], "lens"), dpi=130)
     io.write_json(gain, said["adapted"]["gain"])
+
+
+def calibrate(config, manifest, home, gain):
+    """Make the flux intervals hold on galaxies painted onto the survey's tiles; say the gain."""
+    from pipeline.injection import calibrate as intervals
+    from pipeline.models import engine
+
+    tiles = io.tile_folders(manifest)
+    known = intervals.samples(io.read_table(tile / "recovered.fits") for tile in tiles)
+    if said := intervals.too_few(len(known)):
+        raise SystemExit(said)
+    base = engine.load(config.networks, "photometry", config.apply)
+    found = intervals.calibrated(base.card["calibration"], known)
+    told = {"galaxies": len(known), **intervals.gained(known)}
+    card = {key: value for key, value in base.card.items() if key != "scores"}
+    io.copy_networks(base.home.parent, home)
+    io.write_json(
+        home / "photometry" / "card.json", card | {"calibration": found, "recovered": told}
+    )
+    io.write_json(gain, told)
 
 
 def _fine_tune(base, pairs, config, home, work):

@@ -270,6 +270,13 @@ def adaptation_folder(wildcards):
     return f"results/{settings.name}/training/work/adapt-{made_with}"
 
 
+def calibrated_folder(wildcards):
+    """Folder of the networks whose flux intervals hold on the survey."""
+    folder = f"results/{settings.name}/calibrated"
+    keep_apart("networks", settings.networks, "calibrate", folder)
+    return folder
+
+
 def keep_apart(setting, folder, command, written):
     """Refuse to start from networks in the folder that a command writes: it is emptied first."""
     if folder and os.path.realpath(folder) == os.path.realpath(written):

@@ -40,10 +40,39 @@ rule completeness:
         "arclet completeness --config {params.config:q} {input.tiles} {output} &> {log}"
 
 
-# What `recover` asks for, each stage's product too: see rule `all`.
+rule calibration:
+    input:
+        every("recovered", "recovered.fits") if BATCHES else no_tiles,
+        tiles="<results>/tiles.txt",
+    output:
+        "<results>/calibrated/photometry/card.json",
+        gain="<results>/calibrated/gain.json",
+    log:
+        "<logs>/calibrate.log",
+    resources:
+        mem_mb=memory(1000, per_tile=0.2),
+        runtime=minutes(0.01),
+    params:
+        config=section("apply", "networks"),
+        code=made_with("calibrate", "photometry"),
+        folder=calibrated_folder,
+    shell:
+        "arclet calibrate --config {params.config:q} "
+        "{input.tiles} {params.folder} {output.gain} &> {log}"
+
+
+# What `recover` and `calibrate` ask for, each stage's product too: see rule `all`.
 rule recover:
     input:
         every("ingest", "exposure.fits"),
         every("detect", "sources.fits"),
         every("recovered", "recovered.fits"),
         rules.completeness.output,
+
+
+rule calibrate:
+    input:
+        every("ingest", "exposure.fits"),
+        every("detect", "sources.fits"),
+        every("recovered", "recovered.fits"),
+        rules.calibration.output,

@@ -23,7 +23,7 @@ def test_another_image_is_seen_and_its_failure_not_forgotten(server, tmp_path, p
         assert run.fails_at("t1.fits")
 
 
-@pytest.mark.parametrize("target", ["inject", "recover", "adapt"])
+@pytest.mark.parametrize("target", ["inject", "adapt", "recover", "calibrate"])
 def test_a_failure_is_not_forgotten_by_the_other_targets(server, tmp_path, target):
     run = Run(server, tmp_path, on_bad_tile="stop")
     image = run.home / "t1.fits"

@@ -23,11 +23,12 @@ def test_no_training_resumes_on_another_network_below(run):
     assert {name for name in one if one[name] != other[name]} == {"unet", "punet", "photometry"}
 
 
-def test_adapt_does_not_write_over_the_networks_in_use(run):
-    shutil.copytree(run.home / "nets", run.home / "results/x/adapted")
-    status, said = run.configured("-n", "adapt", networks="results/x/adapted")
+@pytest.mark.parametrize(("target", "folder"), [("adapt", "adapted"), ("calibrate", "calibrated")])
+def test_networks_in_use_are_not_written_over(run, target, folder):
+    shutil.copytree(run.home / "nets", run.home / "results/x" / folder)
+    status, said = run.configured("-n", target, networks=f"results/x/{folder}")
     assert status != 0
-    assert "results/x/adapted is what adapt writes: copy it elsewhere first" in said
+    assert f"results/x/{folder} is what {target} writes: copy it elsewhere first" in said
 
 
 def test_train_does_not_write_over_the_networks_that_it_starts_from(run):
