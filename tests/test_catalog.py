@@ -36,6 +36,8 @@ INTERFACE = [
     "theta",
     "pa",
     "r50",
+    "broadening",
+    "broadening_err",
     "pixel_scale",
     "p_lens",
     "p_lens_std",
@@ -57,7 +59,8 @@ def stage_tables(n=4, n_bands=1, unit="nJy", tile="t1"):
         sources[name] = rng.random(n) * u.Unit(ANGLES.get(name, "pix"))
     for name in ("flux_auto", "flux_auto_err"):
         sources[name] = rng.random((n, n_bands)) * u.Unit(unit)
-    sources["snr"] = 10 * rng.random(n)
+    for name in ("snr", "broadening", "broadening_err"):
+        sources[name] = 10 * rng.random(n)
     sources["flags"] = np.full(n, 1, "i4")
     sources.meta["BANDS"] = ",".join("ugriz"[:n_bands])
     sources = number(sources, tile)

@@ -56,6 +56,20 @@ def test_a_galaxy_larger_than_any_binned_stamp_shows_is_flagged():
     assert list(flags) == [0, Flag.OFF_RANGE]
 
 
+def test_the_broadening_of_stars_scatters_about_zero_as_it_says(rng):
+    places = 30 + 40 * np.indices((12, 12)).reshape(2, -1).T + rng.uniform(-0.5, 0.5, (144, 2))
+    image = paint((500, 500), places[:72], np.full(72, 900))
+    image += paint((500, 500), places[72:], np.full(72, 900), 1.3 * FWHM)
+    found = detect(exposure_of(image + rng.normal(size=image.shape)), SETTINGS)
+    apart, rows = distances(found, places)
+    assert (apart < 1).all()
+    wider, error = (np.asarray(found[name])[rows] for name in ("broadening", "broadening_err"))
+    for some, value in ((slice(72), 0), (slice(72, None), 1.3)):
+        pull = (wider[some] - value) / error[some]
+        assert abs(pull.mean()) < 0.5
+        assert 0.7 < pull.std() < 1.4
+
+
 def test_broadening_of_a_star_and_of_the_two_profiles_together():
     sharp, wide = (paint((80, 80), [(40.3, 39.6)], [500], w * FWHM) for w in (1.0, 1.3))
     owned, place = np.ones(sharp.shape, "i4"), Table({"x": [40.3], "y": [39.6]})

@@ -87,6 +87,18 @@ COLUMNS = (
     Column("theta", "deg", "pos.posAng;instr.det", "Angle of a, anticlockwise from the x axis"),
     Column("pa", "deg", "pos.posAng", "Position angle of a on the sky, from north to east"),
     Column("r50", "pix", "phys.angSize;stat.median", "Radius that holds half of flux_auto"),
+    Column(
+        "broadening",
+        "",
+        "src.class.starGalaxy",
+        "How wide it is: 0 as a star, 1.3 as a PSF 1.3 times as wide",
+    ),
+    Column(
+        "broadening_err",
+        "",
+        "stat.error;src.class.starGalaxy",
+        "Standard error of broadening, of pixel noise; inf if untold",
+    ),
     Column("pixel_scale", "arcsec", "instr.scale", "Side of a pixel, for x, y, a, b and r50"),
     Column("p_lens", "", "stat.probability", "Probability of a strong lens"),
     Column(

@@ -128,7 +128,8 @@ def _measured(exposure, sight, correlations, found, centre):
     columns["flags"] |= _core_flag(exposure.seen, shapes, psf)
     columns["flags"] |= _size_flags(columns["r50"], psf)
     wider, error = broadening(sight.sharp, ivar, segments, shapes, psf)
-    columns["flags"] |= _point_flag(wider, error * sight.correlation)
+    columns |= {"broadening": wider, "broadening_err": error * sight.correlation}
+    columns["flags"] |= _point_flag(wider, columns["broadening_err"])
     columns["flags"] |= _sharp_flag(sight, np.where(saturated, 0, weight), objects)
     meta = {"PSFFWHM": psf.fwhm, "PSFBETA": psf.beta}
     meta |= {"NOISECOR": sight.correlation, "DETBAND": band}
@@ -263,6 +264,8 @@ def _table(exposure, shapes, columns, meta):
             "kron_radius": columns["kron_radius"],
             "extent": columns["extent"] * u.pix,
             "snr": columns["snr"],
+            "broadening": columns["broadening"],
+            "broadening_err": columns["broadening_err"],
             "before": np.zeros(len(label), bool),
             "flags": columns["flags"],
         },

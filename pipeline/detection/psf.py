@@ -87,7 +87,7 @@ class Moffat(NamedTuple):
 
 
 def broadening(flux, ivar, owned, shapes, psf):
-    """How much wider than the PSF each source is: 0 for a star, 1 for a PSF wider by 0.3.
+    """How much wider than the PSF each source is: 0 for a star, 1.3 for a PSF 1.3 times as wide.
 
     The amplitude of what a PSF of 1.3 times the width has beside the PSF itself, relative to
     that of the PSF, both fitted at once: as SExtractor's SPREAD_MODEL (Desai et al. 2012, ApJ
