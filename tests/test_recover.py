@@ -181,6 +181,16 @@ def test_counts_medians_and_coverage_are_those_put_in(rng, inside):
     assert completeness_figure(rows).axes
 
 
+def test_the_depth_is_where_half_is_detected(rng):
+    table = told(rng, n=40_000)
+    table["true_mag"] = rng.uniform(22, 28, len(table))
+    table["found"] = rng.random(len(table)) < 1 / (1 + np.exp(4 * (table["true_mag"] - 25.3)))
+    assert completeness([table], SETTINGS).meta["DEPTH50"] == pytest.approx(25.3, abs=0.05)
+    for value in (True, False):
+        table["found"] = value
+        assert "DEPTH50" not in completeness([table], SETTINGS).meta
+
+
 def test_of_nothing_there_is_a_table_without_rows():
     nothing = Exposure.empty(("r", "i"), "cut short")
     truth = recover.paint(nothing, sources(), OPTICS, SETTINGS, "t")[1]

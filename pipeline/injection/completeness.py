@@ -20,6 +20,7 @@ QUANTITIES = {  # unit, UCD and meaning
     "neighbour": ("", "pos.angDistance", "Distance of the nearest source in such widths"),
 }
 TOGETHER = ("true_mag", "size"), ("true_snr", "size")
+HALF = 0.5
 ENDS = "low", "high"
 MEASURES = {  # unit, UCD and meaning
     "n": ("", "meta.number", "Galaxies that were painted"),
@@ -50,7 +51,8 @@ def completeness(tables, settings):
         One row a bin that holds anything.  ``kind`` says what the row is binned in: "all", the
         name of one of `QUANTITIES` or of two ("true_mag x size").  Then come the limits of each of
         these, ``..._low`` and ``..._high`` (NaN where it is not binned in), and `MEASURES`, errors
-        of shares from Wilson's interval, of medians from a bootstrap.
+        of shares from Wilson's interval, of medians from a bootstrap.  ``DEPTH50`` of its meta is
+        the magnitude at which half of the galaxies are detected, if there is one.
     """
     parts = [_known(table) for table in tables]
     known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -58,7 +60,19 @@ def completeness(tables, settings):
     for kind in ((), *((name,) for name in QUANTITIES), *TOGETHER):
         for limits, inside in _bins(known, kind, edges):
             rows.append(_row(" x ".join(kind) or "all", limits, inside))
-    return _table(rows)
+    depth = _depth([row for row in rows if row["kind"] == "true_mag"])
+    return _table(rows, depth)
+
+
+def _depth(rows):
+    """Magnitude from which on less than half is detected, if there is one, by its keyword."""
+    at = [(row["true_mag_low"] + row["true_mag_high"]) / 2 for row in rows]
+    shares = [row["completeness"] for row in rows]
+    last = max((i for i, share in enumerate(shares) if share >= HALF), default=len(rows))
+    if last + 1 >= len(rows):
+        return {}
+    ends = [last + 1, last]
+    return {"DEPTH50": float(np.interp(HALF, *(np.take(v, ends) for v in (shares, at))))}
 
 
 def _known(table):
@@ -113,7 +127,7 @@ def _row(kind, limits, known):
     return row
 
 
-def _table(rows):
+def _table(rows, depth):
     """Table of the rows, with units."""
     columns = {"kind": ("", "meta.id", "What the row is binned in")}
     for name, (unit, ucd, meaning) in QUANTITIES.items():
@@ -124,4 +138,4 @@ def _table(rows):
     values = {
         name: np.array([row[name] for row in rows], kinds.get(name, float)) for name in columns
     }
-    return described(columns, values, None)
+    return described(columns, values, None, **depth)

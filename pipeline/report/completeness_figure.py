@@ -30,7 +30,7 @@ def completeness_figure(table):
     kinds = np.asarray(table["kind"])
     brightness = "true_mag" if "true_mag" in kinds else "true_snr"
     figure = Figure(figsize=(13.6, 8))
-    margins = {"left": 0.06, "right": 0.985, "bottom": 0.075, "top": 0.92}
+    margins = {"left": 0.06, "right": 0.985, "bottom": 0.075, "top": 0.905}
     panels = figure.subplots(2, 3, gridspec_kw={**margins, "wspace": 0.22, "hspace": 0.25})
     for row, quantity in zip(panels, (brightness, "neighbour"), strict=True):
         rows = table[kinds == quantity]
@@ -38,19 +38,20 @@ def completeness_figure(table):
         _fluxes(row[1], rows[np.asarray(rows["n_clean"]) >= LEAST], quantity)
         _coverage(row[2], rows[np.asarray(rows["n_clean"]) >= LEAST], quantity)
     _by_size(panels[0, 0], table[kinds == f"{brightness} x size"], brightness)
-    figure.suptitle(_title(table[kinds == "all"]), fontsize=11)
+    figure.suptitle(_title(table[kinds == "all"], table.meta.get("DEPTH50")), fontsize=11)
     return figure
 
 
-def _title(everything):
-    """What was done, and what came of it."""
+def _title(everything, depth):
+    """What was done, and what came of it, in two lines."""
     if not len(everything):
         return "No galaxy was painted: no tile has a PSF and observed sky"
     row = {name: everything[name][0] for name in everything.colnames}
+    half = f", half of them at magnitude {depth:.2f}" if depth else ""
     return (
-        f"{row['n']} galaxies painted onto the tiles, {row['completeness']:.1%} detected; of "
-        f"{row['n_clean']} without a flag: median Δm {row['median_dm']:+.3f} ± "
-        f"{row['median_dm_err']:.3f} mag, and {row['coverage_68']:.1%} ± "
+        f"{row['n']} galaxies painted onto the tiles, {row['completeness']:.1%} detected{half}\n"
+        f"of {row['n_clean']} without the flag of a defect: median Δm {row['median_dm']:+.3f} ± "
+        f"{row['median_dm_err']:.3f} mag; {row['coverage_68']:.1%} ± "
         f"{row['coverage_68_err']:.1%} of the 68 % intervals hold the truth"
     )
 
