@@ -47,7 +47,7 @@ def _title(everything, depth):
     if not len(everything):
         return "No galaxy was painted: no tile has a PSF and observed sky"
     row = {name: everything[name][0] for name in everything.colnames}
-    half = f", half of them at magnitude {depth:.2f}" if depth else ""
+    half = f", half of those of magnitude {depth:.2f}" if depth else ""
     return (
         f"{row['n']} galaxies painted onto the tiles, {row['completeness']:.1%} detected{half}\n"
         f"of {row['n_clean']} without the flag of a defect: median Δm {row['median_dm']:+.3f} ± "

@@ -52,7 +52,8 @@ ABOUT = {
         "own light, and the interval does not know (`coverage_68_of_close: unknown`).",
         "Diffuse, faint galaxies come out too faint (`diffuse`).",
         "It knows pixel noise and blending: not a wrong zero point, nor light in a PSF's far wings "
-        "or rings, nor what is wrong with the light of a giant behind the source.",
+        "or rings, nor what is wrong with the light of a giant behind the source. How often its "
+        "intervals hold in your own images `snakemake ... recover` says; `calibrate` makes them.",
     ),
     "anomaly": (
         "Has training shown anything like it?",
