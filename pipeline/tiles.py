@@ -47,7 +47,8 @@ def ingest(config, tile):
     try:
         exposure = ingest(images, config.ingest, config.detect.band)
     except InputError as error:
-        exposure = Exposure.empty(images.image, _rejected(config, tile, error))
+        bands = images.bands(config.detect.band)
+        exposure = Exposure.empty(bands, _rejected(config, tile, error))
     io.write_exposure(tile / "exposure.fits", exposure)
     io.write_json(tile / "inputs.json", fingerprints(images))
 

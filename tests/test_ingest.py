@@ -39,10 +39,10 @@ def pixels(rng):
     return rng.normal(0, 2, SHAPE).astype("f4")
 
 
-def take(image, settings=None, reference=None, **more):
+def take(image, settings=None, detection=None, **more):
     settings = {"zero_point": 31.4, "fit_sky": False} | (settings or {})
     files = {k: v if isinstance(v, dict) else {"r": v} for k, v in {"image": image, **more}.items()}
-    return ingest(Tile(**files), Ingest(**settings), reference)
+    return ingest(Tile(**files), Ingest(**settings), detection)
 
 
 def test_pixels_arrive_as_they_are(save, pixels):

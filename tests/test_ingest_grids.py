@@ -157,7 +157,7 @@ class TestGrids:
     def test_the_reference_stays_as_it_is(self, save, rng, pixels):
         other = save("i.fits", rng.normal(0, 1, (90, 80)), sky_header(0.3, (90, 80)))
         files = {"i": other, "r": save("r.fits", pixels, sky_header())}
-        found = take(files, reference="r")
+        found = take(files, detection="r")
         assert_array_equal(found.flux[..., 1], pixels)
         assert found.bands == ("i", "r")
 

@@ -53,7 +53,9 @@ class Ingest(Settings):
 class Detect(Settings):
     """What counts as a source."""
 
-    band: str | None = Field(None, description="Band to detect in; the first one if left out.")
+    band: str | None = Field(
+        None, description="Band to detect in, or several, as r+i; the first one if left out."
+    )
     n_sigma: Positive = Field(5.0, description="Threshold of the matched-filter S/N.")
     min_pixels: int | None = Field(
         None,
@@ -212,13 +214,15 @@ class Config(Settings):
                 f"all tiles need the same bands in the same order, got {sorted(bands)}"
             )
         if bands:
-            _know_bands(self.detect.band, self.ingest, bands.pop())
+            tile = next(iter(self.tiles.values()))
+            averaged = tile.averaged(self.detect.band) or (tile.main(self.detect.band),)
+            _know_bands(self.detect.band, averaged, self.ingest, bands.pop())
         return self
 
 
-def _know_bands(detection, ingest, bands):
+def _know_bands(detection, averaged, ingest, bands):
     """Refuse settings for a band that the tiles do not have."""
-    if detection and detection not in bands:
+    if not set(averaged) <= set(bands) or len(set(averaged)) < len(averaged):
         raise ValueError(f"detect.band is {detection!r}; the tiles have {bands}")
     for name in ("zero_point", "gain", "saturation"):
         setting = getattr(ingest, name)

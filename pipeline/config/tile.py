@@ -63,3 +63,16 @@ class Tile(Settings):
         files = getattr(self, kind)
         is_shared = len(files) == len(self.image) > 1 and len(set(files.values())) == 1
         return files[band], [*self.image].index(band) if is_shared else None, len(self.image)
+
+    def averaged(self, detection):
+        """Bands whose mean sources are detected in, where `detection` says so: ``r+i``."""
+        parts = tuple((detection or "").split("+"))
+        return parts if detection not in self.image and len(parts) > 1 else ()
+
+    def main(self, detection):
+        """Band whose pixels the others are brought to: that of detection, or the first of those."""
+        return next(iter(self.averaged(detection)), detection or next(iter(self.image)))
+
+    def bands(self, detection):
+        """Names of the bands, and of the mean that sources are detected in."""
+        return (*self.image, *([detection] if self.averaged(detection) else []))

@@ -6,12 +6,13 @@ import numpy as np
 
 from pipeline.data import Exposure
 from pipeline.ingest.band import read_band
+from pipeline.ingest.mean import with_mean
 from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import regrid, same_grid
 from pipeline.ingest.window import blank, in_window
 
 
-def ingest(tile, settings, reference=None):
+def ingest(tile, settings, detection=None):
     """Turn a survey's own files of a tile into an `Exposure`.
 
     Parameters
@@ -20,8 +21,10 @@ def ingest(tile, settings, reference=None):
         Where the image, and perhaps weight and mask, of each band are.
     settings : config.Ingest
         How the survey writes its files.
-    reference : str or None
-        Band whose pixel grid the others are brought to; the first one if None.
+    detection : str or None
+        Band that sources are to be detected in, the first one if None, whose pixel grid the others
+        are brought to; or bands whose mean is to be a band of its own (``r+i``), on the grid of
+        the first of these.
 
     Returns
     -------
@@ -34,15 +37,15 @@ def ingest(tile, settings, reference=None):
     InputError
         If the tile cannot be used: says file, HDU, value and remedy.
     """
-    names = tuple(tile.image)
-    main = reference or names[0]
+    names, main = tuple(tile.image), tile.main(detection)
+    mean = detection, tile.averaged(detection)
     views = in_window(tile, main)
     try:
         first = read_band(tile, main, settings)
     except NoPixels:
         if tile.window is None:
             raise
-        return blank(tile, main)
+        return with_mean(blank(tile, main), *mean)
     flux, ivar = (_room(plane, len(names)) for plane in (first.flux, first.ivar))
     bands = {}
     for name in (main, *(name for name in names if name != main)):
@@ -51,7 +54,7 @@ def ingest(tile, settings, reference=None):
         flux[..., i], ivar[..., i] = band.flux, band.ivar
         bands[name] = dataclasses.replace(band, flux=None, ivar=None)
     ordered = [bands[name] for name in names]
-    return Exposure(
+    exposure = Exposure(
         flux,
         ivar,
         first.wcs,
@@ -62,6 +65,7 @@ def ingest(tile, settings, reference=None):
         saturation=tuple(float(band.saturation) for band in ordered),
         notes=tuple(dict.fromkeys(note for band in ordered for note in band.notes)),
     )
+    return with_mean(exposure, *mean)
 
 
 def _brought(first, tile, name, settings):

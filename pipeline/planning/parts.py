@@ -40,9 +40,8 @@ def split(settings):
 def _parts(name, tile, settings):
     """Parts of a tile, by name."""
     whole = tile.model_copy(update={"split": None})
-    band = settings.detect.band or next(iter(tile.image))
     try:
-        shape, _ = read_frame(*tile.place("image", band))
+        shape, _ = read_frame(*tile.place("image", tile.main(settings.detect.band)))
     except InputError as error:
         log.warning("tile %s is not split: %s", name, error)
         return {name: whole}

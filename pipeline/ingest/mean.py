@@ -1,0 +1,84 @@
+"""The mean of several bands, a band of its own, in which fainter sources stand out."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.data import FLUX_UNIT
+from pipeline.ingest.mishaps import InputError
+from pipeline.ingest.weights import typical
+
+
+def with_mean(exposure, name, bands):
+    """Add the mean of some bands, each weighted by its inverse variance, pixel by pixel.
+
+    The noise of a source of flat spectrum is least in it.  Where a band has no information the
+    others tell alone.  It is saturated where any of them is, and there as bright at least as
+    wherever it is not.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    name : str
+        Of the mean.
+    bands : sequence of str
+        Of which it is the mean; if there are none, nothing is added.
+
+    Returns
+    -------
+    Exposure
+        The mean is its last band.
+
+    Raises
+    ------
+    InputError
+        If fluxes have no common zero point.
+    """
+    if not bands:
+        return exposure
+    if exposure.unit != FLUX_UNIT:
+        raise InputError(
+            f"detect.band: {name} is the mean of images whose counts are not said to mean the "
+            "same; set ingest.zero_point, or detect in one band"
+        )
+    which = [exposure.bands.index(band) for band in bands]
+    flux, ivar, level = _mean(exposure, which)
+    share = [typical(exposure.ivar[..., i]) for i in which]
+    parts = (
+        f"{weight / (sum(share) or 1):.0%} {b}" for weight, b in zip(share, bands, strict=True)
+    )
+    note = f"sources are detected in a mean of bands, typically {', '.join(parts)}"
+    return replace(
+        exposure,
+        flux=np.concatenate([exposure.flux, flux[..., None]], axis=-1),
+        ivar=np.concatenate([exposure.ivar, ivar[..., None]], axis=-1),
+        bands=(*exposure.bands, name),
+        gain=(*exposure.gain, _gain([exposure.gain[i] for i in which], share)),
+        saturation=(*exposure.saturation, level),
+        notes=(*exposure.notes, note),
+    )
+
+
+def _mean(exposure, which):
+    """Flux and inverse variance (y, x) of the mean, and where it saturates."""
+    shape = exposure.flux.shape[:2]
+    total, ivar, full = np.zeros(shape, "f4"), np.zeros(shape, "f4"), np.zeros(shape, bool)
+    for i in which:
+        light, weight = exposure.flux[..., i], exposure.ivar[..., i]
+        total += weight * light
+        ivar += weight
+        full |= light >= np.float32(exposure.saturation[i])
+    flux = np.divide(total, ivar, out=np.zeros_like(total), where=ivar > 0)
+    if not full.any():
+        return flux, ivar, np.inf
+    level = np.nextafter(flux[~full].max(initial=0), np.float32(np.inf))
+    flux[full] = np.maximum(flux[full], level)
+    return flux, ivar, float(level)
+
+
+def _gain(gains, weights):
+    """Electrons per flux unit of a mean of flat spectrum; 0 if one of the bands' is unknown."""
+    if not all(gains) or not any(weights):
+        return 0.0
+    noise = sum(weight**2 / gain for weight, gain in zip(weights, gains, strict=True))
+    return float(sum(weights) ** 2 / noise)

@@ -1,0 +1,126 @@
+"""Several bands to detect in: their mean, a band of its own."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pipeline import config, io
+from pipeline.data import Exposure
+from pipeline.ingest import InputError
+from pipeline.ingest.mean import with_mean
+from pipeline.tiles import STAGES
+from tests.detected import detect
+from tests.test_ingest import SHAPE, sky_header, take
+
+BANDS = "g", "r", "i"
+
+
+def exposure(rng, noise=(1.0, 2.0, 3.0), light=0.0, **more):
+    flux = rng.normal(size=(80, 90, 3)) * noise + np.asarray(light)[..., None]
+    ivar = np.broadcast_to(np.array(noise) ** -2.0, flux.shape)
+    return Exposure(flux.astype("f4"), ivar.astype("f4"), None, BANDS, pixel_scale=0.2, **more)
+
+
+def test_its_noise_is_what_it_says_and_less_than_any_bands(rng):
+    found = with_mean(exposure(rng), "g+r+i", BANDS)
+    assert found.bands == (*BANDS, "g+r+i")
+    assert_allclose(found.ivar[..., 3], np.sum([1, 1 / 4, 1 / 9]), rtol=1e-6)
+    assert_allclose(np.var(found.flux[..., 3] * np.sqrt(found.ivar[..., 3])), 1, atol=0.05)
+
+
+def test_the_bands_themselves_stay_as_they_are(rng):
+    bare = exposure(rng, gain=(1.0, 2.0, 0.0), saturation=(9.0, 9.0, np.inf))
+    found = with_mean(bare, "r+i", ("r", "i"))
+    for name in ("flux", "ivar"):
+        assert_array_equal(getattr(found, name)[..., :3], getattr(bare, name))
+    assert found.gain[:3] == bare.gain and found.saturation[:3] == bare.saturation
+    assert with_mean(bare, "r", ()) is bare
+
+
+def test_neither_order_nor_more_bands_change_a_flat_spectrum(rng):
+    light = rng.uniform(0, 50, (80, 90))
+    flat = exposure(rng, noise=(1e-3, 2e-3, 1e-3), light=light)
+    one, other = (with_mean(flat, name, name.split("+")) for name in ("g+r+i", "i+g+r"))
+    assert_allclose(one.flux[..., 3], light, atol=0.01)
+    assert_allclose(one.flux[..., 3], other.flux[..., 3], rtol=1e-5)
+
+
+def test_where_a_band_has_nothing_the_others_tell(rng):
+    bare = exposure(rng, light=20.0)
+    bare.flux[:40, :, 0], bare.ivar[:40, :, 0] = 0, 0
+    bare.flux[10, 10], bare.ivar[10, 10] = 0, 0
+    found = with_mean(bare, "g+r", ("g", "r"))
+    assert_allclose(found.flux[20:40, :, 3], bare.flux[20:40, :, 1], rtol=1e-5)
+    assert_allclose(found.ivar[20:40, :, 3], bare.ivar[20:40, :, 1], rtol=1e-5)
+    assert found.flux[10, 10, 3] == found.ivar[10, 10, 3] == 0
+
+
+def test_it_is_saturated_where_a_band_is(rng):
+    bare = exposure(rng, saturation=(np.inf, 500.0, np.inf))
+    bare.flux[30:33, 30:33] = [900, 500, 900]
+    bare.flux[50, 50] = [900, 100, 900]
+    found = with_mean(bare, "g+r", ("g", "r"))
+    full = found.flux[..., 3] >= np.float32(found.saturation[3])
+    assert full.sum() == 9 and full[30:33, 30:33].all()
+    assert np.isinf(with_mean(bare, "g+i", ("g", "i")).saturation[3])
+
+
+@pytest.mark.parametrize(("gain", "known"), [((2.0, 8.0, 3.0), True), ((2.0, 0.0, 3.0), False)])
+def test_its_gain_is_that_of_its_photons(rng, gain, known):
+    level, n = 400.0, (200, 200)
+    photons = np.stack(
+        [rng.poisson(level * g, n) / g if g else np.full(n, level) for g in gain], -1
+    )
+    bare = Exposure(photons.astype("f4"), np.full((*n, 3), 0.25, "f4"), None, BANDS, gain=gain)
+    found = with_mean(bare, "g+r", ("g", "r"))
+    assert (found.gain[3] > 0) == known
+    if known:
+        assert_allclose(found.flux[..., 3].var(), level / found.gain[3], rtol=0.05)
+
+
+def test_images_without_a_common_zero_point_have_none(rng):
+    with pytest.raises(InputError, match=r"detect\.band: g\+r is the mean .* ingest\.zero_point"):
+        with_mean(exposure(rng, unit="ct"), "g+r", ("g", "r"))
+
+
+def test_a_tile_is_brought_to_the_grid_of_the_first_of_its_bands(save, rng):
+    i = save("i.fits", rng.normal(0, 1, (90, 80)), sky_header(0.3, (90, 80)))
+    r = save("r.fits", rng.normal(0, 1, SHAPE), sky_header())
+    found = take({"i": i, "r": r}, detection="r+i")
+    assert found.bands == ("i", "r", "r+i")
+    assert found.flux.shape == (*SHAPE, 3)
+    assert any("detected in a mean of bands, typically" in note for note in found.notes)
+    assert_array_equal(found.flux[..., 1], take({"i": i, "r": r}, detection="r").flux[..., 1])
+
+
+def test_sources_too_faint_for_any_band_are_found_in_the_mean(rng):
+    y, x = np.mgrid[:80, :90]
+    light = sum(
+        np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 2 / 1.5**2) for x0, y0 in ((20, 25), (60, 50))
+    )
+    found = with_mean(exposure(rng, (1.0, 1.0, 1.0), 1.5 * light), "g+r+i", BANDS)
+    n = {
+        band: len(detect(found, config.Detect(psf_fwhm=3.5, hidden=False, band=band)))
+        for band in found.bands
+    }
+    assert n["g+r+i"] == 2
+    assert max(n[band] for band in BANDS) < 2
+
+
+@pytest.mark.parametrize("band", ["g+z", "g+g", "g+", "+"])
+def test_bands_that_are_not_there_are_refused(band):
+    tiles = {"t": {"image": {"g": "g.fits", "r": "r.fits"}}}
+    with pytest.raises(ValueError, match=r"detect\.band is .*the tiles have"):
+        config.read({"tiles": tiles, "detect": {"band": band}})
+
+
+def test_a_band_may_be_called_so(save, rng):
+    image = save("a.fits", rng.normal(0, 1, SHAPE), sky_header())
+    assert take({"g+r": image}, detection="g+r").bands == ("g+r",)
+
+
+def test_a_rejected_tile_has_the_same_bands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiles = {"t": {"image": {"g": "g.fits", "r": "r.fits"}}}
+    STAGES["ingest"].work(config.read({"tiles": tiles, "detect": {"band": "r+g"}}), tmp_path / "t")
+    assert io.read_exposure(tmp_path / "t" / "exposure.fits").bands == ("g", "r", "r+g")
