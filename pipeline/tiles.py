@@ -175,18 +175,20 @@ def uncertainty(config, tile):
     io.write_images(tile / "uncertainty.fits", wcs, UNCERTAINTY=image)
 
 
-@per_tile("cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
+@per_tile("sources.fits cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
     from pipeline.models import photometry
     from pipeline.models.faint_bands import complete
 
-    cutouts, measured, draws = _read(tile, "cutouts", "deblended", "draws")
+    sources, cutouts, measured = _read(tile, "sources", "cutouts", "deblended")
     network, said = _network(config, "photometry"), []
     maps = io.open_maps(tile / "shares.fits", *photometry.MAPS)
+    draws, before = io.read_table(tile / "draws.fits")["flux_draws"], np.asarray(sources["before"])
     for rows in io.parts(len(cutouts)):
         some = {name: planes[rows] for name, planes in maps.items()}
-        said.append(photometry.apply(network, cutouts[rows], some, draws["flux_draws"][rows]))
+        known = some, draws[rows], before[rows]
+        said.append(photometry.apply(network, cutouts[rows], *known))
     io.write_table(tile / "photometry.fits", complete(_stacked(said), measured, cutouts.reference))
 
 

@@ -153,6 +153,7 @@ rule uncertainty:
 
 rule photometry:
     input:
+        made_by("detect", "sources.fits"),
         made_by("cut", "cutouts.fits"),
         made_by("segment", "shares.fits", "deblended.fits"),
         made_by("uncertainty", "draws.fits"),

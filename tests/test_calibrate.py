@@ -17,6 +17,10 @@ from pipeline.planning import digest
 ONE = norm.ppf(0.5 + intervals.LEVEL / 2)  # sigmas of an interval that holds 68 %
 
 
+def widest(card):
+    return max(card["calibration"]["widen"])
+
+
 def recovered(rng, n=4000, off=1.0):
     """Galaxies as of `recover`, whose errors are `off` times what their intervals say."""
     snr = np.exp(rng.uniform(*np.log([3, 300]), n))
@@ -24,7 +28,7 @@ def recovered(rng, n=4000, off=1.0):
     truth = middle + off * sigma * rng.normal(size=n)
     ends = {f"flux_p{p}": np.exp(middle + k * ONE * sigma) for p, k in ((16, -1), (50, 0), (84, 1))}
     told = {"true_flux": np.exp(truth), "true_snr": snr, "found": np.ones(n, bool)}
-    return Table(told | ends | {"flags": np.zeros(n, "i4")})
+    return Table(told | ends | {"flags": np.zeros(n, "i4"), "before": np.zeros(n, bool)})
 
 
 @pytest.mark.parametrize("off", [0.7, 1.0, 2.0])
@@ -49,6 +53,25 @@ def test_intervals_that_are_wrong_at_some_widths_become_right_there(rng):
     told = {"width": width.tolist(), "widen": [1, 1, 4, 4]}
     found = intervals.calibrated(told, intervals.samples(parts))
     assert_allclose(found["widen"], [2.0, 0.8, 8.0, 3.2], rtol=0.15)
+
+
+def test_those_before_the_light_of_a_larger_one_are_calibrated_apart(rng):
+    lone, front = recovered(rng, 900), recovered(rng, 600, off=2.0)
+    front["before"] = True
+    plain = {"width": [-4.0, -1.0], "widen": [1.0, 1.0]}
+    known = intervals.samples([lone, front])
+    once = intervals.calibrated(plain, known)
+    assert_allclose(once["widen"], 1.0, rtol=0.2)
+    assert_allclose(once["before"]["widen"], 2.0, rtol=0.2)
+    told = intervals.gained(known)
+    assert told["before"]["before_light"]["value"] < 0.5
+    after = told["after"]["before_light"]
+    assert after["n"] == 600
+    assert after["value"] == pytest.approx(intervals.LEVEL, abs=4 * after["error"])
+    again = intervals.calibrated(once, intervals.samples([recovered(rng, 900)]))
+    assert again["before"] == once["before"]
+    few = intervals.calibrated(plain, intervals.samples([lone, front[:100]]))
+    assert "before" not in few
 
 
 def test_galaxies_that_were_missed_or_spoilt_tell_nothing(rng):
@@ -92,6 +115,15 @@ def test_the_flux_network_alone_is_changed_and_only_its_intervals(survey, homes,
     ).swapaxes(0, 1)
     assert_allclose(middle[1], middle[0], atol=1e-6)
     assert ((high - low)[1] > 1.3 * (high - low)[0]).all()
+    card["calibration"]["before"] = {"width": [0.0], "widen": [3 * widest(card)]}
+    io.write_json(home / "photometry" / "card.json", card)
+    apart = engine.load(home, "photometry", config.apply)
+    before = np.arange(len(low[1])) % 2 == 0
+    shares = photometry.SHARES.values()
+    ends = np.log(photometry._percentiles(apart, stamps, shares, before))
+    assert_allclose(ends[1], middle[1], atol=1e-6)
+    assert_allclose((ends[2] - ends[0])[~before], (high - low)[1][~before], rtol=1e-5)
+    assert ((ends[2] - ends[0])[before] > 2.9 * (high - low)[1][before]).all()
 
 
 def test_too_few_galaxies_change_nothing(tmp_path, homes, rng):

@@ -145,7 +145,7 @@ def told(rng, n=4000, inside=0.68):
     exposure = sky(rng)
     truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")[1]
     after = sources(truth["x"], truth["y"])
-    after["flags"], after["flux_auto"] = 0, np.ones((len(truth), 2))
+    after["flags"], after["before"], after["flux_auto"] = 0, False, np.ones((len(truth), 2))
     totals = {name: np.ones((len(truth), 2)) for name in recover.SHARES}
     table = recover.recovered(truth, sources(), (after, QTable(totals)), exposure)
     table = table[rng.integers(len(table), size=n)]
@@ -195,7 +195,8 @@ def test_of_nothing_there_is_a_table_without_rows():
     nothing = Exposure.empty(("r", "i"), "cut short")
     truth = recover.paint(nothing, sources(), OPTICS, SETTINGS, "t")[1]
     after = sources()
-    after["flags"], after["flux_auto"] = np.zeros(0, int), np.zeros((0, 2))
+    after["flags"] = after["before"] = np.zeros(0, int)
+    after["flux_auto"] = np.zeros((0, 2))
     totals = QTable({name: np.zeros((0, 2)) for name in recover.SHARES})
     table = recover.recovered(truth, sources(), (after, totals), nothing)
     assert table.colnames == list(recover.COLUMNS)

@@ -64,7 +64,7 @@ class Recover(Settings):
         description="Range of their half-light radii, drawn evenly in logarithm, in widths (FWHM) "
         "of the PSF.",
     )
-    snr: Range = Field((3.0, 300.0), description="Range of their S/N, drawn evenly in logarithm.")
+    snr: Range = Field((3.0, 1000.0), description="Range of their S/N, drawn evenly in logarithm.")
     seed: Seed = Field(0, description="Seed of the galaxies.")
 
 

@@ -22,21 +22,21 @@ def samples(tables):
     -------
     Table
         ``width``, the logarithm of the interval's width in log flux; ``pull``, how far the truth
-        is from flux_p50, in units of the interval's half on that side; ``snr``.
+        is from flux_p50, in units of the interval's half on that side; ``snr``; ``before``.
     """
     return vstack([_sample(table) for table in tables], metadata_conflicts="silent")
 
 
 def _sample(table):
-    names = "true_flux", "flux_p16", "flux_p50", "flux_p84", "true_snr"
-    true, low, middle, high, snr = (np.asarray(table[name], "f8") for name in names)
+    names = "true_flux", "flux_p16", "flux_p50", "flux_p84"
+    true, low, middle, high = (np.asarray(table[name], "f8") for name in names)
     tells = np.asarray(table["found"], bool) & (np.asarray(table["flags"]) & int(DEFECT) == 0)
     tells &= (low > 0) & (low < middle) & (middle < high)
     true, low, middle, high = (np.log(v[tells]) for v in (true, low, middle, high))
     half = np.where(true > middle, high - middle, middle - low)
-    return Table(
-        {"width": np.log(high - low), "pull": np.abs(true - middle) / half, "snr": snr[tells]}
-    )
+    told = {"width": np.log(high - low), "pull": np.abs(true - middle) / half}
+    known = {"snr": table["true_snr"][tells], "before": table["before"][tells]}
+    return Table(told | {name: np.asarray(values) for name, values in known.items()})
 
 
 def too_few(n):
@@ -53,11 +53,13 @@ def too_few(n):
 def calibrated(calibration, known):
     """Widen intervals, or narrow them, until `LEVEL` of them hold the truth at every width.
 
+    Galaxies before the light of a larger one, where `A_BIN` are, are calibrated apart.
+
     Parameters
     ----------
     calibration : dict
         Of the flux network: ``widen``, factors on intervals whose ``width`` was that before
-        (`pipeline.models.photometry.calibrate`).
+        (`pipeline.models.photometry.calibrate`), and perhaps another such dict, ``before``.
     known : Table
         `samples`, whose intervals were widened so.
 
@@ -66,9 +68,20 @@ def calibrated(calibration, known):
     dict
         As `calibration`.
     """
-    width, widen = (np.asarray(calibration[name]) for name in ("width", "widen"))
-    factor = _factors(known, width + np.log(widen))
-    return {"width": width.tolist(), "widen": (widen * factor).tolist()}
+    found = dict(calibration)
+    for is_before, some in _groups(known).items():
+        old = calibration.get("before", calibration) if is_before else calibration
+        width, widen = (np.asarray(old[name]) for name in ("width", "widen"))
+        factor = _factors(some, width + np.log(widen))
+        new = {"width": width.tolist(), "widen": (widen * factor).tolist()}
+        found |= {"before": new} if is_before else new
+    return found
+
+
+def _groups(known):
+    """Galaxies before the light of a larger one, and all others, where there are enough."""
+    parts = {flag: known[known["before"] == flag] for flag in (False, True)}
+    return {flag: some for flag, some in parts.items() if len(some) >= A_BIN}
 
 
 def _factors(known, width):
@@ -87,16 +100,27 @@ def gained(known):
     Returns
     -------
     dict
-        ``before`` and ``after``: ``all`` and, in bins of the S/N, ``snr``, as of
-        `pipeline.models.binned`.
+        ``before`` and ``after``: of ``all``, of those ``before_light`` of a larger one, and in bins
+        of the ``snr``, as of `pipeline.models.binned`.
     """
     factor = np.ones(len(known))
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        other = slice(1 - half.start, None, 2)
-        factor[half] = _factors(known[other], known["width"][half])
+    for flag, some in _groups(known).items():
+        factor[known["before"] == flag] = _judged(some)
     told = {"before": known["pull"] <= 1, "after": known["pull"] <= factor}
     snr = np.asarray(known["snr"])
     return {
-        when: {"all": share(inside), "snr": in_bins(np.mean, [inside], snr, EDGES["snr"])}
+        when: {
+            "all": share(inside),
+            "before_light": share(inside[known["before"]]),
+            "snr": in_bins(np.mean, [inside], snr, EDGES["snr"]),
+        }
         for when, inside in told.items()
     }
+
+
+def _judged(known):
+    """Factors on the intervals of each half of the galaxies, from the other half; (n,)."""
+    factor = np.ones(len(known))
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        factor[half] = _factors(known[1 - half.start :: 2], known["width"][half])
+    return factor

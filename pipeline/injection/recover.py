@@ -35,6 +35,7 @@ COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "flux_p16": ("flux", "phot.flux.density;stat.min", "Its flux_p16"),
     "flux_p50": ("flux", "phot.flux.density;stat.median", "Its flux_p50"),
     "flux_p84": ("flux", "phot.flux.density;stat.max", "Its flux_p84"),
+    "before": ("", "meta.code", "Whether it was measured without the light of one behind it"),
     "flags": ("", "meta.code.qual", "Its flags; 0 if not found"),
 }
 
@@ -133,8 +134,10 @@ def recovered(truth, before, after, exposure):
     values["ra"], values["dec"], _ = on_sky(exposure.wcs, *places.T, np.zeros(len(truth)))
     values["true_mag"] = magnitude(values["true_flux"], exposure.unit)
     values["size"], values["neighbour"] = values["re"] / fwhm, neighbour / fwhm
-    values["found"], values["flags"] = found, np.zeros(len(truth), "i4")
-    values["flags"][found] = np.asarray(sources["flags"])[rows[found]]
+    values["found"] = found
+    for name, kind in (("before", bool), ("flags", "i4")):
+        values[name] = np.zeros(len(truth), kind)
+        values[name][found] = np.asarray(sources[name])[rows[found]]
     for table, names in ((sources, ("flux_auto",)), (totals, SHARES)):
         for name in names:
             values[name] = np.full(len(truth), np.nan)

@@ -139,7 +139,7 @@ def calibrate(network, stamps, truth, light=None):
     }
 
 
-def apply(network, cutouts, maps, draws):
+def apply(network, cutouts, maps, draws, before=None):
     """Infer total fluxes.
 
     Parameters
@@ -150,6 +150,9 @@ def apply(network, cutouts, maps, draws):
         The U-Net's `MAPS`.
     draws : ndarray, (n, draw, band)
         Flux of the target in each draw.
+    before : ndarray, (n,), bool, optional
+        Sources that were measured without the light of a larger one behind them, whose intervals
+        may be calibrated apart (`pipeline.injection.calibrate`).
 
     Returns
     -------
@@ -159,7 +162,7 @@ def apply(network, cutouts, maps, draws):
     """
     table = Table({"id": cutouts.id})
     bands = [
-        _percentiles(network, _see(cutouts, band, maps, draws), SHARES.values())
+        _percentiles(network, _see(cutouts, band, maps, draws), SHARES.values(), before)
         for band in range(len(cutouts.bands))
     ]
     seen = _is_seen(cutouts.ivar > 0, maps["TARGET"] > unet.COLLECT_ABOVE)
@@ -179,12 +182,15 @@ def _is_seen(usable, own):
     return (usable & np.where(somewhere, own, True)[..., None]).any(axis=(1, 2))
 
 
-def _percentiles(network, stamps, shares):
+def _percentiles(network, stamps, shares, before=None):
     """Fluxes below which the posterior holds each of the `shares`; a list of (n,)."""
     mixture, base = network("main", *stamps), collect(stamps[0])
     low, middle, high = (quantile(mixture, s) for s in SHARES.values())
-    found = network.card["calibration"]
-    widen = np.interp(np.log(high - low), found["width"], found["widen"])
+    found, width = network.card["calibration"], np.log(high - low)
+    widen = np.interp(width, found["width"], found["widen"])
+    if before is not None and "before" in found:
+        apart = found["before"]
+        widen = np.where(before, np.interp(width, apart["width"], apart["widen"]), widen)
     return [base * np.exp(middle + widen * (quantile(mixture, s) - middle)) for s in shares]
 
 
