@@ -62,8 +62,8 @@ def _rejected(config, tile, error):
 
 
 @per_tile("exposure.fits", "sources.fits behind.fits")
-def detect(config, tile):
-    """Find sources and measure them."""
+def detect(config, tile, psf=None):
+    """Find sources and measure them; the PSF too if it is left out."""
     from pipeline.catalogs.catalog import number
     from pipeline.data import Exposure
     from pipeline.detection.detect import detect
@@ -73,7 +73,7 @@ def detect(config, tile):
     network = _opened(config.networks, "unet", exact) if config.detect.hidden else None
     exposure = io.read_exposure(tile / "exposure.fits")
     try:
-        found, behind = detect(exposure, config.detect, network)
+        found, behind = detect(exposure, config.detect, network, psf)
     except TooMuch as error:
         said = _rejected(config, tile, error)
         found, behind = detect(Exposure.empty(exposure.bands, said), config.detect)
@@ -239,12 +239,13 @@ def recovered(config, tile):
 
     (exposure, before), found = _read(tile, "exposure", "sources"), []
     optics = Optics.of(exposure, before)
+    search = partial(detect, psf=optics.psf)
     for i in range(config.recover.passes):
         key = f"{tile.name} {i}"
         painted, truth = recover.paint(exposure, before, optics, config.recover, key)
         with io.empty_folder(tile / "recover") as again:
             io.write_exposure(again / "exposure.fits", painted)
-            for stage in (detect, cut, segment, uncertainty, photometry):
+            for stage in (search, cut, segment, uncertainty, photometry):
                 stage(config, again)
             after = _read(again, "sources", "photometry")
         found.append(recover.recovered(truth, before, after, exposure))

@@ -11,6 +11,7 @@ from pipeline import config, io, survey
 from pipeline.catalogs.catalog import number
 from pipeline.config import Recover
 from pipeline.data import Exposure
+from pipeline.detection.psf import Moffat
 from pipeline.flags import Flag
 from pipeline.injection import recover
 from pipeline.injection.completeness import completeness
@@ -243,6 +244,26 @@ def test_nothing_is_left_of_what_was_painted(recovered):
     for name in "tu":
         left = {path.name for path in (recovered / "tiles" / name).iterdir()}
         assert left == {"exposure.fits", "sources.fits", "recovered.fits"}
+
+
+def test_the_psf_is_that_of_the_tile_without_the_galaxies(tmp_path, homes, rng, monkeypatch):
+    searching = {"detect": {"hidden": False}, "recover": {"snr": (30, 300)}}
+    settings = config.read({"networks": str(homes), "cut": {"size": 32}, **searching})
+    exposure, tables, write = sky(rng, (200, 300)), [], io.write_table
+    before = detect(exposure, settings.detect, None, Moffat(3.4, 2.5))
+    io.write_exposure(tmp_path / "exposure.fits", exposure)
+    io.write_table(tmp_path / "sources.fits", number(before, "t"))
+
+    def kept(path, table):
+        tables.append(table)
+        write(path, table)
+
+    monkeypatch.setattr(io, "write_table", kept)
+    STAGES["recovered"].work(settings, tmp_path)
+    (searched,) = (table for table in tables if "NOISECOR" in table.meta)
+    assert len(searched)
+    assert (searched.meta["PSFFWHM"], searched.meta["PSFBETA"]) == (3.4, 2.5)
+    assert "DOUBT" not in searched.meta
 
 
 def test_the_table_of_a_survey_has_units_and_a_figure(recovered):

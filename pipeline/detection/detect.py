@@ -34,7 +34,7 @@ _MOST_MISSING = 0.05  # of the aperture, or of the PSF's signal, before the sour
 _FARTHEST_FROM_CORE, _FARTHEST_FROM_BARYCENTRE = 0.18, 1.5  # a windowed centroid [pixel]
 
 
-def detect(exposure, settings, network=None):
+def detect(exposure, settings, network=None, psf=None):
     """Find the sources of the detection band, and measure them in every band.
 
     Parameters
@@ -43,6 +43,8 @@ def detect(exposure, settings, network=None):
     settings : config.Detect
     network : pipeline.models.engine.Network, optional
         The U-Net, to look for what hides in the light of others, see `pipeline.detection.hidden`.
+    psf : pipeline.detection.psf.Moffat, optional
+        Measured, or of ``settings.psf_fwhm``, if left out.
 
     Returns
     -------
@@ -68,9 +70,8 @@ def detect(exposure, settings, network=None):
     flux, ivar = bridge(*planes, exposure.saturation[band])
     sharp, rms = without_halos(flux, ivar)
     cores = extract_cores(sharp, rms, ivar)
-    if settings.psf_fwhm:
-        psf, doubt = Moffat(settings.psf_fwhm), ""
-    else:
+    psf, doubt = psf or (settings.psf_fwhm and Moffat(settings.psf_fwhm)), ""
+    if not psf:
         psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
     smooth = np.zeros(flux.shape, bool)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import galsim
 import numpy as np
 
+from pipeline.detection.psf import Moffat
 from pipeline.simulate.render import Renderer
 
 
@@ -34,6 +35,11 @@ class Optics(NamedTuple):
         """Make those of an exposure and of the sources found in it."""
         psf = (float(sources.meta.get(name, np.nan)) for name in ("PSFFWHM", "PSFBETA"))
         return cls(*psf, exposure.pixel_scale, exposure.gain)
+
+    @property
+    def psf(self):
+        """The PSF as detection knows it; None if there is none."""
+        return Moffat(self.fwhm, self.beta) if self.fwhm > 0 else None
 
     def renderer(self, side, binning=1):
         """Give what draws images of `side` pixels, each of `binning` x `binning` of the tile's."""
