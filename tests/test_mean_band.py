@@ -13,6 +13,7 @@ from tests.detected import detect
 from tests.test_ingest import SHAPE, sky_header, take
 
 BANDS = "g", "r", "i"
+PLANES = "flux", "ivar"
 
 
 def exposure(rng, noise=(1.0, 2.0, 3.0), light=0.0, **more):
@@ -31,7 +32,7 @@ def test_its_noise_is_what_it_says_and_less_than_any_bands(rng):
 def test_the_bands_themselves_stay_as_they_are(rng):
     bare = exposure(rng, gain=(1.0, 2.0, 0.0), saturation=(9.0, 9.0, np.inf))
     found = with_mean(bare, "r+i", ("r", "i"))
-    for name in ("flux", "ivar"):
+    for name in PLANES:
         assert_array_equal(getattr(found, name)[..., :3], getattr(bare, name))
     assert found.gain[:3] == bare.gain and found.saturation[:3] == bare.saturation
     assert with_mean(bare, "r", ()) is bare
@@ -53,6 +54,20 @@ def test_where_a_band_has_nothing_the_others_tell(rng):
     assert_allclose(found.flux[20:40, :, 3], bare.flux[20:40, :, 1], rtol=1e-5)
     assert_allclose(found.ivar[20:40, :, 3], bare.ivar[20:40, :, 1], rtol=1e-5)
     assert found.flux[10, 10, 3] == found.ivar[10, 10, 3] == 0
+
+
+def test_light_counts_as_much_however_bright_it_is_where_the_weight_holds_its_noise(rng):
+    bare = exposure(rng, noise=(0.1, 0.2, 0.1))
+    y, x = np.mgrid[:80, :90]
+    shape = np.exp(-((x - 40) ** 2 + (y - 30) ** 2) / 2 / 3**2)
+    bare.flux[:] += shape[..., None] * np.array([900, 300, 0], "f4")
+    bare.ivar[:] = 1 / (1 / bare.ivar + np.clip(bare.flux, 0, None))
+    bare.ivar[60:, :, 0] = 10
+    flux, ivar = (getattr(with_mean(bare, "g+r", ("g", "r")), name)[..., 3] for name in PLANES)
+    assert_allclose(flux[30, 40], 0.8 * 900 + 0.2 * 300, rtol=0.02)
+    noise = 0.8**2 / bare.ivar[30, 40, 0] + 0.2**2 / bare.ivar[30, 40, 1]
+    assert_allclose(ivar[30, 40], 1 / noise, rtol=0.05)
+    assert_allclose(ivar[70], bare.ivar[70, :, 0] + bare.ivar[70, :, 1], rtol=1e-5)
 
 
 def test_it_is_saturated_where_a_band_is(rng):

@@ -3,18 +3,24 @@
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from pipeline.data import FLUX_UNIT
 from pipeline.ingest.mishaps import InputError
 from pipeline.ingest.weights import typical
 
+LIGHT = 3.0  # S/N of 3 x 3 pixels that shows a source, whose own noise the weight may hold
+WIDE = 33  # pixels: no source of fewer lowers the weights that bands have in the mean
+
 
 def with_mean(exposure, name, bands):
     """Add the mean of some bands, each weighted by its inverse variance, pixel by pixel.
 
-    The noise of a source of flat spectrum is least in it.  Where a band has no information the
-    others tell alone.  It is saturated where any of them is, and there as bright at least as
-    wherever it is not.
+    The noise of a source of flat spectrum is least in it.  Where a source is seen the weights are
+    those of the sky beside it: a weight map that holds the sources' own noise would make light
+    count less the brighter it is, and bright stars wider than faint ones.  Where a band has no
+    information the others tell alone.  It is saturated where any of them is, and there as bright
+    at least as wherever it is not.
 
     Parameters
     ----------
@@ -62,18 +68,33 @@ def with_mean(exposure, name, bands):
 def _mean(exposure, which):
     """Flux and inverse variance (y, x) of the mean, and where it saturates."""
     shape = exposure.flux.shape[:2]
-    total, ivar, full = np.zeros(shape, "f4"), np.zeros(shape, "f4"), np.zeros(shape, bool)
+    total, weights, noise = np.zeros((3, *shape), "f4")
+    full = np.zeros(shape, bool)
     for i in which:
-        light, weight = exposure.flux[..., i], exposure.ivar[..., i]
-        total += weight * light
-        ivar += weight
+        light, ivar = exposure.flux[..., i], exposure.ivar[..., i]
+        more = _without_sources(light, ivar)
+        total += more * light
+        weights += more
+        noise += more * np.divide(more, ivar, out=np.zeros_like(more), where=ivar > 0)
         full |= light >= np.float32(exposure.saturation[i])
-    flux = np.divide(total, ivar, out=np.zeros_like(total), where=ivar > 0)
+    seen = weights > 0
+    flux, ivar = (
+        np.divide(part, whole, out=np.zeros(shape, "f4"), where=seen)
+        for part, whole in ((total, weights), (weights, noise))
+    )
+    ivar *= weights
     if not full.any():
         return flux, ivar, np.inf
     level = np.nextafter(flux[~full].max(initial=0), np.float32(np.inf))
     flux[full] = np.maximum(flux[full], level)
     return flux, ivar, float(level)
+
+
+def _without_sources(light, ivar):
+    """Inverse variance (y, x), as if there were no sources where they are seen."""
+    snr = 3 * ndimage.uniform_filter(light * np.sqrt(ivar), 3)
+    filled = ndimage.grey_closing(ivar, (WIDE, WIDE))
+    return np.where((snr > LIGHT) & (ivar > 0), filled, ivar)
 
 
 def _gain(gains, weights):
