@@ -1,5 +1,7 @@
 """Several bands to detect in: their mean, a band of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -44,6 +46,18 @@ def test_neither_order_nor_more_bands_change_a_flat_spectrum(rng):
     one, other = (with_mean(flat, name, name.split("+")) for name in ("g+r+i", "i+g+r"))
     assert_allclose(one.flux[..., 3], light, atol=0.01)
     assert_allclose(one.flux[..., 3], other.flux[..., 3], rtol=1e-5)
+
+
+def test_order_does_not_round_it_otherwise(rng):
+    bare = exposure(rng, noise=(1.0, 1.3, 1.7))
+    turned = replace(bare, flux=bare.flux[..., ::-1], ivar=bare.ivar[..., ::-1], bands=BANDS[::-1])
+    one, *others = (
+        with_mean(bands, name, name.split("+"))
+        for bands, name in ((bare, "g+r+i"), (bare, "i+r+g"), (bare, "r+i+g"), (turned, "i+r+g"))
+    )
+    for other in others:
+        for plane in PLANES:
+            assert_array_equal(getattr(one, plane)[..., 3], getattr(other, plane)[..., 3])
 
 
 def test_where_a_band_has_nothing_the_others_tell(rng):

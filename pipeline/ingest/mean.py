@@ -28,7 +28,8 @@ def with_mean(exposure, name, bands):
     name : str
         Of the mean.
     bands : sequence of str
-        Of which it is the mean; if there are none, nothing is added.
+        Of which it is the mean, to the last digit whatever their order; if there are none,
+        nothing is added.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def with_mean(exposure, name, bands):
             "same; set ingest.zero_point, or detect in one band"
         )
     which = [exposure.bands.index(band) for band in bands]
-    flux, ivar, level = _mean(exposure, which)
+    flux, ivar, level = _mean(exposure, sorted(which, key=exposure.bands.__getitem__))
     share = [typical(exposure.ivar[..., i]) for i in which]
     parts = (
         f"{weight / (sum(share) or 1):.0%} {b}" for weight, b in zip(share, bands, strict=True)
