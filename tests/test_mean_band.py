@@ -68,6 +68,10 @@ def test_where_a_band_has_nothing_the_others_tell(rng):
     assert_allclose(found.flux[20:40, :, 3], bare.flux[20:40, :, 1], rtol=1e-5)
     assert_allclose(found.ivar[20:40, :, 3], bare.ivar[20:40, :, 1], rtol=1e-5)
     assert found.flux[10, 10, 3] == found.ivar[10, 10, 3] == 0
+    (note,) = (note for note in found.notes if note.endswith("?"))
+    assert note.startswith("band g is missing in 50% of the mean's pixels")
+    whole = with_mean(exposure(rng), "g+r", ("g", "r"))
+    assert not any(note.endswith("?") for note in whole.notes)
 
 
 def test_light_counts_as_much_however_bright_it_is_where_the_weight_holds_its_noise(rng):

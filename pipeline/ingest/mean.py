@@ -10,6 +10,7 @@ from pipeline.ingest.mishaps import InputError
 from pipeline.ingest.weights import typical
 
 LIGHT = 3.0  # S/N of 3 x 3 pixels that shows a source, whose own noise the weight may hold
+LACKING = 0.1  # of the mean's pixels: a band that is missing there makes a PSF of two kinds
 WIDE = 33  # pixels: no source of fewer lowers the weights that bands have in the mean
 
 
@@ -62,8 +63,19 @@ def with_mean(exposure, name, bands):
         bands=(*exposure.bands, name),
         gain=(*exposure.gain, _gain([exposure.gain[i] for i in which], share)),
         saturation=(*exposure.saturation, level),
-        notes=(*exposure.notes, note),
+        notes=(*exposure.notes, note, *_lacking(exposure, which, ivar > 0)),
     )
+
+
+def _lacking(exposure, which, seen):
+    """Notes on bands that say nothing in much of what the mean has `seen` (y, x)."""
+    for i in which:
+        share = np.mean(exposure.ivar[..., i][seen] == 0) if seen.any() else 0.0
+        if share > LACKING:
+            yield (
+                f"band {exposure.bands[i]} is missing in {share:.0%} of the mean's pixels, where "
+                "colours and the PSF weigh otherwise; should detect.band leave it out?"
+            )
 
 
 def _mean(exposure, which):
