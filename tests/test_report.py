@@ -153,6 +153,17 @@ def test_any_catalog_makes_a_page(n, n_bands, unit):
     assert f"Catalog of {n} sources" in words
 
 
+def test_the_detection_band_is_told_where_there_are_several():
+    table = catalog(n_bands=4)
+    assert "detected in" not in read(write_page(findings(table)))[1]
+    table.meta |= {"BANDS": "g,r,i,g+r+i", "DETBAND": 3}
+    _, words = read(write_page(findings(table)))
+    assert "bands g, r, i, g+r+i, detected in g+r+i; made by arclet" in words
+    alone = catalog()
+    alone.meta["DETBAND"] = 0
+    assert "detected in" not in read(write_page(findings(alone)))[1]
+
+
 def test_a_page_without_pictures_says_why_and_still_what_to_expect():
     page = write_page(findings(catalog(), settings=config.Report(stamps=0, blends=0)))
     assert page.count("No stamps: report.stamps is 0.") == 2

@@ -91,6 +91,7 @@ def write_page(found):
         pictures=pictures,
         summary=summary,
         bands=bands,
+        detected=_detected(found.catalog, bands),
         candidates=_rows(found.catalog, found.chosen["lenses"]),
         flags=_flags(found.catalog),
         known=_known(found),
@@ -101,6 +102,12 @@ def write_page(found):
         defects=", ".join(flag.name for flag in DEFECT),
         max_tiles=MAX_TILES,
     )
+
+
+def _detected(catalog, bands):
+    """Name of the detection band; empty where there is but one, or nothing was detected."""
+    number = catalog.meta.get("DETBAND")
+    return "" if number is None or len(bands) == 1 else bands[int(number)]
 
 
 def data_uri(figure):
