@@ -223,7 +223,10 @@ class Config(Settings):
 def _know_bands(detection, averaged, ingest, bands):
     """Refuse settings for a band that the tiles do not have."""
     if not set(averaged) <= set(bands) or len(set(averaged)) < len(averaged):
-        raise ValueError(f"detect.band is {detection!r}; the tiles have {bands}")
+        raise ValueError(
+            f"detect.band is {detection!r}; the tiles have {bands}: "
+            "name one, or several, each once and without spaces, as r+i"
+        )
     for name in ("zero_point", "gain", "saturation"):
         setting = getattr(ingest, name)
         unknown = sorted(set(setting) - set(bands)) if isinstance(setting, dict) else []
