@@ -186,8 +186,8 @@ class Config(Settings):
     )
     truth: str | None = Field(
         None,
-        description="Table of what was simulated, with the columns of `demo_survey`'s: to score "
-        "the catalog.",
+        description="Table of what was simulated, with the columns of `demo_survey`'s, magnitudes "
+        "and fluxes those of the detection band: to score the catalog.",
     )
     ingest: Ingest = Ingest()
     detect: Detect = Detect()
