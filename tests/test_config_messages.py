@@ -39,6 +39,10 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"ingest": {"saturation": 0}}, "ingest.saturation: Input should be greater than 0, not 0"),
         ({"ingest": {"zero_point": [27]}}, "ingest.zero_point: .*a valid number, not [27]"),
         (
+            {"recover": {"snr": [3, float("inf")]}},
+            "recover.snr: .*below the second, and that finit",
+        ),
+        (
             {"tiles": {"t1": {**IMAGE, "zero_point": {"g": 26}}}},
             "tiles.t1: zero_point names the bands ['g'], which have no image",
         ),

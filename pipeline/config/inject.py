@@ -1,5 +1,6 @@
 """Settings of the lens finder, and of what is painted onto a survey's own images."""
 
+from math import inf
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,9 +11,9 @@ LEAST = 50  # galaxies, without which nothing can be learnt
 
 
 def _rising(limits):
-    """Refuse a range that is empty."""
-    if not limits[0] < limits[1]:
-        raise ValueError("the first number must be below the second")
+    """Refuse a range that is empty, or without end, in which nothing can be drawn."""
+    if not limits[0] < limits[1] < inf:
+        raise ValueError("the first number must be below the second, and that finite")
     return limits
 
 
@@ -64,7 +65,11 @@ class Recover(Settings):
         description="Range of their half-light radii, drawn evenly in logarithm, in widths (FWHM) "
         "of the PSF.",
     )
-    snr: Range = Field((3.0, 1000.0), description="Range of their S/N, drawn evenly in logarithm.")
+    snr: Range = Field(
+        (3.0, 1000.0),
+        description="Range of their S/N, drawn evenly in logarithm; in bins of magnitude those "
+        "below it count as missed.",
+    )
     seed: Seed = Field(0, description="Seed of the galaxies.")
 
 
