@@ -24,7 +24,8 @@ HALF = 0.5
 ENDS = "low", "high"
 MEASURES = {  # unit, UCD and meaning
     "n": ("", "meta.number", "Galaxies that were painted"),
-    "completeness": ("", "stat.value", "Share of them that were detected"),
+    "n_faint": ("", "meta.number", "As bright, but of too low an S/N to be painted: missed"),
+    "completeness": ("", "stat.value", "Share of both that were detected"),
     "completeness_err": ("", "stat.error", "Standard error of completeness"),
     "n_clean": ("", "meta.number", "Galaxies detected, without the flag of a defect"),
     "median_dm": ("mag", "stat.median", "Their flux_p50 against the truth; above 0: too faint"),
@@ -53,13 +54,18 @@ def completeness(tables, settings):
         these, ``..._low`` and ``..._high`` (NaN where it is not binned in), and `MEASURES`, errors
         of shares from Wilson's interval, of medians from a bootstrap.  ``DEPTH50`` of its meta is
         the magnitude at which half of the galaxies are detected, if there is one.
+
+    Notes
+    -----
+    Of one magnitude shallow tiles have galaxies below the least S/N, which are not painted.  They
+    count as missed, or the faint bins would tell of the deep tiles alone.
     """
     parts = [_known(table) for table in tables]
     known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     edges, rows = _edges(settings), []
     for kind in ((), *((name,) for name in QUANTITIES), *TOGETHER):
-        for limits, inside in _bins(known, kind, edges):
-            rows.append(_row(" x ".join(kind) or "all", limits, inside))
+        for limits, inside, n_faint in _bins(known, kind, edges):
+            rows.append(_row(" x ".join(kind) or "all", limits, inside, n_faint))
     depth = _depth([row for row in rows if row["kind"] == "true_mag"])
     return _table(rows, depth)
 
@@ -78,6 +84,7 @@ def _depth(rows):
 def _known(table):
     """What is needed of a tile's galaxies, arrays (n,)."""
     known = {name: np.asarray(table[name], "f4") for name in QUANTITIES}
+    known["of_unit_snr"] = known["true_mag"] + 2.5 * np.log10(known["true_snr"])
     known["neighbour"] = np.minimum(known["neighbour"], FAR)
     known["found"] = np.asarray(table["found"], bool)
     known["clean"] = known["found"] & (np.asarray(table["flags"]) & int(DEFECT) == 0)
@@ -101,25 +108,38 @@ def _edges(settings):
 
 
 def _bins(known, kind, edges):
-    """Limits of each bin of the quantities of `kind`, and what is known of its galaxies."""
+    """Limits of each bin of `kind`, what is known of its galaxies, and how many are too faint."""
     at = {name: np.digitize(known[name], edges[name]) - 1 for name in kind}  # of NaN: the last
     for place in product(*(range(len(edges[name]) - 1) for name in kind)):
-        inside = np.ones(len(known["found"]), bool)
+        inside, alike = np.ones((2, len(known["found"])), bool)
         for name, i in zip(kind, place, strict=True):
             inside &= at[name] == i
+            alike &= (at[name] == i) | (name == "true_mag")
         limits = {name: edges[name][i : i + 2] for name, i in zip(kind, place, strict=True)}
         if inside.any():
-            yield limits, {name: values[inside] for name, values in known.items()}
+            faint = _n_faint(known["of_unit_snr"][alike], limits, edges["true_snr"])
+            yield limits, {name: values[inside] for name, values in known.items()}, faint
 
 
-def _row(kind, limits, known):
+def _n_faint(of_unit_snr, limits, snr):
+    """Expect how many galaxies in the limits of a magnitude are below the least S/N."""
+    if "true_mag" not in limits:
+        return 0
+    (low, high), per_mag = limits["true_mag"], 0.4 / np.log10(snr[-1] / snr[0])
+    inside = high - np.maximum(low, of_unit_snr - 2.5 * np.log10(snr[0]))
+    return round(float(np.nansum(np.clip(inside, 0, None))) * per_mag)
+
+
+def _row(kind, limits, known, n_faint):
     """One row of the table."""
-    row = {"kind": kind, "n": len(known["found"]), "n_clean": int(known["clean"].sum())}
+    n, n_clean = len(known["found"]), int(known["clean"].sum())
+    row = {"kind": kind, "n": n, "n_faint": n_faint, "n_clean": n_clean}
     for name in QUANTITIES:
         row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
     clean = {name: values[known["clean"]] for name, values in known.items()}
     dm, auto = (clean[name][np.isfinite(clean[name])] for name in ("dm", "dm_auto"))
-    found, holds, middle = share(known["found"]), share(clean["holds"]), bootstrap(np.median, dm)
+    found = share(np.pad(known["found"], (0, n_faint)))
+    holds, middle = share(clean["holds"]), bootstrap(np.median, dm)
     row["nmad_dm"] = metrics.nmad(dm) if len(dm) else np.nan
     row["median_dm_auto"] = np.median(auto) if len(auto) else np.nan
     for name, number in (("completeness", found), ("median_dm", middle), ("coverage_68", holds)):
@@ -134,7 +154,7 @@ def _table(rows, depth):
         for end in ENDS:
             columns[f"{name}_{end}"] = unit, ucd, f"{meaning}: {end} limit of the bin"
     columns |= MEASURES
-    kinds = {"kind": "U20", "n": int, "n_clean": int}
+    kinds = {"kind": "U20", "n": int, "n_faint": int, "n_clean": int}
     values = {
         name: np.array([row[name] for row in rows], kinds.get(name, float)) for name in columns
     }
