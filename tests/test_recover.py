@@ -67,12 +67,14 @@ def test_photons_add_their_noise(rng):
     assert_allclose((scatter[bright] ** 2).mean(), light[bright].mean() / 0.5, rtol=0.3)
 
 
-def test_galaxies_lie_apart_on_what_was_seen(rng):
+@pytest.mark.parametrize(("largest", "cell"), [(1.5, 72), (3.0, 144)])
+def test_galaxies_lie_apart_on_what_was_seen(rng, largest, cell):
     exposure = sky(rng)
-    _, truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")
+    settings = SETTINGS.model_copy(update={"size": (0.2, largest)})
+    _, truth = recover.paint(exposure, sources(), OPTICS, settings, "t")
     places = np.column_stack([truth["x"], truth["y"]])
     apart = np.hypot(*(places[:, None] - places).T) + 1e9 * np.eye(len(places))
-    assert apart.min() > 0.4 * recover.SPACING * OPTICS.fwhm
+    assert apart.min() > 0.4 * cell
     seen = exposure.seen[..., 1]
     for x, y in np.rint(places).astype(int):
         assert seen[y - 5 : y + 6, x - 5 : x + 6].all()
@@ -182,14 +184,37 @@ def test_counts_medians_and_coverage_are_those_put_in(rng, inside):
     assert completeness_figure(rows).axes
 
 
+def seen_to(table, of_unit_snr):
+    """The same galaxies in a tile where one of S/N 1 has that magnitude; found above S/N 7."""
+    table["true_snr"] = np.random.default_rng(1).permutation(np.geomspace(3, 300, len(table)))
+    table["true_mag"] = of_unit_snr - 2.5 * np.log10(table["true_snr"])
+    table["found"] = table["true_snr"] > 7
+    return table
+
+
 def test_the_depth_is_where_half_is_detected(rng):
-    table = told(rng, n=40_000)
-    table["true_mag"] = rng.uniform(22, 28, len(table))
-    table["found"] = rng.random(len(table)) < 1 / (1 + np.exp(4 * (table["true_mag"] - 25.3)))
-    assert completeness([table], SETTINGS).meta["DEPTH50"] == pytest.approx(25.3, abs=0.05)
+    settings, table = Recover(snr=(3, 300)), seen_to(told(rng, n=40_000), 27.4)
+    sharp = 27.4 - 2.5 * np.log10(7)
+    assert completeness([table], settings).meta["DEPTH50"] == pytest.approx(sharp, abs=0.1)
     for value in (True, False):
         table["found"] = value
-        assert "DEPTH50" not in completeness([table], SETTINGS).meta
+        found = completeness([table], settings)
+        bright = found[(found["kind"] == "true_mag") & (found["n_faint"] == 0)]
+        assert set(bright["completeness"]) == {float(value)}
+
+
+def test_deep_tiles_do_not_speak_for_shallow_ones(rng):
+    settings = Recover(snr=(3, 300))
+    deep, shallow = seen_to(told(rng, n=4_000), 30), seen_to(told(rng, n=8_000), 27)
+    found = completeness([deep, shallow], settings)
+    by_mag = found[found["kind"] == "true_mag"]
+    between = (by_mag["true_mag_low"] >= 25.5) & (by_mag["true_mag_high"] <= 27.5)
+    assert between.sum() == 4
+    assert_allclose(by_mag["completeness"][between], 1 / 3, atol=0.03)
+    assert found.meta["DEPTH50"] == pytest.approx(27 - 2.5 * np.log10(7), abs=0.3)
+    by_size = found[found["kind"] == "true_mag x size"]
+    assert by_size["n_faint"].sum() == pytest.approx(by_mag["n_faint"].sum(), abs=30)
+    assert not found["n_faint"][(found["kind"] == "true_snr") | (found["kind"] == "all")].any()
 
 
 def test_of_nothing_there_is_a_table_without_rows():

@@ -100,8 +100,8 @@ def gained(known):
     Returns
     -------
     dict
-        ``before`` and ``after``: of ``all``, of those ``before_light`` of a larger one, and in bins
-        of the ``snr``, as of `pipeline.models.binned`.
+        ``before`` and ``after``: of ``all``, of those ``before_light`` of a larger one if there are
+        any, and in bins of the ``snr``, as of `pipeline.models.binned`.
     """
     factor = np.ones(len(known))
     for flag, some in _groups(known).items():
@@ -111,7 +111,7 @@ def gained(known):
     return {
         when: {
             "all": share(inside),
-            "before_light": share(inside[known["before"]]),
+            **({"before_light": share(inside[known["before"]])} if known["before"].any() else {}),
             "snr": in_bins(np.mean, [inside], snr, EDGES["snr"]),
         }
         for when, inside in told.items()

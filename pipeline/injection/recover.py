@@ -13,7 +13,8 @@ from pipeline.injection.tables import described, magnitude
 from pipeline.models.photometry import SHARES
 from pipeline.simulate.galaxies import centred, draw_galaxy
 
-SPACING = 24.0  # side of the cells with one galaxy each, in widths (FWHM) of the PSF
+SPACING = 24.0, 16.0  # side of the cells with one galaxy each, at least: in widths (FWHM) of the
+# PSF, and in half-light radii of the largest
 CLEAR = 2.0  # least distance from pixels that nobody saw, in such widths
 REACH = 1.0  # greatest distance of a galaxy from its detection, in such widths
 LEAST_REACH = 2.0  # the same [pixel]
@@ -70,7 +71,8 @@ def paint(exposure, sources, optics, settings, key):
     (photons,) = rng.spawn(1)
     band, correlation = (sources.meta.get(k, v) for k, v in (("DETBAND", 0), ("NOISECOR", 1.0)))
     flux, rows = exposure.flux.copy(), []
-    for x, y in _places(exposure.seen[..., band], optics.fwhm, rng)[: settings.galaxies]:
+    cell = max(SPACING[0], SPACING[1] * settings.size[1]) * optics.fwhm
+    for x, y in _places(exposure.seen[..., band], cell, optics.fwhm, rng)[: settings.galaxies]:
         re, snr = (np.exp(rng.uniform(*np.log(limits))) for limits in (settings.size, settings.snr))
         light, onto, own = _draw(re * optics.fwhm, (x, y), flux.shape[:2], optics, rng)
         noise = correlation * exposure.ivar[round(y), round(x), band] ** -0.5
@@ -82,11 +84,10 @@ def paint(exposure, sources, optics, settings, key):
     return replace(exposure, flux=flux), Table(np.reshape(rows, (-1, len(names))), names=names)
 
 
-def _places(seen, fwhm, rng):
+def _places(seen, cell, fwhm, rng):
     """Places ``(x, y)`` on pixels that were seen, and those around too; (n, 2), in random order."""
     if not fwhm > 0 or not seen.size:
         return np.zeros((0, 2))
-    cell = SPACING * fwhm
     n = [max(int(side / cell), 1) for side in seen.shape]
     middle = np.indices(n).reshape(2, -1).T + 0.5
     places = (middle + rng.uniform(-0.25, 0.25, middle.shape)) * np.array(seen.shape) / n - 0.5
