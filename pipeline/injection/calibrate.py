@@ -8,6 +8,7 @@ from pipeline.models.binned import EDGES, in_bins, share
 
 LEVEL = 0.68
 BINS, A_BIN = 12, 150  # of the intervals' widths, at most; galaxies in each, at least
+PARTS = 10  # each of which is judged by the others
 
 
 def samples(tables):
@@ -95,7 +96,7 @@ def _factors(known, width):
 def gained(known):
     """Say how many intervals hold the truth before and after, of galaxies that did not tell.
 
-    Each half of the galaxies is judged by what the other one says.
+    Each tenth of the galaxies is judged by what the others say.
 
     Returns
     -------
@@ -119,8 +120,8 @@ def gained(known):
 
 
 def _judged(known):
-    """Factors on the intervals of each half of the galaxies, from the other half; (n,)."""
-    factor = np.ones(len(known))
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        factor[half] = _factors(known[1 - half.start :: 2], known["width"][half])
+    """Factors on the intervals of each of the `PARTS` of the galaxies, from the others; (n,)."""
+    factor, part = np.ones(len(known)), np.arange(len(known)) % PARTS
+    for i in range(PARTS):
+        factor[part == i] = _factors(known[part != i], known["width"][part == i])
     return factor
