@@ -70,8 +70,21 @@ def test_those_before_the_light_of_a_larger_one_are_calibrated_apart(rng):
     assert after["value"] == pytest.approx(intervals.LEVEL, abs=4 * after["error"])
     again = intervals.calibrated(once, intervals.samples([recovered(rng, 900)]))
     assert again["before"] == once["before"]
-    few = intervals.calibrated(plain, intervals.samples([lone, front[:100]]))
-    assert "before" not in few
+
+
+def test_few_before_the_light_of_a_larger_one_are_calibrated_with_the_others(rng):
+    lone, front = recovered(rng, 400, off=2.0), recovered(rng, 140, off=2.0)
+    front["before"] = True
+    known = intervals.samples([lone, front])
+    found = intervals.calibrated({"width": [-4.0, -1.0], "widen": [1.0, 1.0]}, known)
+    assert "before" not in found
+    assert_allclose(found["widen"], 2.0, rtol=0.2)
+    for told in (intervals.gained(known), intervals.gained(known[::-1])):
+        for name in ("all", "before_light"):
+            after = told["after"][name]
+            assert after["value"] == pytest.approx(intervals.LEVEL, abs=4 * after["error"])
+    nothing_else = intervals.samples([front, front[:100]])
+    assert_allclose(intervals.calibrated(found, nothing_else)["widen"], 4.0, rtol=0.3)
 
 
 def test_galaxies_that_were_missed_or_spoilt_tell_nothing(rng):

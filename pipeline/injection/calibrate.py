@@ -54,7 +54,7 @@ def too_few(n):
 def calibrated(calibration, known):
     """Widen intervals, or narrow them, until `LEVEL` of them hold the truth at every width.
 
-    Galaxies before the light of a larger one, where `A_BIN` are, are calibrated apart.
+    Galaxies before the light of a larger one are calibrated apart, if there are `A_BIN`.
 
     Parameters
     ----------
@@ -70,19 +70,21 @@ def calibrated(calibration, known):
         As `calibration`.
     """
     found = dict(calibration)
-    for is_before, some in _groups(known).items():
+    for is_before, rows in _groups(known).items():
         old = calibration.get("before", calibration) if is_before else calibration
         width, widen = (np.asarray(old[name]) for name in ("width", "widen"))
-        factor = _factors(some, width + np.log(widen))
+        factor = _factors(known[rows], width + np.log(widen))
         new = {"width": width.tolist(), "widen": (widen * factor).tolist()}
         found |= {"before": new} if is_before else new
     return found
 
 
 def _groups(known):
-    """Galaxies before the light of a larger one, and all others, where there are enough."""
-    parts = {flag: known[known["before"] == flag] for flag in (False, True)}
-    return {flag: some for flag, some in parts.items() if len(some) >= A_BIN}
+    """Rows of those before the light of a larger one, and of the others, or of all if few are."""
+    before = np.asarray(known["before"])
+    apart = {flag: np.flatnonzero(before == flag) for flag in (False, True)}
+    enough = min(len(rows) for rows in apart.values()) >= A_BIN
+    return apart if enough else {False: np.arange(len(known))}
 
 
 def _factors(known, width):
@@ -105,8 +107,8 @@ def gained(known):
         any, and in bins of the ``snr``, as of `pipeline.models.binned`.
     """
     factor = np.ones(len(known))
-    for flag, some in _groups(known).items():
-        factor[known["before"] == flag] = _judged(some)
+    for rows in _groups(known).values():
+        factor[rows] = _judged(known[rows])
     told = {"before": known["pull"] <= 1, "after": known["pull"] <= factor}
     snr = np.asarray(known["snr"])
     return {
