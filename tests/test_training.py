@@ -234,6 +234,7 @@ def test_a_survey_of_few_galaxies_is_told_how_many_are_needed(tmp_path):
     assert not any(path.exists() for path in written)
 
 
+@pytest.mark.slow
 def test_an_adaptation_resumes_on_the_same_stamps_and_starts_anew_on_others(tmp_path, rng):
     model = NETS["lens"].build((32, 32, 2), LensFit(filters=(4, 8), members=1))
     fit.save(model, tmp_path / "lens" / "model.keras")
