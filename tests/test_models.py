@@ -24,6 +24,7 @@ def test_openvino_and_tensorflow_agree(name, homes, networks, blends):
     _compare_engines(homes, name, NETWORKS[name].inputs(blends[0], networks))
 
 
+@pytest.mark.slow
 def test_shipped_networks_agree_between_the_engines():
     networks = {name: engine.load(None, name, EXACT) for name in NETWORKS}
     drawn = {kind: draw_set(kind, 8, Scenes(seed=4), "test").cutouts for kind in DRAW}
