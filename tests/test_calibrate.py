@@ -17,10 +17,6 @@ from pipeline.planning import digest
 ONE = norm.ppf(0.5 + intervals.LEVEL / 2)  # sigmas of an interval that holds 68 %
 
 
-def widest(card):
-    return max(card["calibration"]["widen"])
-
-
 def recovered(rng, n=4000, off=1.0):
     """Galaxies as of `recover`, whose errors are `off` times what their intervals say."""
     snr = np.exp(rng.uniform(*np.log([3, 300]), n))
@@ -128,7 +124,10 @@ def test_the_flux_network_alone_is_changed_and_only_its_intervals(survey, homes,
     ).swapaxes(0, 1)
     assert_allclose(middle[1], middle[0], atol=1e-6)
     assert ((high - low)[1] > 1.3 * (high - low)[0]).all()
-    card["calibration"]["before"] = {"width": [0.0], "widen": [3 * widest(card)]}
+    card["calibration"]["before"] = {
+        "width": [0.0],
+        "widen": [3 * max(card["calibration"]["widen"])],
+    }
     io.write_json(home / "photometry" / "card.json", card)
     apart = engine.load(home, "photometry", config.apply)
     before = np.arange(len(low[1])) % 2 == 0

@@ -12,10 +12,9 @@ TILE = {"image": {"r": "results/x/sky/t1.fits[SCI]"}, "weight": {"r": "results/x
 
 @pytest.mark.slow
 def test_a_survey_is_painted_on_and_the_intervals_calibrated(server, tmp_path):
-    run = Run(
-        server, tmp_path, tiles={"t1": TILE}, survey={"side": 1024}, recover={"passes": 5},
-        networks=str(ROOT / "pipeline" / "weights"),
-    )  # fmt: skip
+    asked = {"survey": {"side": 1024}, "recover": {"passes": 5}}
+    networks = str(ROOT / "pipeline" / "weights")
+    run = Run(server, tmp_path, tiles={"t1": TILE}, networks=networks, **asked)
     status, said = run.configured("--cores", "2", "--", "recover", "calibrate")
     assert status == 0, said
     results = run.home / "results" / "x"

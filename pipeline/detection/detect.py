@@ -70,8 +70,10 @@ def detect(exposure, settings, network=None, psf=None):
     flux, ivar = bridge(*planes, exposure.saturation[band])
     sharp, rms = without_halos(flux, ivar)
     cores = extract_cores(sharp, rms, ivar)
-    psf, doubt = psf or (settings.psf_fwhm and Moffat(settings.psf_fwhm)), ""
-    if not psf:
+    doubt = ""
+    if settings.psf_fwhm and not psf:
+        psf = Moffat(settings.psf_fwhm)
+    elif not psf:
         psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
     smooth = np.zeros(flux.shape, bool)

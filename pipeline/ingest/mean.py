@@ -49,8 +49,9 @@ def with_mean(exposure, name, bands):
             f"detect.band: {name} is the mean of images whose counts are not said to mean the "
             "same; set ingest.zero_point, or detect in one band"
         )
+    bands = sorted(bands)
     which = [exposure.bands.index(band) for band in bands]
-    flux, ivar, level = _mean(exposure, sorted(which, key=exposure.bands.__getitem__))
+    flux, ivar, level = _mean(exposure, which)
     share = [typical(exposure.ivar[..., i]) for i in which]
     parts = (
         f"{weight / (sum(share) or 1):.0%} {b}" for weight, b in zip(share, bands, strict=True)

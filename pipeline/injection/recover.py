@@ -13,8 +13,8 @@ from pipeline.injection.tables import described, magnitude
 from pipeline.models.photometry import SHARES
 from pipeline.simulate.galaxies import centred, draw_galaxy
 
-SPACING = 24.0, 16.0  # side of the cells with one galaxy each, at least: in widths (FWHM) of the
-# PSF, and in half-light radii of the largest
+SPACING = 24.0  # least side of the cells with one galaxy each, in widths (FWHM) of the PSF
+ROOM = 16.0  # the same, in half-light radii of the largest galaxy
 CLEAR = 2.0  # least distance from pixels that nobody saw, in such widths
 REACH = 1.0  # greatest distance of a galaxy from its detection, in such widths
 LEAST_REACH = 2.0  # the same [pixel]
@@ -71,7 +71,7 @@ def paint(exposure, sources, optics, settings, key):
     (photons,) = rng.spawn(1)
     band, correlation = (sources.meta.get(k, v) for k, v in (("DETBAND", 0), ("NOISECOR", 1.0)))
     flux, rows = exposure.flux.copy(), []
-    cell = max(SPACING[0], SPACING[1] * settings.size[1]) * optics.fwhm
+    cell = max(SPACING, ROOM * settings.size[1]) * optics.fwhm
     for x, y in _places(exposure.seen[..., band], cell, optics.fwhm, rng)[: settings.galaxies]:
         re, snr = (np.exp(rng.uniform(*np.log(limits))) for limits in (settings.size, settings.snr))
         light, onto, own = _draw(re * optics.fwhm, (x, y), flux.shape[:2], optics, rng)
