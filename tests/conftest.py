@@ -1,5 +1,6 @@
 """What tests share: random numbers, real images, and small networks that nobody trained."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -54,6 +55,20 @@ def blends():
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory, blends):
     """Every network, untrained but for its normalisations, exported as training exports it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the first of them makes what all use
+        shared = shared.parent
+    folder = shared / "untrained"
+    with open(shared / "untrained.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("networks")
+            _make_networks(made, blends)
+            made.rename(folder)
+    return folder
+
+
+def _make_networks(folder, blends):
     import keras
 
     from pipeline.config import Apply
@@ -63,7 +78,7 @@ def homes(tmp_path_factory, blends):
 
     keras.utils.set_random_seed(1)
     settings, exact = LensFit(filters=(4, 8), members=2), Apply(precision="f32")
-    folder, truth, networks = tmp_path_factory.mktemp("networks"), blends.truth, {}
+    truth, networks = blends.truth.copy(), {}
     truth["is_lens"] = np.arange(len(truth)) % 2 == 0
     for name in BUILD_ORDER:
         module = NETWORKS[name]
@@ -77,7 +92,6 @@ def homes(tmp_path_factory, blends):
         said = module.calibrate(untold, stamps, truth, blends.light)
         (folder / name / "card.json").write_text(json.dumps(said))
         networks[name] = engine.load(folder, name, exact)
-    return folder
 
 
 @pytest.fixture(scope="session")
