@@ -43,8 +43,9 @@ def calibrate(config, manifest, home, gain):
     if said := intervals.too_few(len(known)):
         raise SystemExit(said)
     base = engine.load(config.networks, "photometry", config.apply)
-    found = intervals.calibrated(base.card["calibration"], known)
-    told = {"galaxies": len(known), **intervals.gained(known)}
+    before = base.card["calibration"]
+    found = intervals.calibrated(before, known)
+    told = {"galaxies": len(known), **intervals.gained(before, known)}
     card = {key: value for key, value in base.card.items() if key != "scores"}
     io.copy_networks(base.home.parent, home)
     io.write_json(

@@ -33,7 +33,7 @@ def test_intervals_become_as_wide_as_the_errors(rng, off):
     found = intervals.calibrated({"width": [-4.0, -2.0, 0.0], "widen": [1.0, 2.0, 0.5]}, known)
     assert_array_equal(found["width"], [-4, -2, 0])
     assert_allclose(found["widen"], off * np.array([1.0, 2.0, 0.5]), rtol=0.15)
-    told = intervals.gained(known)
+    told = intervals.gained({}, known)
     sure = told["after"]["all"]
     assert sure["value"] == pytest.approx(intervals.LEVEL, abs=4 * sure["error"])
     inside = 2 * norm.cdf(ONE / off) - 1
@@ -59,7 +59,7 @@ def test_those_before_the_light_of_a_larger_one_are_calibrated_apart(rng):
     once = intervals.calibrated(plain, known)
     assert_allclose(once["widen"], 1.0, rtol=0.2)
     assert_allclose(once["before"]["widen"], 2.0, rtol=0.2)
-    told = intervals.gained(known)
+    told = intervals.gained({}, known)
     assert told["before"]["before_light"]["value"] < 0.5
     after = told["after"]["before_light"]
     assert after["n"] == 600
@@ -75,12 +75,24 @@ def test_few_before_the_light_of_a_larger_one_are_calibrated_with_the_others(rng
     found = intervals.calibrated({"width": [-4.0, -1.0], "widen": [1.0, 1.0]}, known)
     assert "before" not in found
     assert_allclose(found["widen"], 2.0, rtol=0.2)
-    for told in (intervals.gained(known), intervals.gained(known[::-1])):
+    for told in (intervals.gained({}, known), intervals.gained({}, known[::-1])):
         for name in ("all", "before_light"):
             after = told["after"][name]
             assert after["value"] == pytest.approx(intervals.LEVEL, abs=4 * after["error"])
     nothing_else = intervals.samples([front, front[:100]])
     assert_allclose(intervals.calibrated(found, nothing_else)["widen"], 4.0, rtol=0.3)
+
+
+def test_few_of_those_that_were_calibrated_apart_change_nothing(rng):
+    lone, front = recovered(rng, 400), recovered(rng, 140, off=2.0)
+    front["before"] = True
+    plain = {"width": [-4.0, -1.0], "widen": [1.0, 1.0]}
+    calibration, known = plain | {"before": plain}, intervals.samples([lone, front])
+    found = intervals.calibrated(calibration, known)
+    assert found["before"] == plain
+    assert_allclose(found["widen"], 1.0, rtol=0.15)
+    told = intervals.gained(calibration, known)
+    assert told["after"]["before_light"] == told["before"]["before_light"]
 
 
 def test_galaxies_that_were_missed_or_spoilt_tell_nothing(rng):

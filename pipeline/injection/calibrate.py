@@ -54,7 +54,8 @@ def too_few(n):
 def calibrated(calibration, known):
     """Widen intervals, or narrow them, until `LEVEL` of them hold the truth at every width.
 
-    Galaxies before the light of a larger one are calibrated apart, if there are `A_BIN`.
+    Galaxies before the light of a larger one are calibrated apart, if there are `A_BIN` or they
+    were before.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def calibrated(calibration, known):
         As `calibration`.
     """
     found = dict(calibration)
-    for is_before, rows in _groups(known).items():
+    for is_before, rows in _groups(known, calibration).items():
         old = calibration.get("before", calibration) if is_before else calibration
         width, widen = (np.asarray(old[name]) for name in ("width", "widen"))
         factor = _factors(known[rows], width + np.log(widen))
@@ -79,12 +80,15 @@ def calibrated(calibration, known):
     return found
 
 
-def _groups(known):
-    """Rows of those before the light of a larger one, and of the others, or of all if few are."""
+def _groups(known, calibration):
+    """Rows of those before the light of a larger one, and of the others, or of all if few are.
+
+    Those whose `calibration` is apart already tell nothing of others: few of them, nothing at all.
+    """
     before = np.asarray(known["before"])
     apart = {flag: np.flatnonzero(before == flag) for flag in (False, True)}
-    enough = min(len(rows) for rows in apart.values()) >= A_BIN
-    return apart if enough else {False: np.arange(len(known))}
+    enough = {flag: rows for flag, rows in apart.items() if len(rows) >= A_BIN}
+    return enough if len(enough) == 2 or "before" in calibration else {False: np.arange(len(known))}
 
 
 def _factors(known, width):
@@ -95,10 +99,15 @@ def _factors(known, width):
     return np.interp(width, at, [np.quantile(some["pull"], LEVEL) for some in bins])
 
 
-def gained(known):
+def gained(calibration, known):
     """Say how many intervals hold the truth before and after, of galaxies that did not tell.
 
     Each tenth of the galaxies is judged by what the others say.
+
+    Parameters
+    ----------
+    calibration, known
+        As of `calibrated`.
 
     Returns
     -------
@@ -107,7 +116,7 @@ def gained(known):
         any, and in bins of the ``snr``, as of `pipeline.models.binned`.
     """
     factor = np.ones(len(known))
-    for rows in _groups(known).values():
+    for rows in _groups(known, calibration).values():
         factor[rows] = _judged(known[rows])
     told = {"before": known["pull"] <= 1, "after": known["pull"] <= factor}
     snr = np.asarray(known["snr"])
