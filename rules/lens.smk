@@ -62,7 +62,7 @@ rule adaptation:
         runtime=growing(240),
     params:
         config=section("inject", "adapt", "merge", "lens", "apply", "networks"),
-        code=made_with("adapt", "lens"),
+        code=made_with("adapt", *NETWORKS),
         folder=subpath(output.gain, parent=True),
         work=adaptation_folder,
     shell:

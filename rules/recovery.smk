@@ -54,7 +54,7 @@ rule calibration:
         runtime=minutes(0.01),
     params:
         config=section("apply", "networks"),
-        code=made_with("calibrate", "photometry"),
+        code=made_with("calibrate", *NETWORKS),
         folder=calibrated_folder,
     shell:
         "arclet calibrate --config {params.config:q} "

@@ -60,6 +60,17 @@ def test_what_is_recovered_depends_on_what_recovers_it(server, tmp_path):
     assert run.planned("recover").keys() == {"recovered", *asked}
 
 
+@pytest.mark.parametrize(
+    ("target", "rule", "other"),
+    [("adapt", "adaptation", "photometry"), ("calibrate", "calibration", "lens")],
+)
+def test_fitted_networks_come_with_no_old_copy_of_others(server, tmp_path, target, rule, other):
+    run = Run(server, tmp_path).pretend(target)
+    assert run.planned(target) == {}
+    (run.home / "nets" / other / "card.json").write_text('{"trained": "anew"}')
+    assert run.planned(target)[rule] == 1
+
+
 def test_detection_without_a_network_depends_on_none(server, tmp_path):
     run = Run(server, tmp_path, detect={"hidden": False}).pretend()
     run.config["networks"] = str(shutil.copytree(run.home / "nets", run.home / "others"))
