@@ -145,7 +145,7 @@ def test_deflectors_are_whole_galaxies_and_few_enough(flag):
 
 
 def injected(stamps, table):
-    def find(cutouts):
+    def find(cutouts, snr):
         p_lens = 1 / (1 + np.exp(-cutouts.flux.sum((1, 2, 3)) / 300))
         return Table({"id": cutouts.id, "p_lens": p_lens, "p_lens_std": 0 * p_lens})
 
@@ -153,6 +153,19 @@ def injected(stamps, table):
         return stamps[np.flatnonzero(np.isin(stamps.id, ids))]
 
     return inject.inject(table, read, find, OPTICS, SETTINGS)
+
+
+def test_the_finder_hears_the_snr_of_galaxy_and_arcs(stamps):
+    heard = []
+
+    def find(cutouts, snr):
+        heard.extend(snr)
+        return Table({"p_lens": snr, "p_lens_std": snr})
+
+    read = stamps.id.searchsorted
+    said = inject.inject(sources(), lambda ids: stamps[read(ids)], find, OPTICS, SETTINGS)
+    flux, error = (np.asarray(sources()[name])[0] for name in ("flux_auto", "flux_auto_err"))
+    assert_allclose(heard, (flux + said["arc_flux"]) / error)
 
 
 def test_counts_add_up(stamps):

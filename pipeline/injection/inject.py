@@ -84,7 +84,7 @@ def inject(sources, read, find, optics, settings):
     read : callable
         Gives the lens finder's `Cutouts` of ids.
     find : callable
-        Gives a Table of ``p_lens`` and ``p_lens_std`` for cutouts.
+        Gives a Table of ``p_lens`` and ``p_lens_std`` for cutouts, and the S/N of their flux.
     optics : Optics
     settings : pipeline.config.Inject
 
@@ -97,9 +97,15 @@ def inject(sources, read, find, optics, settings):
     for start in range(0, max(len(sources), 1), AT_ONCE):
         some = sources[start : start + AT_ONCE]
         stamps, truth = paint(read(some["id"]), some, optics, settings)
-        said = find(stamps)
+        said = find(stamps, snr=_painted_snr(truth))
         parts.append(hstack([truth, Table(said)["p_lens", "p_lens_std"]]))
     return described(COLUMNS, vstack(parts, metadata_conflicts="silent"), stamps.unit)
+
+
+def _painted_snr(truth):
+    """S/N of the galaxies' flux with that of their arcs, as noise of the sky has it; (n,)."""
+    flux = np.asarray(truth["deflector_flux"])
+    return np.asarray(truth["deflector_snr"]) * (1 + np.asarray(truth["arc_flux"]) / flux)
 
 
 def paint(cutouts, sources, optics, settings):
