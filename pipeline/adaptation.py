@@ -80,27 +80,36 @@ def _injections(config, manifest):
     """Stamps of galaxies with and without arcs of all tiles, and the truth table."""
     from astropy.table import vstack
 
-    from pipeline.catalogs.overlaps import seen_elsewhere
-    from pipeline.injection import adapt as learning
     from pipeline.injection import inject
-    from pipeline.injection.optics import Optics
     from pipeline.models import lens
 
     changed = {"per_galaxy": config.adapt.per_galaxy, "seed": config.adapt.seed}
-    settings, chosen, stamps, truths = config.inject.model_copy(update=changed), [], [], []
-    for tile in io.tile_folders(manifest):
-        sources = io.read_table(tile / "sources.fits")
-        optics = Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
-        chosen.append((tile, optics, sources[inject.deflectors(sources, optics, settings)]))
-    twice = seen_elsewhere([galaxies for *_, galaxies in chosen], config.merge.radius)
-    once = np.setdiff1d(np.concatenate([galaxies["id"] for *_, galaxies in chosen]), twice)
-    drawn = learning.drawn(once, config.adapt.galaxies)
-    if said := learning.too_few(len(once)):
-        raise SystemExit(said)
-    for tile, optics, galaxies in chosen:
-        some = galaxies[np.isin(galaxies["id"], drawn)]
-        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", some["id"])
-        painted, truth = inject.paint(cutouts, some, optics, settings)
+    settings, stamps, truths = config.inject.model_copy(update=changed), [], []
+    for tile, optics, galaxies in _deflectors(config, manifest):
+        cutouts = io.read_cutouts(tile / "lens_cutouts.fits", galaxies["id"])
+        painted, truth = inject.paint(cutouts, galaxies, optics, settings)
         stamps.append(lens.inputs(painted))
         truths.append(truth)
     return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")
+
+
+def _deflectors(config, manifest):
+    """Galaxies to learn from: each tile, its optics and those of its sources that are drawn."""
+    from pipeline.catalogs.known import known_lenses
+    from pipeline.injection import adapt as learning
+    from pipeline.injection import inject
+    from pipeline.injection.optics import Optics
+
+    chosen = []
+    for tile in io.tile_folders(manifest):
+        sources = io.read_table(tile / "sources.fits")
+        optics = Optics.of(io.read_exposure(tile / "exposure.fits", 16), sources)
+        chosen.append((tile, optics, sources[inject.deflectors(sources, optics, config.inject)]))
+    tables = [galaxies for *_, galaxies in chosen]
+    lenses = known_lenses(io.read_table(config.truth) if config.truth else None)
+    others = inject.left_out(tables, lenses, config.merge)
+    once = np.setdiff1d(np.concatenate([galaxies["id"] for galaxies in tables]), others)
+    if said := learning.too_few(len(once)):
+        raise SystemExit(said)
+    drawn = learning.drawn(once, config.adapt.galaxies)
+    return [(tile, optics, some[np.isin(some["id"], drawn)]) for tile, optics, some in chosen]

@@ -219,7 +219,8 @@ def _blends(tiles, rows, facts):
 
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
-    from pipeline.catalogs.overlaps import seen_elsewhere
+    from pipeline.catalogs.known import known_lenses
+    from pipeline.injection.inject import left_out
     from pipeline.injection.selection import selection
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
@@ -227,10 +228,11 @@ def selection(config, manifest, table, picture):
 
     limit = threshold(load(config.networks, "lens", config.apply), config.lens)
     tiles = io.tile_folders(manifest)
-    twice = seen_elsewhere([_injected(tile) for tile in tiles], config.merge.radius)
+    lenses = known_lenses(io.read_table(config.truth) if config.truth else None)
+    others = left_out([_injected(tile) for tile in tiles], lenses, config.merge)
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
-    once = (table[~np.isin(table["id"], twice)] for table in injections)
-    found = selection(once, limit, config.inject)
+    counted = (table[~np.isin(table["id"], others)] for table in injections)
+    found = selection(counted, limit, config.inject)
     io.write_table(table, found)
     io.write_figure(picture, selection_figure(found), dpi=130)
 

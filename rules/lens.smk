@@ -26,6 +26,7 @@ rule selection:
     input:
         every("injections", "injections.fits") if BATCHES else no_tiles,
         every("detect", "sources.fits"),
+        truth(),
         tiles="<results>/tiles.txt",
     output:
         table="<results>/selection.fits",
@@ -36,7 +37,7 @@ rule selection:
         mem_mb=memory(1000, per_tile=0.1),
         runtime=minutes(0.01),
     params:
-        config=section("inject", "merge", "lens", "apply", "networks"),
+        config=section("truth", "inject", "merge", "lens", "apply", "networks"),
         code=made_with("selection", "lens"),
     shell:
         "arclet selection --config {params.config:q} {input.tiles} {output} &> {log}"
@@ -47,6 +48,7 @@ rule adaptation:
         every("ingest", "exposure.fits") if BATCHES else no_tiles,
         every("detect", "sources.fits"),
         every("cut", "lens_cutouts.fits"),
+        truth(),
         tiles="<results>/tiles.txt",
     output:
         "<results>/adapted/lens/card.json",
@@ -61,7 +63,7 @@ rule adaptation:
         mem_mb=memory(6000, per_tile=0.1),
         runtime=growing(240),
     params:
-        config=section("inject", "adapt", "merge", "lens", "apply", "networks"),
+        config=section("truth", "inject", "adapt", "merge", "lens", "apply", "networks"),
         code=made_with("adapt", *NETWORKS),
         folder=subpath(output.gain, parent=True),
         work=adaptation_folder,

@@ -235,24 +235,43 @@ def test_galaxies_stay_in_their_set():
     assert "3 galaxies of the survey" in adapt.too_few(3) and not adapt.too_few(50)
 
 
-def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(stamps, tmp_path, monkeypatch):
-    names = "abc"
-    for i, name in enumerate(names):
+@pytest.fixture
+def survey(stamps, tmp_path):
+    """Manifest of three tiles of four galaxies each, without a WCS."""
+    for i, name in enumerate("abc"):
         table, tile = sources(), tmp_path / "tiles" / name
         table["id"] += 100 * i
-        table["tile"], table["ra"], table["dec"] = name, np.nan, np.nan
+        table["tile"], table["ra"], table["dec"] = name, 10.0 + i, 0.01 * np.arange(4)
         plane = np.ones((4, 4, 1), "f4")
         io.write_exposure(
             tile / "exposure.fits", Exposure(plane, plane, None, ("r",), pixel_scale=0.2)
         )
         io.write_table(tile / "sources.fits", table)
         io.write_cutouts(tile / "lens_cutouts.fits", replace(stamps, id=np.asarray(table["id"])))
-    (tmp_path / "tiles.txt").write_text("\n".join(names))
+    (tmp_path / "tiles.txt").write_text("\n".join("abc"))
+    return tmp_path / "tiles.txt"
+
+
+def few(n, **settings):
+    adapted = Config().adapt.model_copy(update={"galaxies": n, "per_galaxy": 1})
+    return Config().model_copy(update={"adapt": adapted, **settings})
+
+
+def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(survey, monkeypatch):
     every = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
     lowest = every[np.argsort(inject.lots(every))][:5]
     monkeypatch.setattr(adapt, "LEAST", 5)
-    few = Config().adapt.model_copy(update={"galaxies": 5, "per_galaxy": 1})
-    config = Config().model_copy(update={"adapt": few})
-    seen, truth = _injections(config, tmp_path / "tiles.txt")
+    seen, truth = _injections(few(5), survey)
     assert len(seen) == len(truth) == 10
     assert set(truth["id"]) == set(lowest)
+
+
+def test_lenses_are_not_learnt_from_as_galaxies_without_arcs(survey, monkeypatch, tmp_path):
+    truth = Table({"kind": ["lens", "galaxy"], "ra": [11.0, 12.0], "dec": [0.01, 0.01]})
+    io.write_table(tmp_path / "truth.fits", truth)
+    known = Table({"name": ["one"], "ra": [10.0], "dec": [0.02 + 0.5 / 3600]})
+    monkeypatch.setattr("pipeline.catalogs.known._shipped", lambda: known)
+    monkeypatch.setattr(adapt, "LEAST", 5)
+    _, seen = _injections(few(50, truth=str(tmp_path / "truth.fits")), survey)
+    ids = {10 + i + 100 * j for i in range(4) for j in range(3)}
+    assert set(seen["id"]) == ids - {12, 111}

@@ -4,33 +4,47 @@ import csv
 from importlib import metadata
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.sphere import chord, unit_vectors
 
 
-def known_lenses():
+def known_lenses(truth=None):
     """Read the lenses that lenscat ships (Vujeva et al. 2024), 33,000 of them.
 
     The file is read without importing lenscat, which costs 4 s and needs a plotting library.
+
+    Parameters
+    ----------
+    truth : Table, optional
+        Of a simulated survey, as `pipeline.simulate.survey` writes it, whose lenses join them.
 
     Returns
     -------
     Table
         ``name`` (the first of several), ``ra`` and ``dec`` [deg], one row a lens with a position.
     """
+    lenses = _shipped()
+    if truth is not None:
+        simulated = truth[np.asarray(truth["kind"], "U") == "lens"]
+        place = {name: np.asarray(simulated[name], "f8") for name in ("ra", "dec")}
+        lenses = vstack([lenses, Table({"name": ["simulated"] * len(simulated), **place})])
+    return lenses[np.isfinite(lenses["ra"]) & np.isfinite(lenses["dec"])]
+
+
+def _shipped():
+    """Every row of lenscat's table."""
     path = metadata.distribution("lenscat").locate_file("lenscat/data/catalog.csv")
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    lenses = Table(
+    return Table(
         {
             "name": [row["name"].split("|")[0].strip() for row in rows],
             "ra": [float(row["RA [deg]"] or "nan") for row in rows],
             "dec": [float(row["DEC [deg]"] or "nan") for row in rows],
         }
     )
-    return lenses[np.isfinite(lenses["ra"]) & np.isfinite(lenses["dec"])]
 
 
 def name_known(ra, dec, lenses, radius):

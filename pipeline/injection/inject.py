@@ -7,6 +7,8 @@ import numpy as np
 from astropy.table import Table, hstack, vstack
 
 from pipeline.catalogs.catalog import detection_band
+from pipeline.catalogs.known import name_known
+from pipeline.catalogs.overlaps import seen_elsewhere
 from pipeline.flags import DEFECT, Flag
 from pipeline.injection.tables import described, magnitude
 from pipeline.simulate.arcs import Body, paint_arcs
@@ -72,6 +74,27 @@ def lots(ids):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (z ^ (z >> np.uint64(31))) / 2.0**64
+
+
+def left_out(tables, lenses, settings):
+    """Ids of those that are not to count: seen in another tile too, or known for lenses.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        Chosen sources of each tile.
+    lenses : Table
+        As of `pipeline.catalogs.known.known_lenses`.
+    settings : pipeline.config.Merge
+
+    Returns
+    -------
+    ndarray, int64
+    """
+    names = "id", "ra", "dec"
+    ids, ra, dec = (np.concatenate([np.asarray(t[name]) for t in tables]) for name in names)
+    named = name_known(ra, dec, lenses, settings.known_radius)
+    return np.union1d(seen_elsewhere(tables, settings.radius), ids[named != ""])
 
 
 def inject(sources, read, find, optics, settings):
