@@ -68,7 +68,10 @@ def _fine_tune(base, pairs, config, home, work):
 
     settings = config.adapt
     keras.utils.set_random_seed(settings.seed)
-    batches = [fit.Batches(*pair, settings.batch_size, settings.seed) for pair in pairs]
+    batches = (
+        fit.Batches(*pairs[0], settings.batch_size, settings.seed),
+        fit.HeldOut(*pairs[1], settings.batch_size),
+    )
     shown = digest.arrays(*(part for pair in pairs for part in pair))
     model = fit.fit(build, *batches, settings, work / shown)
     fit.save(model, home / "lens" / "model.keras")

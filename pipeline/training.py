@@ -43,7 +43,7 @@ def train(config, home, record, work, *, network: str):
     keras.utils.set_random_seed(settings.seed)
     others = _networks(config, network, home.parent)
     held_out = _drawn(module, config, others, "validation", settings.validated)
-    validation = fit.Batches(*held_out, settings.batch_size, settings.seed)
+    validation = fit.HeldOut(*held_out, settings.batch_size)
     shape = fit.every(held_out[0])[0].shape[1:]
     batches = fit.Stream(_stream(module, config, settings, others), settings.steps, settings.replay)
 

@@ -25,7 +25,7 @@ def build():
 def trained(folder, wanted=WANTED):
     """Train a straight line; gives its weights, and the losses of the epochs."""
     keras.utils.set_random_seed(0)
-    batches, validation = fit.Batches(STAMPS, wanted, 16, 0), fit.Batches(STAMPS, WANTED, 16, 0)
+    batches, validation = fit.Batches(STAMPS, wanted, 16, 0), fit.HeldOut(STAMPS, WANTED, 16)
     weights = fit.fit(build, batches, validation, SETTINGS, folder).get_weights()
     log = progress.log_of(folder)
     assert [row["epoch"] for row in log] == [0, 1, 2]
@@ -83,7 +83,7 @@ def test_a_training_that_gains_nothing_ends_with_what_it_began_with(tmp_path):
         model.set_weights(begun)
         return model
 
-    batches, validation = fit.Batches(STAMPS, -WANTED, 16, 0), fit.Batches(STAMPS, WANTED, 16, 0)
+    batches, validation = fit.Batches(STAMPS, -WANTED, 16, 0), fit.HeldOut(STAMPS, WANTED, 16)
     for _ in range(2):  # also if it is asked again
         weights = fit.fit(right, batches, validation, SETTINGS, tmp_path).get_weights()
         for one, other in zip(weights, begun, strict=True):

@@ -211,6 +211,17 @@ def test_batches_show_every_stamp_once_in_an_epoch_and_turn_maps_with_it(rng):
     assert any((batches[i][0] != seen[i][0]).any() for i in range(len(batches)))
 
 
+def test_a_loss_is_measured_of_every_stamp_the_same_in_every_epoch(rng):
+    maps, numbers = rng.normal(size=(10, 4, 4, 1)).astype("f4"), np.arange(10, dtype="f4")
+    held_out = fit.HeldOut(maps, numbers, 4)
+    held_out.on_epoch_end()
+    seen = [held_out[i] for i in range(len(held_out))]
+    for whole, parts in zip((maps, numbers), zip(*seen, strict=True), strict=True):
+        assert_array_equal(np.concatenate(parts), whole)
+    assert len(fit.HeldOut(maps[:3], None, 4)) == len(fit.Batches(maps[:3], None, 4, 0)) == 1
+    assert len(fit.Batches(maps[:3], None, 4, 0)[0][0]) == 3
+
+
 def test_joined_parts_are_let_go_of():
     parts = [(np.full((2, 3), i, "f4"), np.full(2, i)) for i in range(3)]
     watched = [weakref.ref(array) for part in parts for array in part]

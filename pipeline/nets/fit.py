@@ -1,5 +1,6 @@
 """Train a network: batches, schedule, checkpoints; and put the result into a folder that ships."""
 
+import math
 import os
 import platform
 import time
@@ -74,7 +75,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
 
     def __len__(self):
-        return self.n // self.batch_size
+        return max(self.n // self.batch_size, 1)
 
     def __getitem__(self, i):
         order, turns = self._order()
@@ -87,6 +88,27 @@ class Batches(keras.utils.PyDataset):
 
     def _order(self):
         return _shuffled((self.seed, self.epoch), self.n, len(self) + 1)
+
+
+class HeldOut(keras.utils.PyDataset):
+    """Batches to measure a loss of: every stamp, as it is, and the same in every epoch.
+
+    Parameters
+    ----------
+    stamps, wanted, batch_size
+        As of `Batches`.
+    """
+
+    def __init__(self, stamps, wanted, batch_size):
+        super().__init__()
+        self.pair, self.batch_size = (stamps, wanted), batch_size
+
+    def __len__(self):
+        return math.ceil(len(every(self.pair[0])[0]) / self.batch_size)
+
+    def __getitem__(self, i):
+        rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
+        return tuple(_chosen(part, rows, 0) for part in self.pair if part is not None)
 
 
 @lru_cache(2)
@@ -130,7 +152,7 @@ def fit(build, batches, validation, settings, folder):
         Gives the compiled, untrained model.
     batches : Stream or Batches
         To learn from.
-    validation : Batches
+    validation : HeldOut
     settings : pipeline.config.train.Fit
     folder : Path
         For what `pipeline.nets.progress` keeps, and TensorBoard's events.
