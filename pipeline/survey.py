@@ -220,19 +220,23 @@ def _blends(tiles, rows, facts):
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
     from pipeline.catalogs.known import known_lenses
+    from pipeline.injection.adapt import unlearnt
     from pipeline.injection.inject import left_out
     from pipeline.injection.selection import selection
     from pipeline.models.engine import load
     from pipeline.models.lens import threshold
     from pipeline.report.selection_figure import selection_figure
 
-    limit = threshold(load(config.networks, "lens", config.apply), config.lens)
-    tiles = io.tile_folders(manifest)
+    network, tiles = load(config.networks, "lens", config.apply), io.tile_folders(manifest)
     lenses = known_lenses(io.read_table(config.truth) if config.truth else None)
     others = left_out([_injected(tile) for tile in tiles], lenses, config.merge)
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
-    counted = (table[~np.isin(table["id"], others)] for table in injections)
-    found = selection(counted, limit, config.inject)
+    counted = (
+        table[~np.isin(table["id"], others) & unlearnt(table["id"], network.card)]
+        for table in injections
+    )
+    found = selection(counted, threshold(network, config.lens), config.inject)
+    found.meta["HELDOUT"] = "adapted" in network.card
     io.write_table(table, found)
     io.write_figure(picture, selection_figure(found), dpi=130)
 

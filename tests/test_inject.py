@@ -1,6 +1,7 @@
 """Arcs on a survey's own galaxies: what is painted, what is counted."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import galsim
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
+from pipeline.survey import selection as survey_selection
 
 OPTICS = Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
@@ -275,3 +277,24 @@ def test_lenses_are_not_learnt_from_as_galaxies_without_arcs(survey, monkeypatch
     _, seen = _injections(few(50, truth=str(tmp_path / "truth.fits")), survey)
     ids = {10 + i + 100 * j for i in range(4) for j in range(3)}
     assert set(seen["id"]) == ids - {12, 111}
+
+
+@pytest.mark.parametrize("card", [{}, {"adapted": {}}])
+def test_what_is_found_is_of_galaxies_that_were_not_learnt_from(
+    card, survey, stamps, tmp_path, monkeypatch
+):
+    ids = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
+    for i, name in enumerate("abc"):
+        table = sources()
+        table["id"] += 100 * i
+        said = injected(replace(stamps, id=np.asarray(table["id"])), table)
+        io.write_table(tmp_path / "tiles" / name / "injections.fits", said)
+    monkeypatch.setattr("pipeline.models.engine.load", lambda *_: SimpleNamespace(card=card))
+    limit = Config().lens.model_copy(update={"threshold": 1.0})
+    made = tmp_path / "selection.fits", tmp_path / "selection.png"
+    survey_selection(few(5, lens=limit), survey, *made)
+    found = io.read_table(made[0])
+    counted = np.sum(adapt.sets(ids) == "held_out") if card else len(ids)
+    assert 0 < counted <= len(ids)
+    assert found["n"][np.asarray(found["kind"]) == "no arcs"] == [counted]
+    assert found.meta["HELDOUT"] == bool(card)

@@ -27,6 +27,11 @@ def sets(ids):
     return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
 
 
+def unlearnt(ids, card):
+    """Whether the lens finder of a card learnt nothing from these galaxies, if of the survey."""
+    return sets(ids) == "held_out" if "adapted" in card else np.ones(len(ids), bool)
+
+
 def too_few(n):
     """Say what to do where there are too few galaxies to learn from; empty for enough."""
     if n >= LEAST:

@@ -62,7 +62,8 @@ def _title(table, control):
         return "No galaxy is bright and large enough for arcs to be painted onto it"
     n, share = int(everything["n"][0]), float(everything["share"][0])
     passing, galaxies = int(control["n_found"][0]), int(control["n"][0])
-    false = f"{passing} of {galaxies} galaxies pass without arcs, and are left out"
+    which = "galaxies that it did not learn from" if table.meta.get("HELDOUT") else "galaxies"
+    false = f"{passing} of {galaxies} {which} pass without arcs, and are left out"
     threshold = table.meta["PLENSMIN"]
     return f"{n} sets of arcs, {share:.0%} of them found at p_lens > {threshold:.3g}\n{false}"
 
