@@ -59,7 +59,7 @@ def measure(field):
     return {
         "fwhm": float(before.meta["PSFFWHM"]),
         **{name: float(row[name]) for name in row.colnames if name != "kind"},
-        "calibrated": calibrate.gained(known)["after"]["all"],
+        "calibrated": calibrate.gained({}, known)["after"]["all"],
         "sure": bool("DOUBT" not in before.meta),
     }
 

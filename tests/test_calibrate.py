@@ -24,7 +24,11 @@ def recovered(rng, n=4000, off=1.0):
     truth = middle + off * sigma * rng.normal(size=n)
     ends = {f"flux_p{p}": np.exp(middle + k * ONE * sigma) for p, k in ((16, -1), (50, 0), (84, 1))}
     told = {"true_flux": np.exp(truth), "true_snr": snr, "found": np.ones(n, bool)}
-    return Table(told | ends | {"flags": np.zeros(n, "i4"), "before": np.zeros(n, bool)})
+    return Table(
+        told
+        | ends
+        | {"flags": np.zeros(n, "i4"), "before": np.zeros(n, bool), "place": np.arange(n)}
+    )
 
 
 @pytest.mark.parametrize("off", [0.7, 1.0, 2.0])

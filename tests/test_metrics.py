@@ -1,5 +1,6 @@
 """The numbers that networks are scored by, against cases done by hand."""
 
+from functools import partial
 from unittest.mock import Mock
 
 import numpy as np
@@ -109,6 +110,18 @@ def test_share_has_an_error_even_where_all_or_none_hit():
     assert share([])["n"] == 0
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_share_of_trials_that_are_alike_has_the_error_of_their_members(rng, alike):
+    members, found = np.repeat(np.arange(40), 10), []
+    for _ in range(300):
+        chance = np.where(rng.random(40) < 0.6, 0.95, 0.15) if alike else np.full(40, 0.63)
+        found.append(share(rng.random(400) < chance[members], members))
+    scatter = np.std([said["value"] for said in found])
+    assert_allclose(np.mean([said["error"] for said in found]), scatter, rtol=0.15)
+    hits = np.arange(100) < 30
+    assert share(hits, np.arange(100)) == share(hits)
+
+
 @pytest.mark.parametrize("n_false", [0, 1, 9, 100])
 def test_the_error_of_a_recall_counts_the_false_positives_scatter(rng, n_false):
     n, found = 3000, []
@@ -127,10 +140,11 @@ def test_shares_of_lenses_have_the_same_error():
 
 def test_bins_hold_their_lower_edge_and_small_ones_are_left_out():
     by = np.repeat([1.0, 2.0, np.nan, 5.0], [10, 20, 30, 3])
-    (first, second) = in_bins(np.mean, [by], by, (1, 2, 3, np.inf))
+    mean = partial(bootstrap, np.mean)
+    (first, second) = in_bins(mean, [by], by, (1, 2, 3, np.inf))
     assert (first["n"], second["n"]) == (10, 20)
     assert (first["value"], second["value"]) == (1, 2)
-    assert in_bins(np.mean, [by], by * 0 + 5, (1, np.inf))[0]["high"] is None
+    assert in_bins(mean, [by], by * 0 + 5, (1, np.inf))[0]["high"] is None
 
 
 @pytest.mark.parametrize("condition", EDGES)

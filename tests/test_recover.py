@@ -12,11 +12,8 @@ from pipeline.catalogs.catalog import number
 from pipeline.config import Recover
 from pipeline.data import Exposure
 from pipeline.detection.psf import Moffat
-from pipeline.flags import Flag
 from pipeline.injection import recover
-from pipeline.injection.completeness import completeness
 from pipeline.injection.optics import Optics
-from pipeline.report.completeness_figure import completeness_figure
 from pipeline.tiles import STAGES
 from tests.detected import detect
 
@@ -88,6 +85,11 @@ def test_a_seed_and_a_name_decide_everything(rng):
     )
     assert_array_equal(first.as_array(), again.as_array())
     assert set(first["x"]).isdisjoint(other["x"])
+    assert set(first["place"]) == set(other["place"]) == set(range(len(first)))
+    for one, two in zip(
+        *(truth[np.argsort(truth["place"])] for truth in (first, other)), strict=True
+    ):
+        assert np.hypot(one["x"] - two["x"], one["y"] - two["y"]) < 72 / np.sqrt(2)
     few = SETTINGS.model_copy(update={"galaxies": 3})
     assert len(recover.paint(exposure, sources(), OPTICS, few, "t 0")[1]) == 3
 
@@ -141,94 +143,6 @@ def test_the_brighter_neighbour_keeps_the_detection_of_both():
         rows, neighbour = recover.match(galaxies, before, np.array([[x, 10.0]]), 3.0)
         assert rows[0] == found
         assert neighbour[0] == 3
-
-
-def told(rng, n=4000, inside=0.68):
-    """A table as of `recover.recovered`, whose intervals hold the truth as often as asked."""
-    exposure = sky(rng)
-    truth = recover.paint(exposure, sources(), OPTICS, SETTINGS, "t")[1]
-    after = sources(truth["x"], truth["y"])
-    after["flags"], after["before"], after["flux_auto"] = 0, False, np.ones((len(truth), 2))
-    totals = {name: np.ones((len(truth), 2)) for name in recover.SHARES}
-    table = recover.recovered(truth, sources(), (after, QTable(totals)), exposure)
-    table = table[rng.integers(len(table), size=n)]
-    table["true_snr"] = np.exp(rng.uniform(*np.log(SETTINGS.snr), n))
-    table["found"] = rng.random(n) < 0.9
-    shift, width = rng.normal(0, 0.1, n) - 0.05, 0.1 * {0.68: 0.9945, 0.95: 1.96}[inside]
-    middle = table["true_flux"] * 10 ** (-0.4 * shift)
-    table["flux_p50"] = np.where(table["found"], middle, np.nan)
-    for name, side in (("flux_p16", 1), ("flux_p84", -1)):
-        table[name] = np.where(
-            table["found"], middle * 10 ** (-0.4 * (side * width + 0.05)), np.nan
-        )
-    return table
-
-
-@pytest.mark.parametrize("inside", [0.68, 0.95])
-def test_counts_medians_and_coverage_are_those_put_in(rng, inside):
-    table = told(rng, inside=inside)
-    flagged = rng.random(len(table)) < 0.1
-    table["flags"] = np.where(flagged, int(Flag.EDGE), 0)
-    rows = completeness([table[:1000], table[1000:]], SETTINGS)
-    kinds = np.asarray(rows["kind"])
-    every = rows[kinds == "all"][0]
-    assert every["n"] == 4000
-    assert every["n_clean"] == np.sum(table["found"] & ~flagged)
-    assert every["completeness"] == pytest.approx(0.9, abs=4 * every["completeness_err"])
-    assert every["median_dm"] == pytest.approx(-0.05, abs=4 * every["median_dm_err"])
-    assert every["nmad_dm"] == pytest.approx(0.1, rel=0.1)
-    assert every["coverage_68"] == pytest.approx(inside, abs=4 * every["coverage_68_err"])
-    for kind in ("true_snr", "size", "neighbour", "true_snr x size"):
-        assert rows["n"][kinds == kind].sum() == 4000
-        assert rows["n_clean"][kinds == kind].sum() == every["n_clean"]
-    assert completeness_figure(rows).axes
-
-
-def seen_to(table, of_unit_snr):
-    """The same galaxies in a tile where one of S/N 1 has that magnitude; found above S/N 7."""
-    table["true_snr"] = np.random.default_rng(1).permutation(np.geomspace(3, 300, len(table)))
-    table["true_mag"] = of_unit_snr - 2.5 * np.log10(table["true_snr"])
-    table["found"] = table["true_snr"] > 7
-    return table
-
-
-def test_the_depth_is_where_half_is_detected(rng):
-    settings, table = Recover(snr=(3, 300)), seen_to(told(rng, n=40_000), 27.4)
-    sharp = 27.4 - 2.5 * np.log10(7)
-    assert completeness([table], settings).meta["DEPTH50"] == pytest.approx(sharp, abs=0.1)
-    for value in (True, False):
-        table["found"] = value
-        found = completeness([table], settings)
-        bright = found[(found["kind"] == "true_mag") & (found["n_faint"] == 0)]
-        assert set(bright["completeness"]) == {float(value)}
-
-
-def test_deep_tiles_do_not_speak_for_shallow_ones(rng):
-    settings = Recover(snr=(3, 300))
-    deep, shallow = seen_to(told(rng, n=4_000), 30), seen_to(told(rng, n=8_000), 27)
-    found = completeness([deep, shallow], settings)
-    by_mag = found[found["kind"] == "true_mag"]
-    between = (by_mag["true_mag_low"] >= 25.5) & (by_mag["true_mag_high"] <= 27.5)
-    assert between.sum() == 4
-    assert_allclose(by_mag["completeness"][between], 1 / 3, atol=0.03)
-    assert found.meta["DEPTH50"] == pytest.approx(27 - 2.5 * np.log10(7), abs=0.3)
-    by_size = found[found["kind"] == "true_mag x size"]
-    assert by_size["n_faint"].sum() == pytest.approx(by_mag["n_faint"].sum(), abs=30)
-    assert not found["n_faint"][(found["kind"] == "true_snr") | (found["kind"] == "all")].any()
-
-
-def test_of_nothing_there_is_a_table_without_rows():
-    nothing = Exposure.empty(("r", "i"), "cut short")
-    truth = recover.paint(nothing, sources(), OPTICS, SETTINGS, "t")[1]
-    after = sources()
-    after["flags"] = after["before"] = np.zeros(0, int)
-    after["flux_auto"] = np.zeros((0, 2))
-    totals = QTable({name: np.zeros((0, 2)) for name in recover.SHARES})
-    table = recover.recovered(truth, sources(), (after, totals), nothing)
-    assert table.colnames == list(recover.COLUMNS)
-    rows = completeness([table], SETTINGS)
-    assert not len(rows)
-    assert "No galaxy" in completeness_figure(rows).get_suptitle()
 
 
 @pytest.fixture(scope="module")

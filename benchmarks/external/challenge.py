@@ -8,7 +8,7 @@ from astropy.table import Table
 from benchmarks.external import chain
 from pipeline.data import Exposure
 from pipeline.models import metrics
-from pipeline.models.binned import bootstrap, in_bins
+from pipeline.models.binned import bootstrap, in_bins, share
 from pipeline.models.lens_scores import CLEAR, found_before
 from pipeline.simulate.challenge import EUCLID, draw_challenge
 from pipeline.stamps.cutouts import bin_blocks, lens_binning
@@ -102,8 +102,8 @@ def summary(score, truth):
     clear = found_before(score[kept], is_lens[kept], int(RATES[0] * n_false))
     rows["tpr_of_clear_arcs_at_fpr_0.01"] = clear
     hit = score[is_lens] > np.quantile(score[~is_lens], 1 - RATES[0])
-    rows["completeness_theta_e"] = in_bins(np.mean, [hit], theta_e[is_lens], THETA_E)
-    rows["completeness_arc_snr"] = in_bins(np.mean, [hit], arc_snr[is_lens], ARC_SNR)
+    rows["completeness_theta_e"] = in_bins(share, [hit], theta_e[is_lens], THETA_E)
+    rows["completeness_arc_snr"] = in_bins(share, [hit], arc_snr[is_lens], ARC_SNR)
     for name in ("snr", "re"):
         if name in truth.colnames:
             alone = np.asarray(truth[name], "f8")

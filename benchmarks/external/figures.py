@@ -1,11 +1,13 @@
 """Figures of what was measured, the peers in the same axes."""
 
+from functools import partial
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.external.scores import LEAST_FLUX
 from pipeline.models import metrics
-from pipeline.models.binned import in_bins, share
+from pipeline.models.binned import bootstrap, in_bins, share
 from pipeline.report.figures import FEW_DECADES, log_scale
 
 LABELS = {
@@ -43,8 +45,8 @@ def by_condition(pairs, matched):
     for column, (name, by, edges) in zip(axes.T, _conditions(pairs), strict=True):
         for method, found in matched.items():
             for axis, (statistic, values) in zip(column, _rows(found), strict=True):
-                good = np.isfinite(values)
-                rows = in_bins(statistic, [values[good]], by[good], edges, n_draws=50)
+                good, number = np.isfinite(values), partial(bootstrap, statistic, n_draws=50)
+                rows = in_bins(number, [values[good]], by[good], edges)
                 _points(axis, rows, method)
         column[-1].set_xlabel(name)
         column[-1].axhline(0.68, color="0.7", lw=0.8)

@@ -4,6 +4,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from pipeline.flags import DEFECT
+from pipeline.injection.tables import place_of
 from pipeline.models.binned import EDGES, in_bins, share
 
 LEVEL = 0.68
@@ -23,12 +24,14 @@ def samples(tables):
     -------
     Table
         ``width``, the logarithm of the interval's width in log flux; ``pull``, how far the truth
-        is from flux_p50, in units of the interval's half on that side; ``snr``; ``before``.
+        is from flux_p50, in units of the interval's half on that side; ``snr``; ``before``; and
+        ``place``, as of `pipeline.injection.tables.place_of`.
     """
-    return vstack([_sample(table) for table in tables], metadata_conflicts="silent")
+    parts = [_sample(table, i) for i, table in enumerate(tables)]
+    return vstack(parts, metadata_conflicts="silent")
 
 
-def _sample(table):
+def _sample(table, tile):
     names = "true_flux", "flux_p16", "flux_p50", "flux_p84"
     true, low, middle, high = (np.asarray(table[name], "f8") for name in names)
     tells = np.asarray(table["found"], bool) & (np.asarray(table["flags"]) & int(DEFECT) == 0)
@@ -37,6 +40,7 @@ def _sample(table):
     half = np.where(true > middle, high - middle, middle - low)
     told = {"width": np.log(high - low), "pull": np.abs(true - middle) / half}
     known = {"snr": table["true_snr"][tells], "before": table["before"][tells]}
+    known["place"] = place_of(table, tile)[tells]
     return Table(told | {name: np.asarray(values) for name, values in known.items()})
 
 
@@ -102,7 +106,7 @@ def _factors(known, width):
 def gained(calibration, known):
     """Say how many intervals hold the truth before and after, of galaxies that did not tell.
 
-    Each tenth of the galaxies is judged by what the others say.
+    Each tenth of the places that galaxies were painted in is judged by what the others say.
 
     Parameters
     ----------
@@ -119,20 +123,24 @@ def gained(calibration, known):
     for rows in _groups(known, calibration).values():
         factor[rows] = _judged(known[rows])
     told = {"before": known["pull"] <= 1, "after": known["pull"] <= factor}
-    snr = np.asarray(known["snr"])
+    snr, place, before = (np.asarray(known[name]) for name in ("snr", "place", "before"))
     return {
         when: {
-            "all": share(inside),
-            **({"before_light": share(inside[known["before"]])} if known["before"].any() else {}),
-            "snr": in_bins(np.mean, [inside], snr, EDGES["snr"]),
+            "all": share(inside, place),
+            **({"before_light": share(inside[before], place[before])} if before.any() else {}),
+            "snr": in_bins(share, [inside, place], snr, EDGES["snr"]),
         }
         for when, inside in told.items()
     }
 
 
 def _judged(known):
-    """Factors on the intervals of each of the `PARTS` of the galaxies, from the others; (n,)."""
-    factor, part = np.ones(len(known)), np.arange(len(known)) % PARTS
+    """Factors on the intervals of each of the `PARTS` of the places, from the others; (n,)."""
+    places, place = np.unique(known["place"], return_inverse=True)
+    factor, part = (
+        np.ones(len(known)),
+        (place if len(places) > 1 else np.arange(len(known))) % PARTS,
+    )
     for i in range(PARTS):
         factor[part == i] = _factors(known[part != i], known["width"][part == i])
     return factor

@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 
 from pipeline.flags import DEFECT
-from pipeline.injection.tables import described
+from pipeline.injection.tables import described, place_of
 from pipeline.models import metrics
-from pipeline.models.binned import bootstrap, share
+from pipeline.models.binned import bootstrap, pooled, share
 
 BINS, SIZES = 8, 4  # of the S/N and of the size, where they are drawn evenly in logarithm
 FAR = 1e6  # PSF widths, where there is no other source
@@ -52,15 +52,16 @@ def completeness(tables, settings):
         One row a bin that holds anything.  ``kind`` says what the row is binned in: "all", the
         name of one of `QUANTITIES` or of two ("true_mag x size").  Then come the limits of each of
         these, ``..._low`` and ``..._high`` (NaN where it is not binned in), and `MEASURES`, errors
-        of shares from Wilson's interval, of medians from a bootstrap.  ``DEPTH50`` of its meta is
-        the magnitude at which half of the galaxies are detected, if there is one.
+        of shares from Wilson's interval, of medians from a bootstrap, both of places: galaxies of
+        several passes that share one are alike.  ``DEPTH50`` of its meta is the magnitude at which
+        half of the galaxies are detected, if there is one.
 
     Notes
     -----
     Of one magnitude shallow tiles have galaxies below the least S/N, which are not painted.  They
     count as missed, or the faint bins would tell of the deep tiles alone.
     """
-    parts = [_known(table) for table in tables]
+    parts = [_known(table, i) for i, table in enumerate(tables)]
     known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     edges, rows = _edges(settings), []
     for kind in ((), *((name,) for name in QUANTITIES), *TOGETHER):
@@ -81,11 +82,12 @@ def _depth(rows):
     return {"DEPTH50": float(np.interp(HALF, *(np.take(v, ends) for v in (shares, at))))}
 
 
-def _known(table):
-    """What is needed of a tile's galaxies, arrays (n,)."""
+def _known(table, i):
+    """What is needed of the galaxies of a tile, and of that its number; arrays (n,)."""
     known = {name: np.asarray(table[name], "f4") for name in QUANTITIES}
     known["of_unit_snr"] = known["true_mag"] + 2.5 * np.log10(known["true_snr"])
     known["neighbour"] = np.minimum(known["neighbour"], FAR)
+    known["place"] = place_of(table, i)
     known["found"] = np.asarray(table["found"], bool)
     known["clean"] = known["found"] & (np.asarray(table["flags"]) & int(DEFECT) == 0)
     low, middle, high, auto, true = (
@@ -137,14 +139,24 @@ def _row(kind, limits, known, n_faint):
     for name in QUANTITIES:
         row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
     clean = {name: values[known["clean"]] for name, values in known.items()}
-    dm, auto = (clean[name][np.isfinite(clean[name])] for name in ("dm", "dm_auto"))
-    found = share(np.pad(known["found"], (0, n_faint)))
-    holds, middle = share(clean["holds"]), bootstrap(np.median, dm)
+    told = np.isfinite(clean["dm"])
+    dm, auto = clean["dm"][told], clean["dm_auto"][np.isfinite(clean["dm_auto"])]
+    faint = -1 - np.arange(n_faint)  # each in a place of its own
+    found = share(np.pad(known["found"], (0, n_faint)), np.concatenate([known["place"], faint]))
+    holds, middle = share(clean["holds"], clean["place"]), _median(dm, clean["place"][told])
     row["nmad_dm"] = metrics.nmad(dm) if len(dm) else np.nan
     row["median_dm_auto"] = np.median(auto) if len(auto) else np.nan
     for name, number in (("completeness", found), ("median_dm", middle), ("coverage_68", holds)):
         row[name], row[f"{name}_err"] = number["value"], number["error"]
     return row
+
+
+def _median(values, place):
+    """Median with its error, of values of which those of one place are alike."""
+    places, member = np.unique(place, return_inverse=True)
+    if len(places) == len(values):
+        return bootstrap(np.median, values)
+    return pooled(np.median, values, member=member, n_draws=100)
 
 
 def _table(rows, depth):

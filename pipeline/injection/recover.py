@@ -25,6 +25,7 @@ COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "dec": ("deg", "pos.eq.dec", "Declination where it was painted (ICRS)"),
     "x": ("pix", "pos.cartesian.x", "The same in the tile; the first pixel is 0"),
     "y": ("pix", "pos.cartesian.y", "The same in the tile; the first pixel is 0"),
+    "place": ("", "meta.id.part", "Number of the tile's part that it was painted in"),
     "true_flux": ("flux", "phot.flux.density", "Total flux that was painted"),
     "true_mag": ("mag", "phot.mag", "AB magnitude of true_flux; NaN without a zero point"),
     "true_snr": ("", "stat.snr", "S/N of a filter that matches it, in the noise there"),
@@ -65,35 +66,43 @@ def paint(exposure, sources, optics, settings, key):
     -------
     painted : Exposure
     truth : Table
-        ``x``, ``y``, ``true_flux``, ``true_snr``, ``re`` of each galaxy: see `COLUMNS`.
+        ``x``, ``y``, ``place``, ``true_flux``, ``true_snr``, ``re`` of each galaxy: see `COLUMNS`.
     """
     rng = np.random.default_rng((settings.seed, *key.encode()))
     (photons,) = rng.spawn(1)
     band, correlation = (sources.meta.get(k, v) for k, v in (("DETBAND", 0), ("NOISECOR", 1.0)))
     flux, rows = exposure.flux.copy(), []
     cell = max(SPACING, ROOM * settings.size[1]) * optics.fwhm
-    for x, y in _places(exposure.seen[..., band], cell, optics.fwhm, rng)[: settings.galaxies]:
+    places = _places(exposure.seen[..., band], cell, optics.fwhm, rng)[: settings.galaxies]
+    for x, y, place in places:
         re, snr = (np.exp(rng.uniform(*np.log(limits))) for limits in (settings.size, settings.snr))
         light, onto, own = _draw(re * optics.fwhm, (x, y), flux.shape[:2], optics, rng)
         noise = correlation * exposure.ivar[round(y), round(x), band] ** -0.5
         total = snr * noise / np.sqrt((light.astype("f8") ** 2).sum())
         light = np.float32(total) * light[own]
         flux[onto] += optics.observed(light, exposure.ivar[onto], photons)
-        rows.append((x, y, total, snr, re * optics.fwhm))
-    names = "x", "y", "true_flux", "true_snr", "re"
+        rows.append((x, y, place, total, snr, re * optics.fwhm))
+    names = "x", "y", "place", "true_flux", "true_snr", "re"
     return replace(exposure, flux=flux), Table(np.reshape(rows, (-1, len(names))), names=names)
 
 
 def _places(seen, cell, fwhm, rng):
-    """Places ``(x, y)`` on pixels that were seen, and those around too; (n, 2), in random order."""
+    """Places ``(x, y)`` on pixels that were seen, and those around too, and numbers of their cells.
+
+    Returns
+    -------
+    ndarray, (n, 3)
+        In random order.
+    """
     if not fwhm > 0 or not seen.size:
-        return np.zeros((0, 2))
+        return np.zeros((0, 3))
     n = [max(int(side / cell), 1) for side in seen.shape]
     middle = np.indices(n).reshape(2, -1).T + 0.5
     places = (middle + rng.uniform(-0.25, 0.25, middle.shape)) * np.array(seen.shape) / n - 0.5
     clear = minimum_filter(seen, 2 * round(CLEAR * fwhm) + 1, mode="constant", cval=False)
     row, column = np.rint(places).astype(int).T
-    return rng.permutation(places[clear[row, column]])[:, ::-1]
+    numbered = np.column_stack([places[:, ::-1], np.arange(len(places))])
+    return rng.permutation(numbered[clear[row, column]])
 
 
 def _draw(re, place, shape, optics, rng):
@@ -135,7 +144,7 @@ def recovered(truth, before, after, exposure):
     values["ra"], values["dec"], _ = on_sky(exposure.wcs, *places.T, np.zeros(len(truth)))
     values["true_mag"] = magnitude(values["true_flux"], exposure.unit)
     values["size"], values["neighbour"] = values["re"] / fwhm, neighbour / fwhm
-    values["found"] = found
+    values["found"], values["place"] = found, values["place"].astype("i4")
     for name, kind in (("before", bool), ("flags", "i4")):
         values[name] = np.zeros(len(truth), kind)
         values[name][found] = np.asarray(sources[name])[rows[found]]

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from astropy.table import Column, Table
 
+from pipeline.models.binned import wilson, worth
+
 MAGNITUDES = np.arange(10.0, 36.0, 1.0)
 DEFLECTOR_SNRS = 10 ** np.arange(1, 5.01, 0.25)
 BINS = 8  # of Einstein radius and of arc S/N
@@ -119,20 +121,10 @@ def _row(kind, limits, sums):
     """One row of the table; ``worth`` is how many independent stamps its are worth."""
     n, n_found, n_galaxies = (int(value) for value in sums[:3])
     row = {"kind": kind, "n": n, "n_found": n_found, "n_galaxies": n_galaxies}
-    row["worth"] = _worth(sums)
+    row["worth"] = worth(sums)
     for name in QUANTITIES:
         row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
     return row
-
-
-def _worth(sums):
-    """Number of independent stamps of the same scatter of found / n; `sums` are one bin's."""
-    n, found, galaxies, nn, fn, ff = (int(value) for value in sums)
-    if found in (0, n) or galaxies < 2:
-        return galaxies
-    share = found / n
-    between = (ff - 2 * share * fn + share**2 * nn) * galaxies / (galaxies - 1)
-    return min(n, max(n * n * share * (1 - share) / max(between, 1e-30), 1))
 
 
 def _table(rows, threshold):
@@ -149,15 +141,8 @@ def _table(rows, threshold):
     names = "n", "n_found", "n_galaxies"
     n, found, galaxies = (np.array([row[name] for row in rows], int) for name in names)
     share = found / np.maximum(n, 1)
-    low, high = _wilson(share, np.array([row["worth"] for row in rows], "f8"))
+    low, high = wilson(share, np.array([row["worth"] for row in rows], "f8"))
     for name, values in zip(COUNTS, (n, found, galaxies, share, low, high), strict=True):
         ucd, meaning = COUNTS[name]
         columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))
     return Table(columns, meta={"PLENSMIN": float(threshold)})
-
-
-def _wilson(share, n):
-    """Ends of Wilson's interval of one sigma, of a number `n` that need not be whole."""
-    middle = (share + 0.5 / n) / (1 + 1 / n)
-    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
-    return np.where(share == 0, 0, middle - half), np.where(share == 1, 1, middle + half)

@@ -32,3 +32,8 @@ def described(columns, values, flux_unit, **meta):
 def magnitude(flux, unit):
     """AB magnitudes (n,) of fluxes; NaN where there are none, or no zero point."""
     return AB_ZERO_POINT - 2.5 * np.log10(np.where((flux > 0) & (unit == FLUX_UNIT), flux, np.nan))
+
+
+def place_of(table, tile):
+    """Numbers of the places of a survey that galaxies were painted in, of a tile's number; (n,)."""
+    return np.asarray(table["place"], "i8") + (tile << 32)

@@ -1,9 +1,9 @@
 """Numbers with their errors, of all and in bins of what makes deblending hard."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 
 EDGES = {
     "separation_re": (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, np.inf),
@@ -73,7 +73,7 @@ def pooled(statistic, *values, member, n_draws=20, draw=None):
     return bootstrap(of_members, np.arange(n), n_draws=n_draws, draw=draw)
 
 
-def share(hits):
+def share(hits, member=None):
     """Share of true values, and its binomial error.
 
     The error is half the width of the 68 % interval of Wilson (1927, JASA 22, 209), which is not
@@ -81,7 +81,10 @@ def share(hits):
 
     Parameters
     ----------
-    hits : ndarray of bool
+    hits : ndarray, (n,), bool
+    member : ndarray, (n,), int, optional
+        What each belongs to, where those of one member are alike: the error is then that of as
+        many as their scatter is `worth`.
 
     Returns
     -------
@@ -91,8 +94,45 @@ def share(hits):
     n = np.size(hits)
     if not n:
         return {"value": float("nan"), "error": float("nan"), "n": 0}
-    low, high = binom_conf_interval(np.sum(hits), n, interval="wilson")
-    return {"value": float(np.mean(hits)), "error": float((high - low) / 2), "n": n}
+    value = float(np.mean(hits))
+    low, high = wilson(value, n if member is None else _worth(np.asarray(hits), member))
+    return {"value": value, "error": float((high - low) / 2), "n": n}
+
+
+def wilson(share, n):
+    """Ends of Wilson's interval of one sigma, of a number `n` that need not be whole."""
+    middle = (share + 0.5 / n) / (1 + 1 / n)
+    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
+    return np.where(share == 0, 0, middle - half), np.where(share == 1, 1, middle + half)
+
+
+def worth(sums):
+    """Number of independent trials of the same scatter of found / n.
+
+    That is by the design effect of Kish (1965, Survey Sampling): trials of one member are not
+    independent.  Where none or all were found, each member counts once.
+
+    Parameters
+    ----------
+    sums : sequence of 6 numbers
+        Over the members: of their trials n, of those f that found, 1, n n, f n and f f.
+    """
+    n, found, members, nn, fn, ff = (int(value) for value in sums)
+    if found in (0, n) or members < 2:
+        return members
+    share = found / n
+    between = (ff - 2 * share * fn + share**2 * nn) * members / (members - 1)
+    return min(n, max(n * n * share * (1 - share) / max(between, 1e-30), 1))
+
+
+def _worth(hits, member):
+    """`worth` of trials; each is one where no two are of a member."""
+    _, row = np.unique(member, return_inverse=True)
+    n = np.bincount(row)
+    f = np.bincount(row, hits)
+    if len(n) == len(hits):
+        return len(hits)
+    return worth((len(hits), f.sum(), len(n), n @ n, f @ n, f @ f))
 
 
 def conditions(truth):
@@ -115,19 +155,18 @@ def conditions(truth):
     }
 
 
-def in_bins(statistic, values, by, edges, *, n_draws=100):
-    """Compute a number in each bin, with its bootstrap error.
+def in_bins(number, values, by, edges):
+    """Compute a number in each bin, with its error.
 
     Parameters
     ----------
-    statistic : callable
-        Gives a number of the `values`.
+    number : callable
+        Gives ``value``, ``error`` and ``n`` of the `values`, as `share` does.
     values : sequence of ndarray, (n, ...)
     by : ndarray, (n,)
         Quantity to sort by; NaN is in no bin.
     edges : sequence of float
         Of the bins, of which the lower belongs to the bin.
-    n_draws : int
 
     Returns
     -------
@@ -139,7 +178,7 @@ def in_bins(statistic, values, by, edges, *, n_draws=100):
     for low, high in pairwise(edges):
         inside = (by >= low) & (by < high)
         if inside.sum() >= LEAST:
-            found = bootstrap(statistic, *(np.asarray(v)[inside] for v in values), n_draws=n_draws)
+            found = number(*(np.asarray(v)[inside] for v in values))
             rows.append({"low": _finite(low), "high": _finite(high), **found})
     return rows
 
@@ -167,9 +206,9 @@ def by_condition(statistics, truth):
     known = conditions(truth)
     found = {}
     for name, (statistic, values) in statistics.items():
-        good = np.isfinite(values)
+        good, number = np.isfinite(values), partial(bootstrap, statistic, n_draws=100)
         found[name] = {"all": bootstrap(statistic, values[good])} | {
-            k: in_bins(statistic, [values[good]], by[good], EDGES[k]) for k, by in known.items()
+            k: in_bins(number, [values[good]], by[good], EDGES[k]) for k, by in known.items()
         }
     return found
 
