@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline.ingest import InputError
-from pipeline.ingest.fitsfile import read_bits, read_image, split_name
+from pipeline.ingest.fitsfile import image_names, read_bits, read_image, split_name
 
 SHAPE = 40, 50
 TAN = {
@@ -50,6 +50,24 @@ class TestNames:
     )
     def test_an_hdu_by_name_or_number(self, mef, pixels, hdu, plus):
         assert_array_equal(read_image(f"{mef}{hdu}").data, pixels + plus)
+
+    @pytest.mark.parametrize(
+        ("named", "listed"),
+        [
+            (["A", "", "B"], ["A", "2", "B"]),
+            (["A,1", "B", "A,2"], ["A,1", "B", "A,2"]),
+            (["A", "A", "A,2"], ["1", "2", "A,2"]),
+        ],
+    )
+    def test_every_image_is_listed_by_a_name_of_its_own(self, tmp_path, pixels, named, listed):
+        hdus = [fits.PrimaryHDU()]
+        for i, (name, _, version) in enumerate(said.partition(",") for said in named):
+            hdus.append(fits.ImageHDU(pixels + i, name=name, ver=int(version or 1)))
+        fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+        names = image_names(tmp_path / "a.fits")
+        assert names == listed
+        for i, name in enumerate(names):
+            assert_array_equal(read_image(f"{tmp_path}/a.fits[{name}]").data, pixels + i)
 
     def test_a_file_with_brackets_in_its_name(self, tmp_path, pixels):
         path = tmp_path / "a[1].fits[2]"

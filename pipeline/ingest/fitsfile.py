@@ -127,11 +127,11 @@ def image_names(path):
 
 def named_images(hdus):
     """List names, as `image_names` does, and HDUs with images."""
-    said = [hdu.name for hdu in hdus]
-    alike = {name for name in said if name and said.count(name) > 1}
+    labels = [(hdu.name, f"{hdu.name},{hdu.ver}") for hdu in hdus]
+    said = [label for own in labels for label in own]
     return [
-        (f"{name},{hdu.ver}" if name in alike else name or str(i), hdu)
-        for i, (name, hdu) in enumerate(zip(said, hdus, strict=True))
+        (next((name for name in own if hdu.name and said.count(name) == 1), str(i)), hdu)
+        for i, (own, hdu) in enumerate(zip(labels, hdus, strict=True))
         if is_image(hdu) or hdu.header.get("ZNAXIS", 0) > 0
     ]
 
