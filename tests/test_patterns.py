@@ -100,6 +100,7 @@ def test_a_wildcard_stands_for_the_hdus_of_a_file_that_hold_images(files):
         fits.ImageHDU(image),
         fits.BinTableHDU(table, name="T"),
         fits.ImageHDU(image),
+        fits.ImageHDU(image[0], name="ROW"),
     )
     fits.HDUList([fits.PrimaryHDU(), *hdus, *more]).writeto("e1.fits")
     fits.HDUList([fits.PrimaryHDU(), hdus[0]]).writeto("e2.fits")

@@ -110,6 +110,14 @@ def test_every_ccd_is_a_tile(file):
     assert config["tiles"]["acs_flt_2"]["weight"] == {"x": "acs_flt.fits[ERR,2]"}
 
 
+def test_a_row_of_numbers_is_no_image(file):
+    """As SDSS gives one of the calibration beside each image."""
+    row = fits.ImageHDU(np.ones(40, "f4"))
+    config, notes = proposed(file("frame_r_6.fits", row, image()))
+    assert config["tiles"] == {"frame_6": {"image": {"r": "frame_r_6.fits[2]"}}}
+    assert not notes
+
+
 def test_the_sky_tells_what_names_do_not(file):
     """As of Euclid, whose files' names hold times and hashes."""
     for name in ("VIS_T1_1f", "NIR-J_T1_2e", "VIS-RMS_T1_3d"):

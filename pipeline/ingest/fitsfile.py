@@ -126,13 +126,13 @@ def image_names(path):
 
 
 def named_images(hdus):
-    """List names, as `image_names` does, and HDUs with images."""
+    """List names, as `image_names` does, and HDUs with images, of two dimensions or more."""
     labels = [(hdu.name, f"{hdu.name},{hdu.ver}") for hdu in hdus]
     said = [label for own in labels for label in own]
     return [
         (next((name for name in own if hdu.name and said.count(name) == 1), str(i)), hdu)
         for i, (own, hdu) in enumerate(zip(labels, hdus, strict=True))
-        if is_image(hdu) or hdu.header.get("ZNAXIS", 0) > 0
+        if (is_image(hdu) and len(hdu.shape) > 1) or hdu.header.get("ZNAXIS", 0) > 1
     ]
 
 

@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.wcs import WcsError
 
 from pipeline.ingest.coordinates import celestial
-from pipeline.ingest.fitsfile import named_images, without_ones
+from pipeline.ingest.fitsfile import is_image, named_images, without_ones
 from pipeline.ingest.mishaps import UNREADABLE, reading
 from pipeline.ingest.regrid import pixel_side
 
@@ -77,7 +77,8 @@ def look(path):
         seen = [_seen(path, hdu, hdus) for _, hdu in images]
         own = [split(hdu.name) for _, hdu in images]
         bands = [_bands(hdu) for _, hdu in images]
-    if len(seen) > 1:
+        several = sum(map(is_image, hdus)) > 1
+    if several:
         places = (f"{path}[{name}]" for name, _ in images)
         seen = [one._replace(place=place) for one, place in zip(seen, places, strict=True)]
     told = zip(_told_apart(seen, own), bands, strict=True)
