@@ -96,6 +96,27 @@ def test_a_unit_tells_what_kind_of_weight_it_is(file, unit, kind):
     assert config["ingest"] == {"weight_is": kind}
 
 
+@pytest.mark.parametrize(
+    ("stem", "cards", "kind"),
+    [
+        ("rings.v3.skycell.1405.053.stk.r.unconv", {}, "variance"),
+        ("ngc_r", {"HIERARCH FPA.ZP": 25.0}, "variance"),
+        ("ngc_r", {}, "exposure"),
+    ],
+)
+def test_the_weights_of_panstarrs_are_variances(file, stem, cards, kind):
+    config, _ = proposed(
+        *(file(f"{stem}{more}.fits", image(**cards)) for more in ("", ".exp", ".mask", ".wt"))
+    )
+    (tile,) = config["tiles"].values()
+    assert config["ingest"] == {"weight_is": kind}
+    assert tile == {
+        "image": {"r": f"{stem}.fits"},
+        "weight": {"r": f"{stem}.{'wt' if kind == 'variance' else 'exp'}.fits"},
+        "mask": {"r": f"{stem}.mask.fits"},
+    }
+
+
 def test_every_ccd_is_a_tile(file):
     for kind in ("ooi", "oow", "ood"):  # of the DECam community pipeline
         ccds = (image(n, ra=150.0 + i) for i, n in enumerate(("N1", "S7")))

@@ -101,7 +101,7 @@ def _seen(path, hdu, hdus):
     band = told or next((w for w in (*own, *tells) if BANDS.fullmatch(w)), "")
     kind = _kind(own, without=IMAGE) or _kind(named, without=IMAGE) or IMAGE
     if kind == "exposure":
-        kind = _of_unit(hdu.header.get("BUNIT", "")) or kind
+        kind = _of_unit(hdu.header.get("BUNIT", "")) or _of_panstarrs(named, headers) or kind
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
     return Seen(path, kind, band, words, without_ones(hdu.shape), _centre(hdu, hdus))
 
@@ -118,6 +118,16 @@ def _of_unit(unit):
     squared = SQUARED.fullmatch(str(unit).strip())
     inverse = squared and bool(squared[1]) != bool(squared[2])
     return ("ivar" if inverse else "variance") if squared else ""
+
+
+def _of_panstarrs(named, headers):
+    """Kind of a weight of Pan-STARRS, whose ``wt`` is a variance; empty of anything else.
+
+    MAST's page on the stack images of PS1 says what is in each: https://outerspace.stsci.edu
+    """
+    words = {word.lower() for word in named}
+    its = "skycell" in words or any("FPA.ZP" in header for header in headers)
+    return "variance" if its and "wt" in words else ""
 
 
 def _filter(headers):
