@@ -117,6 +117,34 @@ def test_the_weights_of_panstarrs_are_variances(file, stem, cards, kind):
     }
 
 
+@pytest.mark.parametrize(
+    ("stem", "image_is", "others", "has"),
+    [
+        ("ztf_000764_c01_", "refimg", "refcov refunc", "rms"),
+        ("1484p015_w1_", "int", "unc cov std", "rms"),  # of WISE
+        ("SPITZER_I1_E1_", "maic", "munc mcov", "rms"),
+        ("MER_VIS_", "BGSUB", "BGMOD", None),  # of Euclid
+        ("legacysurvey_0137_", "image", "psfsize psfdepth blobmodel", None),
+        ("skycell_1405_stk_unconv_", "", "num expwt", "exposure"),  # of Pan-STARRS
+        ("AIS_50_", "int", "cnt rrhr skybg", None),  # of GALEX
+        ("v20100411_st_", "tl", "tl_conf", "exposure"),  # of VISTA
+        ("j8_", "drz", "ivm", "ivar"),
+    ],
+)
+def test_maps_of_surveys_are_no_images(file, stem, image_is, others, has):
+    names = [f"{stem}{kind}.fits" for kind in (image_is, *others.split())]
+    config, _ = proposed(*(file(name, image(FILTER="r")) for name in names))
+    assert [tile["image"] for tile in config["tiles"].values()] == [{"r": names[0]}]
+    assert config.get("ingest", {}).get("weight_is") == has
+
+
+@pytest.mark.parametrize(("name", "mask"), [("sciimg", "mskimg"), ("E.SCI", "E.FLG")])
+def test_masks_of_surveys_are_no_images(file, name, mask):  # of ZTF, and of Euclid's VIS
+    config, _ = proposed(*(file(f"a_{kind}.fits", image(FILTER="g")) for kind in (name, mask)))
+    (tile,) = config["tiles"].values()
+    assert tile == {"image": {"g": f"a_{name}.fits"}, "mask": {"g": f"a_{mask}.fits"}}
+
+
 def test_every_ccd_is_a_tile(file):
     for kind in ("ooi", "oow", "ood"):  # of the DECam community pipeline
         ccds = (image(n, ra=150.0 + i) for i, n in enumerate(("N1", "S7")))

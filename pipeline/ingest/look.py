@@ -13,13 +13,15 @@ from pipeline.ingest.regrid import pixel_side
 
 IMAGE, MASK, OTHER = "image", "mask", "other"
 WORDS = {  # what words in names and headers say that an HDU holds, the first kind being believed
-    OTHER: "ctx con context psf psfim copsf bkg background sky seg segm segmentation segim model "
-    "hits chi2 depth galdepth nexp poisson rnoise flat area catalog",
-    MASK: "mask masks msk mskim dq dqm flag flags maskbits bpm quality ood osd",
-    "ivar": "ivar invvar oow osw",
+    OTHER: "ctx con context psf psfim psfsize copsf bkg bgmod background sky skybg seg segm "
+    "segmentation segim model blobmodel hits chi2 std depth galdepth psfdepth nexp num cnt rrhr "
+    "poisson rnoise flat area catalog",
+    MASK: "mask masks msk mskim mskimg dq dqm flag flags flg maskbits bpm quality ood osd",
+    "ivar": "ivar invvar ivm oow osw",
     "variance": "var variance",
-    "rms": "rms err error sigma noise unc uncertainty",
-    "exposure": "weight weights wht wt wei wgt exp expmap exposure coverage",
+    "rms": "rms err error sigma noise unc munc refunc uncertainty",
+    "exposure": "weight weights wht wt wei wgt exp expmap expwt exposure cov mcov refcov coverage "
+    "conf",  # CASU's confidence: an inverse variance, with a median of 100
     IMAGE: "image img im sci science data primary compressed ooi osi",
 }
 BANDS = re.compile(r"[ugrizyjhk]|ks|vis|[fF]\d{3,4}(w|m|n|lp|x|w2)", flags=re.IGNORECASE)
