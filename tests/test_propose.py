@@ -177,6 +177,22 @@ def test_the_sky_tells_what_names_do_not(file):
     assert tile["weight"] == {"VIS": "MOSAIC-VIS-RMS_T1_3d.fits"}
 
 
+@pytest.mark.parametrize("known", [(1, 2), (2, 1), (1,), (2,)])
+def test_what_lies_at_one_place_is_told_apart_by_names(file, known):
+    """As of WISE and GALEX, whose masks do not say their band as the images do."""
+    images = [file(f"t-w{n}-int.fits", image(BAND=n)) for n in (1, 2)]
+    config, _ = proposed(*images, *(file(f"t-w{n}-msk.fits", image()) for n in known))
+    (tile,) = config["tiles"].values()
+    assert tile["mask"] == {f"{n}": f"t-w{n}-msk.fits" for n in known}
+
+
+def test_a_mask_whose_name_tells_no_image_is_that_of_all_at_its_place(file):
+    images = [file(f"t-{band}-int.fits", image()) for band in "gr"]
+    config, _ = proposed(*images, file("t-all-mask.fits", image()))
+    (tile,) = config["tiles"].values()
+    assert tile["mask"] == dict.fromkeys("gr", "t-all-mask.fits")
+
+
 @pytest.mark.parametrize("bands", ["grz", "zrg", "F200W,F356W,F444W"])
 def test_planes_of_a_cube_are_bands_if_its_header_says_so(file, bands):
     cubes = (image(name, (3, 40, 40), BANDS=bands) for name in ("IMAGE", "INVVAR"))

@@ -53,7 +53,7 @@ def _useless(seen, used, kind):
     left = {}
     for one in (one for one in seen if one.kind != IMAGE and one.place not in used):
         alone = one.kind in (kind, MASK)
-        why = "no image has its shape, and its name or place" if alone else f"{one.kind}, not used"
+        why = "no image takes it, by shape and name or place" if alone else f"{one.kind}, not used"
         left.setdefault(why, []).append(one.place)
     return left
 
@@ -147,14 +147,21 @@ def _weights(images, seen):
 
 
 def _matched(images, others):
-    """Place of the weight or mask of each image that has one, by the image's."""
+    """Place of the weight or mask of each image that has one, by the image's.
+
+    Of what only has its place an image takes that whose name shares most words with its own, and
+    leaves what shares more words with another image at the place.
+    """
     found = {}
     for other in others:
         fits = [i for i in images if i.shape == other.shape and other.band in ("", i.band)]
         named = [i for i in fits if i.words == other.words]
-        for image in named or [i for i in fits if _same_place(i, other)]:
-            found.setdefault(image.place, other.place)
-    return found
+        near = named or [i for i in fits if _same_place(i, other)]
+        shared = [len({*i.words} & {*other.words}) for i in near]
+        for image, n in zip(near, shared, strict=True):
+            if n == max(shared):
+                found.setdefault(image.place, []).append((bool(named), n, other.place))
+    return {place: max(options, key=lambda o: o[:2])[2] for place, options in found.items()}
 
 
 def _entry(bands, weights, masks):
