@@ -177,6 +177,32 @@ def test_the_sky_tells_what_names_do_not(file):
     assert tile["weight"] == {"VIS": "MOSAIC-VIS-RMS_T1_3d.fits"}
 
 
+@pytest.mark.parametrize(
+    ("cards", "band"),
+    [
+        ({"FILTER": "F444W", "PUPIL": "F405N"}, "F405N"),  # of NIRCam
+        ({"FILTER": "F444W", "PUPIL": "CLEAR"}, "F444W"),
+        ({"FILTER": "F444W", "PUPIL": "MASKRND"}, "F444W"),
+        ({"FILTER": "CLEAR", "PUPIL": "F115W"}, "F115W"),  # of NIRISS
+        ({"FILTER": "F480M", "PUPIL": "NRM"}, "F480M"),
+        ({"CHNLNUM": 2}, "ch2"),  # of IRAC
+        ({"FILTER": "K", "CHNLNUM": 2}, "K"),
+    ],
+)
+def test_headers_tell_bands(file, cards, band):
+    config, _ = proposed(file("t.fits", image(), **cards))
+    assert config["tiles"] == {"t": {"image": {band: "t.fits"}}}
+
+
+def test_the_names_of_galex_tell_bands(file):
+    names = (f"AIS-{b}-{k}.fits" for b in ("fd", "nd") for k in ("flags", "int"))
+    config, _ = proposed(*(file(name, image()) for name in names))
+    assert config["tiles"]["AIS_int"] == {
+        "image": {"fd": "AIS-fd-int.fits", "nd": "AIS-nd-int.fits"},
+        "mask": {"fd": "AIS-fd-flags.fits", "nd": "AIS-nd-flags.fits"},
+    }
+
+
 @pytest.mark.parametrize("known", [(1, 2), (2, 1), (1,), (2,)])
 def test_what_lies_at_one_place_is_told_apart_by_names(file, known):
     """As of WISE and GALEX, whose masks do not say their band as the images do."""

@@ -24,8 +24,11 @@ WORDS = {  # what words in names and headers say that an HDU holds, the first ki
     "conf",  # CASU's confidence: an inverse variance, with a median of 100
     IMAGE: "image img im sci science data primary compressed ooi osi",
 }
-BANDS = re.compile(r"[ugrizyjhk]|ks|vis|[fF]\d{3,4}(w|m|n|lp|x|w2)", flags=re.IGNORECASE)
-OF_BAND = "BAND", "FILTER", "FILTER1", "FILTER2", "FILTNAM1"
+BANDS = re.compile(  # [nf]d are GALEX's
+    r"[ugrizyjhk]|ks|vis|[nf](d|uv)|[fF]\d{3,4}(w|m|n|lp|x|w2)", flags=re.IGNORECASE
+)
+PUPIL, CHANNEL = "PUPIL", "CHNLNUM"
+OF_BAND = PUPIL, "BAND", "FILTER", "FILTER1", "FILTER2", "FILTNAM1", CHANNEL
 OF_KIND = "EXTNAME", "IMAGETYP", "IMTYPE"
 SQUARED = re.compile(r"(1 ?/ ?)?\(?[A-Za-z]+\)? ?(?:\^|\*\*)? ?\(?(-)?2\)?")  # adu**-2
 NO_FILTER = "clear", "none", "open", "blank", "n/a"
@@ -133,10 +136,19 @@ def _of_panstarrs(named, headers):
 
 
 def _filter(headers):
-    """First word of a header's filter; empty if there is none."""
-    said = (str(header.get(key, "")).split() for header in headers for key in OF_BAND)
-    words = (words[0] for words in said if words)
-    return next((w for w in words if not w.lower().startswith(NO_FILTER)), "")
+    """First word of a header's filter; empty if there is none.
+
+    JWST has filters among its pupils too, where FILTER is a wider one that blocks, or CLEAR; IRAC
+    numbers its channels.
+    """
+    said = ((key, str(header.get(key, "")).split()) for header in headers for key in OF_BAND)
+    words = ((key, words[0]) for key, words in said if words)
+    tell = (
+        f"ch{word}" if key == CHANNEL else word
+        for key, word in words
+        if not word.lower().startswith(NO_FILTER) and (key != PUPIL or BANDS.fullmatch(word))
+    )
+    return next(tell, "")
 
 
 def _bands(hdu):
