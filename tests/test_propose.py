@@ -51,7 +51,7 @@ def proposed(*paths):
 
 def test_bands_weights_and_masks_by_name(file):
     names = [f"{f}_{b}{k}.fits" for f in ("a", "b") for b in "ri" for k in ("", ".weight", "_mask")]
-    config, notes = proposed(*(file(name, image()) for name in names))
+    config, notes = proposed(*(file(name, image(ra=ord(name[0]))) for name in names))
     assert config["tiles"].keys() == {"a", "b"}
     assert config["tiles"]["a"] == {
         "image": {"r": "a_r.fits", "i": "a_i.fits"},
@@ -154,7 +154,7 @@ def test_every_ccd_is_a_tile(file):
         kind: {"z": f"c4d_oo{letter}_z.fits[S7]"}
         for kind, letter in (("image", "i"), ("weight", "w"), ("mask", "d"))
     }
-    chips = [image(name, EXTVER=ver) for ver in (1, 2) for name in ("SCI", "ERR")]
+    chips = [image(name, EXTVER=ver, ra=ver) for ver in (1, 2) for name in ("SCI", "ERR")]
     config, _ = proposed(file("acs_flt.fits", *chips))
     assert config["tiles"]["acs_flt_2"]["weight"] == {"x": "acs_flt.fits[ERR,2]"}
 
@@ -217,6 +217,22 @@ def test_a_mask_whose_name_tells_no_image_is_that_of_all_at_its_place(file):
     config, _ = proposed(*images, file("t-all-mask.fits", image()))
     (tile,) = config["tiles"].values()
     assert tile["mask"] == dict.fromkeys("gr", "t-all-mask.fits")
+
+
+@pytest.mark.parametrize("band", ["r", "unknown"])
+def test_what_repeats_the_sky_in_one_band_is_said_and_left_out(file, band):
+    cards = {"FILTER": "r"} if band == "r" else {}
+    names = "f_odd.fits", "f_odd.weight.fits", "f.fits"
+    config, notes = proposed(*(file(name, image(**cards)) for name in names))
+    assert [*config["tiles"]] == ["f"] and config["tiles"]["f"].keys() == {"image"}
+    assert f"f_odd.fits: same sky and band ({band}) as f.fits; which is the image?" in notes
+    assert "f_odd.weight.fits: exposure, not used" in notes
+
+
+@pytest.mark.parametrize("other", [{"ra": 150.0004}, {"shape": (40, 41)}])
+def test_tiles_of_one_band_may_overlap(file, other):
+    config, notes = proposed(file("s_r.fits", image()), file("t_r.fits", image(**other)))
+    assert config["tiles"].keys() == {"s", "t"} and not notes
 
 
 @pytest.mark.parametrize("bands", ["grz", "zrg", "F200W,F356W,F444W"])

@@ -19,7 +19,8 @@ def propose(name, paths):
     """Make a config of files: images, and the weights and masks that belong to them.
 
     Images whose names differ but in the band are bands of one tile, as are such as show the same
-    sky in other bands; tiles in other bands than most are left out.  A weight or a mask has the
+    sky in other bands; what repeats the sky and the band of another, and tiles in other bands than
+    most, are left out.  A weight or a mask has the
     shape of its image, and its file's or its HDU's name, or its place on the sky.
 
     Parameters
@@ -36,13 +37,14 @@ def propose(name, paths):
         What was left out, and what to set.
     """
     seen, left = _looked_at(paths)
-    tiles, odd = _alike(_joined(_tiles([one for one in seen if one.kind == IMAGE])))
+    first, again = _once([one for one in seen if one.kind == IMAGE])
+    tiles, odd = _alike(_joined(_tiles(first)))
     images = [one for bands in tiles.values() for one in bands.values()]
     kind, weights = _weights(images, seen)
-    masks = _matched(images, [one for one in seen if one.kind == MASK])
+    masks = _matched(images, seen, MASK)
     entries = {key: _entry(bands, weights, masks) for key, bands in tiles.items()}
     config = {"name": name, "tiles": entries} | ({"ingest": {"weight_is": kind}} if kind else {})
-    left |= odd | _useless(seen, {*weights.values(), *masks.values()}, kind)
+    left |= again | odd | _useless(seen, {*weights.values(), *masks.values()}, kind)
     if alien := [one.place for one in images if one.centre is None]:
         left["no WCS; ingest.pixel_scale must be set"] = alien
     return config, [_told(reason, places) for reason, places in left.items()]
@@ -78,6 +80,24 @@ def _told(reason, places):
     """Say what concerns some places."""
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     return f"{places[0]}{more}: {reason}"
+
+
+def _once(images):
+    """Images without those of another's shape, sky and band, and by the reason these.
+
+    That with the shortest name stays: it is the image where others are maps that nothing tells.
+    """
+    known, repeats, why = {}, set(), {}
+    for one in sorted(images, key=lambda one: len(one.words)):
+        alike = known.setdefault((one.shape, one.band), [])
+        same = next((other for other in alike if _same_place(one, other)), None)
+        if same is None:
+            alike.append(one)
+            continue
+        repeats.add(one)
+        told = f"same sky and band ({one.band or 'unknown'}) as {same.place}; which is the image?"
+        why.setdefault(told, []).append(one.place)
+    return [one for one in images if one not in repeats], why
 
 
 def _tiles(images):
@@ -135,33 +155,37 @@ def _same_place(one, other):
     if one.centre is None or other.centre is None:
         return False
     (ra, dec, side), (ra2, dec2, side2) = one.centre, other.centre
-    apart = math.degrees(angular_separation(*map(math.radians, (ra, dec, ra2, dec2))))
-    return apart < SAME_PLACE * min(side, side2)
+    most = SAME_PLACE * min(side, side2)
+    if abs(dec - dec2) >= most:  # of nearly all, and ten times faster
+        return False
+    return math.degrees(angular_separation(*map(math.radians, (ra, dec, ra2, dec2)))) < most
 
 
 def _weights(images, seen):
     """Kind of weight that most images have, None if none has any, and those weights by image."""
-    of_kind = {kind: _matched(images, [s for s in seen if s.kind == kind]) for kind in WEIGHTS}
+    of_kind = {kind: _matched(images, seen, kind) for kind in WEIGHTS}
     kind = max(WEIGHTS, key=lambda kind: len(of_kind[kind]))
     return (kind if of_kind[kind] else None), of_kind[kind]
 
 
-def _matched(images, others):
+def _matched(images, seen, kind):
     """Place of the weight or mask of each image that has one, by the image's.
 
     Of what only has its place an image takes that whose name shares most words with its own, and
-    leaves what shares more words with another image at the place.
+    leaves what shares more words with another image at the place, be that one used or not.
     """
     found = {}
-    for other in others:
-        fits = [i for i in images if i.shape == other.shape and other.band in ("", i.band)]
+    rivals = [one for one in seen if one.kind == IMAGE]
+    for other in (one for one in seen if one.kind == kind):
+        fits = [i for i in rivals if i.shape == other.shape and other.band in ("", i.band)]
         named = [i for i in fits if i.words == other.words]
         near = named or [i for i in fits if _same_place(i, other)]
         shared = [len({*i.words} & {*other.words}) for i in near]
         for image, n in zip(near, shared, strict=True):
             if n == max(shared):
                 found.setdefault(image.place, []).append((bool(named), n, other.place))
-    return {place: max(options, key=lambda o: o[:2])[2] for place, options in found.items()}
+    best = {place: max(options, key=lambda o: o[:2])[2] for place, options in found.items()}
+    return {one.place: best[one.place] for one in images if one.place in best}
 
 
 def _entry(bands, weights, masks):
