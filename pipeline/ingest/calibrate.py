@@ -1,15 +1,12 @@
 """What a count is worth: flux unit, electrons and saturation, as the surveys write them."""
 
 import math
-import re
-import warnings
 
 import numpy as np
-from astropy import units as u
-from astropy.utils.exceptions import AstropyWarning
 
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.ingest.fitsfile import InputError, as_number
+from pipeline.ingest.units import counting, own_unit, physical, plain_unit
 
 ZERO_POINTS = (
     "MAGZERO",  # DECam community pipeline, DES, Euclid MER, MOSAIC, BASS
@@ -24,8 +21,6 @@ ZERO_POINTS = (
     "ZPT",
     "ZP",  # THELI
 )
-NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
-MAGGIES = {"maggy", "maggies", "mgy"}
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
 LOWEST = -30  # that a config may say: 0 of maggies, as KiDS has them, -22 of erg/s/cm2/Angstrom
@@ -33,14 +28,6 @@ CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
 OF_A_DETECTOR = 30  # electrons per count, at most: a larger gain is one of counts a second already
 SAMPLE = 100_000  # pixels that tell a level and a noise well enough
 IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT")}  # by telescope
-SPELLINGS = (
-    (r"\b(adus?|dns?)\b", "adu"),
-    (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
-    (r"\bcps\b", "ct/s"),
-    (r"\bjy\b", "Jy"),
-    (r"\b(seconds?|secs?|sec)\b", "s"),
-    (r"\*?\*?/ ?(pixels?|pix)\b|\b(pixels?|pix)(\*\*|\^)?-1", ""),
-)
 
 
 def flux_scale(image, setting, pixel_scale):
@@ -80,7 +67,7 @@ def flux_scale(image, setting, pixel_scale):
         low = LOWEST if source is None else PLAUSIBLE[0]
         return _from_zero_point(image, zero_point, source or "the config", low)
     for header in (image.header, image.primary):
-        scale = _physical(header, pixel_scale)
+        scale = physical(header, pixel_scale)
         if scale is not None:
             return scale, FLUX_UNIT, (f"{image.name}: unit {header['BUNIT']} from BUNIT",)
         zero_point, source = _zero_point(header, image)
@@ -143,60 +130,13 @@ def _zero_point(header, image):
 
 def _exposed(zero_point, source, image, sums):
     """Turn a zero point per second into that of the image's counts, if its BUNIT is of `sums`."""
-    units = (_plain_unit(header) for header in (image.header, image.primary))
+    units = (plain_unit(header) for header in (image.header, image.primary))
     if next(filter(None, units), "") not in sums:
         return zero_point, source
     seconds, _ = _first(image, ("EXPTIME",))
     if seconds is None:
         return zero_point, f"{source}, which is of one second, for there is no EXPTIME"
     return zero_point + 2.5 * math.log10(seconds), f"{source}, of {seconds:g} s"
-
-
-def _physical(header, pixel_scale):
-    """NJy per value of a header whose BUNIT is a flux (or surface brightness), else None."""
-    bunit = str(header.get("BUNIT", "")).strip()
-    if bunit.lower() in NANOMAGGIES | MAGGIES:
-        return 10 ** (0.4 * (AB_ZERO_POINT - (22.5 if bunit.lower() in NANOMAGGIES else 0.0)))
-    unit = _parse(_plain_unit(header))
-    if unit is None:
-        return None
-    if unit.is_equivalent(u.Jy):
-        return unit.to(FLUX_UNIT)
-    if not unit.is_equivalent(u.Jy / u.sr):
-        return None
-    area = as_number(header.get("PIXAR_SR")) or (pixel_scale * u.arcsec).to_value("rad") ** 2
-    return unit.to(u.nJy / u.sr) * area if area > 0 else None
-
-
-def own_unit(image):
-    """Name the unit of an image without zero point, as FITS allows it; "ct" where it says none."""
-    for header in (image.header, image.primary):
-        unit = _parse(_plain_unit(header))
-        if unit is not None and unit != u.dimensionless_unscaled and unit.scale == 1:
-            return unit.to_string("fits")
-    return "ct"
-
-
-def _plain_unit(header):
-    """BUNIT with the surveys' spellings brought to those of FITS."""
-    text = str(header.get("BUNIT", "")).strip()
-    if text.lower() != text and text.upper() == text:
-        text = text if _parse(text) else text.lower()
-    for pattern, plain in SPELLINGS:
-        text = re.sub(pattern, plain, text, flags=re.IGNORECASE)
-    return text.strip()
-
-
-def _parse(text):
-    """Make `text` a unit that FITS can hold, or None."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            unit = u.Unit(text)
-            unit.to_string("fits")
-    except (ValueError, TypeError):
-        return None
-    return unit
 
 
 def gain(image, setting, scale, has_weight):
@@ -213,7 +153,7 @@ def gain(image, setting, scale, has_weight):
         return value / scale, ()
     if has_weight:
         return 0.0, ()
-    is_rate, is_electrons = _counts(image)
+    is_rate, is_electrons = counting(image)
     value, keyword = (1.0, "BUNIT") if is_electrons else _first(image, ("GAIN", "EGAIN"))
     if value is None:
         return 0.0, ()
@@ -225,17 +165,6 @@ def gain(image, setting, scale, has_weight):
             return 0.0, (f"{image.name}: no EXPTIME, so the electrons of a count/s are unknown",)
         value, keyword = value * seconds, f"{keyword} and EXPTIME"
     return value / scale, (f"{image.name}: gain {value:g} electrons per count from {keyword}",)
-
-
-def _counts(image):
-    """Whether BUNIT is of one second, and whether it is of electrons."""
-    for header in (image.header, image.primary):
-        unit = _parse(_plain_unit(header))
-        if unit is not None and unit != u.dimensionless_unscaled:
-            said = str(header["BUNIT"]).strip().lower()
-            is_rate = dict(zip(unit.bases, unit.powers, strict=True)).get(u.s, 0) < 0
-            return is_rate, bool(re.match(r"(electrons?|e-?)(?![a-z])", said))
-    return False, False
 
 
 def saturation(image, setting, bad):
