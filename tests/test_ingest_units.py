@@ -79,6 +79,21 @@ class TestZeroPoint:
         area = math.radians(0.18 / 3600) ** 2
         assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
 
+    @pytest.mark.parametrize(("side", "doubted"), [(0.18, False), (0.1815, False), (0.378, True)])
+    def test_a_pixel_has_the_area_of_its_coordinates(self, tmp_path, pixels, side, doubted):
+        area = math.radians(0.18 / 3600) ** 2
+        cards = {"BUNIT": "MJy/sr", "PIXAR_SR": math.radians(side / 3600) ** 2}
+        found = calibrated(tmp_path, pixels, TAN | cards)
+        assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
+        doubts = [note for note in found.notes if note.endswith("?")]
+        assert ["PIXAR_SR is 4.41 times" in note for note in doubts] == [True] * doubted
+
+    def test_without_coordinates_a_pixel_has_the_area_that_the_header_says(self, tmp_path, pixels):
+        cards = {"BUNIT": "MJy/sr", "PIXAR_SR": 1e-12}
+        found = calibrated(tmp_path, pixels, cards)
+        assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e3, rtol=1e-6)
+        assert calibrated(tmp_path, pixels, {"BUNIT": "MJy/sr"}).unit == "MJy sr-1"
+
     def test_the_image_comes_before_the_primary(self, tmp_path, pixels):
         found = calibrated(tmp_path, pixels, {"MAGZERO": 27.0}, {"MAGZERO": 25.0})
         assert_allclose(zero_point_of(found, pixels), 27, atol=1e-4)

@@ -67,9 +67,9 @@ def flux_scale(image, setting, pixel_scale):
         low = LOWEST if source is None else PLAUSIBLE[0]
         return _from_zero_point(image, zero_point, source or "the config", low)
     for header in (image.header, image.primary):
-        scale = physical(header, pixel_scale)
-        if scale is not None:
-            return scale, FLUX_UNIT, (f"{image.name}: unit {header['BUNIT']} from BUNIT",)
+        if found := physical(header, pixel_scale):
+            scale, told = found
+            return scale, FLUX_UNIT, (f"{image.name}: {told}",)
         zero_point, source = _zero_point(header, image)
         if zero_point is not None:
             return _from_zero_point(image, zero_point, source, PLAUSIBLE[0])

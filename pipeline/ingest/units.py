@@ -11,6 +11,7 @@ from pipeline.ingest.fitsfile import as_number
 
 NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
 MAGGIES = {"maggy", "maggies", "mgy"}
+ANOTHER_AREA = 0.03  # of a pixel's: PIXAR_SR is a mean over a detector, which differs by less
 SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
@@ -22,19 +23,47 @@ SPELLINGS = (
 
 
 def physical(header, pixel_scale):
-    """NJy per value of a header whose BUNIT is a flux (or surface brightness), else None."""
+    """Flux of a value where BUNIT is one, or a surface brightness.
+
+    The area of a pixel is that of the WCS: PIXAR_SR goes stale when an image is resampled, in the
+    JWST pipeline too (spacetelescope/jwst#7390), so it is taken only where there is no WCS.
+
+    Parameters
+    ----------
+    header : Header
+    pixel_scale : float
+        Side of a pixel [arcsec]; NaN if unknown.
+
+    Returns
+    -------
+    tuple of float and str, or None
+        NJy per value, and what is to be said of it.
+    """
     bunit = str(header.get("BUNIT", "")).strip()
+    told = f"unit {bunit} from BUNIT"
     if bunit.lower() in NANOMAGGIES | MAGGIES:
-        return 10 ** (0.4 * (AB_ZERO_POINT - (22.5 if bunit.lower() in NANOMAGGIES else 0.0)))
+        zero_point = 22.5 if bunit.lower() in NANOMAGGIES else 0.0
+        return 10 ** (0.4 * (AB_ZERO_POINT - zero_point)), told
     unit = _parse(plain_unit(header))
     if unit is None:
         return None
     if unit.is_equivalent(u.Jy):
-        return unit.to(FLUX_UNIT)
+        return unit.to(FLUX_UNIT), told
     if not unit.is_equivalent(u.Jy / u.sr):
         return None
-    area = as_number(header.get("PIXAR_SR")) or (pixel_scale * u.arcsec).to_value("rad") ** 2
-    return unit.to(u.nJy / u.sr) * area if area > 0 else None
+    area, doubt = _area(header, pixel_scale)
+    return (unit.to(u.nJy / u.sr) * area, told + doubt) if area > 0 else None
+
+
+def _area(header, pixel_scale):
+    """Area of a pixel [sr], 0 if unknown, and a doubt if the header says another."""
+    area, said = (pixel_scale * u.arcsec).to_value("rad") ** 2, as_number(header.get("PIXAR_SR"))
+    if not area > 0:
+        return said or 0.0, ""
+    if not said or abs(said / area - 1) < ANOTHER_AREA:
+        return area, ""
+    told = f"PIXAR_SR is {said / area:.3g} times the area of a pixel by its coordinates"
+    return area, f", but {told}, which was taken; is that right?"
 
 
 def own_unit(image):
