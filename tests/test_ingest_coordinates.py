@@ -52,7 +52,8 @@ class TestCoordinates:
         [
             (SCAMP, TPV, "read as TPV"),
             (SCAMP | POLYNOMIAL, TPV, "read as TPV"),
-            (TAN | POLYNOMIAL, SIP, "read as SIP"),
+            (TAN | POLYNOMIAL, SIP, "read as SIP; is that right?"),
+            (TAN | POLYNOMIAL | {"D001VER": "WDRIZZLE"}, TAN, "left out, since"),
             ({k: v for k, v in TPV.items() if k.startswith("PV")} | SIP, SIP, "left out"),
             (TAN | {"PV1_1": 0.0, "PV2_1": 0.0, "PV2_5": 0.0}, TAN, "left out"),
         ],
@@ -61,6 +62,19 @@ class TestCoordinates:
         (found, notes), (expected, _) = sky_of(dialect), sky_of(cards)
         assert found.separation(expected).to_value("mas").max() < 1e-3
         assert said in notes[0]
+
+    @pytest.mark.parametrize(("cards", "expected"), [(TAN | POLYNOMIAL, TAN), (SIP, SIP)])
+    def test_a_drizzled_image_is_distorted_only_if_it_says_so(
+        self, tmp_path, pixels, cards, expected
+    ):
+        first = fits.PrimaryHDU(header=fits.Header({"NDRIZIM": 4, "D001DATA": "a_flt.fits"}))
+        sci = fits.ImageHDU(pixels, fits.Header(cards), name="SCI")
+        fits.HDUList([first, sci]).writeto(tmp_path / "a.fits")
+        image = read_image(str(tmp_path / "a.fits"))
+        there = WCS(fits.Header(expected)).pixel_to_world([0, 49], [0, 39])
+        distance = image.wcs.pixel_to_world([0, 49], [0, 39]).separation(there)
+        assert distance.to_value("mas").max() < 1e-3
+        assert bool(image.notes) == (cards is not SIP)
 
     def test_scale_and_rotation_in_three_ways(self):
         base = {k: v for k, v in TAN.items() if not k.startswith("CD")}

@@ -9,6 +9,7 @@ from astropy.wcs.utils import fit_wcs_from_points, wcs_to_celestial_frame
 
 SIP_KEYWORD = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
 PV_KEYWORD = re.compile(r"PV[12]_\d+")
+DRIZZLED = re.compile(r"NDRIZIM|D\d{3}(VER|DATA)")  # as Drizzle writes of each image it takes
 NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+")
 
 
@@ -33,7 +34,7 @@ def celestial(header, hdus):
         If they are of a kind that we do not know, or the centre of the image has no place on the
         sky; astropy raises more.
     """
-    header, notes = standard(header)
+    header, notes = standard(header, hdus[0].header if hdus else ())
     wcs = WCS(header, hdus, naxis=2)
     if not wcs.has_celestial:
         return None, ()
@@ -76,11 +77,23 @@ def _as_polynomial(wcs, width, height):
     return fit, f"the distortion's images are replaced by a SIP polynomial, to {worst:.2g} mas"
 
 
-def standard(header):
+def standard(header, primary=()):
     """Bring SCAMP's and SIP's dialects of TAN to what wcslib reads, in a copy of the header.
 
     SCAMP wrote its distortion as PVi_j of a plain TAN before the name TPV was agreed upon, and
     some write the SIP polynomial without its name in CTYPE (Shupe et al. 2012, SPIE 8451).
+    Drizzled images are undistorted, but some have kept the polynomial of a chip, which misplaces
+    by an arcminute (astropy/astropy#4761, #4803).
+
+    Parameters
+    ----------
+    header, primary : Header
+        Of the image, and of the file's first HDU.
+
+    Returns
+    -------
+    header : Header
+    notes : tuple of str
     """
     kinds = [str(header.get(f"CTYPE{axis}", "")) for axis in (1, 2)]
     sip = [k for k in header if SIP_KEYWORD.fullmatch(k)]
@@ -93,8 +106,17 @@ def standard(header):
     if polynomial and is_tan:
         return _changed(header, sip, ("-TAN", "-TPV")), ("TAN with PV keywords is read as TPV",)
     if is_tan and "A_ORDER" in sip:
-        return _changed(header, (), ("-TAN", "-TAN-SIP")), ("TAN with SIP keywords is read as SIP",)
+        return _with_sip(header, sip, any(map(DRIZZLED.fullmatch, (*header, *primary))))
     return header, ()
+
+
+def _with_sip(header, sip, is_drizzled):
+    """Read TAN with the keywords of SIP as SIP, but of a drizzled image, which is undistorted."""
+    if is_drizzled:
+        told = "the SIP keywords are left out, since the image is drizzled and its CTYPE TAN"
+        return _changed(header, sip, None), (told,)
+    told = "TAN with SIP keywords is read as SIP; is that right?"
+    return _changed(header, (), ("-TAN", "-TAN-SIP")), (told,)
 
 
 def _changed(header, unwanted, rename):
