@@ -54,6 +54,7 @@ class TestCoordinates:
             (SCAMP | POLYNOMIAL, TPV, "read as TPV"),
             (TAN | POLYNOMIAL, SIP, "read as SIP; is that right?"),
             (TAN | POLYNOMIAL | {"D001VER": "WDRIZZLE"}, TAN, "left out, since"),
+            (TPV | POLYNOMIAL, TPV, "left out"),
             ({k: v for k, v in TPV.items() if k.startswith("PV")} | SIP, SIP, "left out"),
             (TAN | {"PV1_1": 0.0, "PV2_1": 0.0, "PV2_5": 0.0}, TAN, "left out"),
         ],

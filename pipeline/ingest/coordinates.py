@@ -81,9 +81,10 @@ def standard(header, primary=()):
     """Bring SCAMP's and SIP's dialects of TAN to what wcslib reads, in a copy of the header.
 
     SCAMP wrote its distortion as PVi_j of a plain TAN before the name TPV was agreed upon, and
-    some write the SIP polynomial without its name in CTYPE (Shupe et al. 2012, SPIE 8451).
-    Drizzled images are undistorted, but some have kept the polynomial of a chip, which misplaces
-    by an arcminute (astropy/astropy#4761, #4803).
+    some write the SIP polynomial without its name in CTYPE; beside TPV, as PTF has both, it is the
+    same distortion again (Shupe et al. 2012, SPIE 8451).  Drizzled images are undistorted, but
+    some have kept the polynomial of a chip, which misplaces by an arcminute
+    (astropy/astropy#4761, #4803).
 
     Parameters
     ----------
@@ -100,11 +101,15 @@ def standard(header, primary=()):
     pv = [k for k in header if PV_KEYWORD.fullmatch(k)]
     latitude = 1 if kinds[0].startswith(("DEC", "GLAT", "ELAT")) else 2
     polynomial = [header[k] for k in pv if k.startswith(f"PV{latitude}_")]  # TAN itself has none
-    is_tan, is_sip = (all(k.endswith(name) for k in kinds) for name in ("-TAN", "-TAN-SIP"))
+    is_tan, is_sip, is_tpv = (
+        all(k.endswith(name) for k in kinds) for name in ("-TAN", "-TAN-SIP", "-TPV")
+    )
     if polynomial and (is_sip or (is_tan and not any(polynomial))):
         return _changed(header, pv, None), ("the PV keywords are left out",)
     if polynomial and is_tan:
         return _changed(header, sip, ("-TAN", "-TPV")), ("TAN with PV keywords is read as TPV",)
+    if sip and pv and is_tpv:
+        return _changed(header, sip, None), ("the SIP keywords beside TPV are left out",)
     if is_tan and "A_ORDER" in sip:
         return _with_sip(header, sip, any(map(DRIZZLED.fullmatch, (*header, *primary))))
     return header, ()
