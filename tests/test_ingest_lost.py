@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
 
 from pipeline.config import Ingest, Tile
 from pipeline.ingest import InputError, ingest
@@ -152,6 +153,48 @@ class TestDeadPixels:
         part = read_image(path, 1, 3, (25, 15, 75, 70))
         assert whole.zeros[20:60, 30:70].all() and 0.01 < whole.zeros[:20].mean() < 0.2
         assert_array_equal(part.zeros, whole.zeros[15:70, 25:75])
+
+    @pytest.mark.parametrize("photons", [0.02, 0.1, 0.2, 0.3, 0.5])
+    @pytest.mark.parametrize("side", ["whole", "round"])
+    def test_photons_too_few_to_tell_sky_from_dead_regions_are_refused(
+        self, save, rng, photons, side
+    ):
+        y, x = np.indices((256, 256)) - 127.5
+        seconds = 1500 * (1 - (x**2 + y**2) / 1e5)
+        rate = rng.poisson(photons * seconds / 1500) / seconds
+        if side == "round":
+            rate[x**2 + y**2 > 125**2] = 0
+        with pytest.raises(InputError, match=r"a\.fits.* are exactly 0, strewn .* bin the image"):
+            take(save("a.fits", rate.astype("f4")))
+
+    def test_zeros_in_ordinary_images_are_not_for_want_of_photons(self, save, rng):
+        y, x = np.indices((256, 256))
+        noise = rng.normal(size=(256, 256)).astype("f4")
+        smooth = gaussian_filter(noise, 2)
+        sources = np.zeros_like(noise)
+        sources[rng.integers(0, 256, 200), rng.integers(0, 256, 200)] = 100
+        zero = {
+            "border": x < 200,
+            "holes": (x % 16 < 10) & (y % 16 < 10),
+            "stars": (x % 64 - 32) ** 2 + (y % 64 - 32) ** 2 < 30**2,
+            "gaps": x % 20 < 8,
+            "strewn": rng.uniform(size=noise.shape) < 0.4,
+        }
+        weight = save("w.fits", np.ones_like(noise))
+        images = {name: np.where(where, 0, noise) for name, where in zero.items()}
+        images |= {"clipped": np.maximum(smooth, 0)}
+        images |= {f"sources {r}": gaussian_filter(sources, r, truncate=3) for r in (1, 3)}
+        for name, image in images.items():
+            found = take(save(f"{name}.fits", image), {"weight_is": "rms"}, weight=weight)
+            assert (found.ivar > 0).any()
+
+    def test_zeros_strewn_where_the_weight_saw_nothing_are_allowed(self, save, rng):
+        seen = rng.uniform(size=(256, 256)) < 0.3
+        image = save("a.fits", seen * rng.normal(3, 1, seen.shape))
+        found = take(image, weight=save("w.fits", seen.astype("f4")))
+        assert_array_equal(found.ivar[..., 0] > 0, seen)
+        with pytest.raises(InputError, match="strewn among the others"):
+            take(image)
 
     def test_nan_becomes_a_pixel_without_weight(self, save, pixels):
         pixels[3, 4] = np.nan

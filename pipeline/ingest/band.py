@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 
 from pipeline.ingest import calibrate
 from pipeline.ingest.bits import spoilt
-from pipeline.ingest.dead import dead_pixels
+from pipeline.ingest.dead import dead_pixels, of_few_photons
 from pipeline.ingest.fitsfile import read_bits, read_image
 from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import elongation, pixel_side
@@ -152,7 +152,7 @@ def _weight(tile, band, kind, image, scale):
 def _bad(tile, band, bad_bits, image, weight):
     """Pixels without information, and saturated ones (y, x); notes on large parts of them."""
     is_nan = ~np.isfinite(image.data)
-    dead = dead_pixels(image.data, image.zeros)
+    dead = _dead(image, weight)
     unseen = (weight <= 0) & ~dead & ~is_nan if weight is not None else np.zeros_like(dead)
     bad, full = is_nan | dead | unseen, np.zeros_like(dead)
     notes = [
@@ -176,6 +176,19 @@ def _bad(tile, band, bad_bits, image, weight):
             f"{image.name}: no usable pixel ({why}); check the weight, the mask and ingest.bad_bits"
         )
     return bad, full, tuple(notes)
+
+
+def _dead(image, weight):
+    """Pixels of dead regions (y, x); refuses an image in which they cannot be told from the sky."""
+    dead = dead_pixels(image.data, image.zeros)
+    seen = np.ones_like(dead) if weight is None else weight > 0
+    if of_few_photons(image.data, dead, seen):
+        share = (image.data == 0).mean()
+        raise InputError(
+            f"{image.name}: {share:.0%} of the pixels are exactly 0, strewn among the others, as "
+            "where photons are too few for Gaussian noise; bin the image until most hold some"
+        )
+    return dead
 
 
 def _check_shape(other, image):

@@ -10,6 +10,8 @@ EDGE_SHARE = 0.02  # of the image's edge, for a value other than 0 to be suspect
 NATURAL = 0.1  # of a value's pixels on the edge, for the next value, as noise has them
 FILLINGS = 8  # values that may fill blocks inside
 EDGE_RUN = 32  # pixels of the edge that a thin border has at least
+BESIDE = 0.3  # of the other pixels: more have a dead zero to the right only where zeros are strewn
+ALONE = 0.003  # of them: fewer are alone among zeros in an image of smooth sources without a sky
 SQUARE = np.ones((3, 3))  # of pixels, that rounded zeros fill at least
 
 
@@ -45,6 +47,29 @@ def dead_pixels(flux, zeros):
         is_dead[0] = False
         dead |= is_dead[label]
     return dead
+
+
+def of_few_photons(flux, dead, seen):
+    """Whether zeros that were called dead are strewn among the other pixels.
+
+    So they are where photons are few, and are the sky then.  Some of the other pixels are alone
+    among zeros, and as photons fall by chance, some are not.
+
+    Parameters
+    ----------
+    flux : ndarray, (y, x)
+    dead : ndarray, (y, x), bool
+        As `dead_pixels` says.
+    seen : ndarray, (y, x), bool
+        Pixels that were observed, as far as a weight tells.
+    """
+    empty = (flux == 0) & seen
+    full = seen & ~empty & ~dead & np.isfinite(flux)
+    n = full.sum()
+    if not (full[:, :-1] & (empty & dead)[:, 1:]).sum() > BESIDE * n:
+        return False
+    alone = (full & (ndimage.uniform_filter(empty.astype("f4"), 3) > 7.5 / 9)).sum()
+    return bool(max(EDGE_RUN, ALONE * n) < alone < n)
 
 
 def _suspects(flux):
