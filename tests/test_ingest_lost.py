@@ -75,6 +75,28 @@ class TestMasks:
         found = take(save("a.fits", pixels), mask=path)
         assert_array_equal(np.argwhere(found.ivar[..., 0] == 0), [[2, 2]])
 
+    @pytest.mark.parametrize(
+        ("header", "counted"),
+        [
+            ({"INSTRUME": "ZTF/MOSAIC"}, {*range(16)} - {1, 11}),
+            ({"SURVEY": "DECaLS", "BRICK": "0591m305"}, {2, 3, 4, 5, 6, 7, 14, 15}),
+            ({"MBIT_0": "NPRIMARY", "MBIT_1": "BRIGHT", "MBIT_3": "SATUR_M438",
+              "MBIT_6": "ALLMASK_M438", "MBIT_12": "GALAXY"}, {3, 6}),
+            ({"BITNM0": "NPRIMARY", "BITNM2": "SATUR_G", "BITNM12": "GALAXY"}, {2}),
+            ({}, {*range(16)}),
+        ],
+    )  # fmt: skip
+    def test_bits_of_sources_do_not_count(self, save, pixels, header, counted):
+        mask = np.zeros(SHAPE, "i4")
+        mask[0, :20] = 1 << np.arange(20)
+        path = save("m.fits", mask, fits.Header(header))
+        found = take(save("a.fits", pixels), mask=path)
+        assert {*np.nonzero(found.ivar[..., 0] == 0)[1]} == counted
+        assert (found.saturation[0] == np.inf) and (found.ivar[1:] > 0).all()
+        assert any("bits" in note and "count" in note for note in found.notes) == bool(header)
+        strict = take(save("b.fits", pixels), {"bad_bits": 2}, mask=path)
+        assert (strict.ivar == 0).sum() == 1
+
     def test_all_masked_is_an_error(self, save, pixels):
         mask = save("m.fits", np.ones(SHAPE, "u1"))
         said = r"a\.fits\[PRIMARY\]: no usable pixel \(.*m\.fits.*: 100\.00% .* bit 0 .*bad_bits"

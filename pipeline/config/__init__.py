@@ -31,7 +31,8 @@ class Ingest(Settings):
     bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] | None = Field(
         None,
         description="Mask bits that spoil a pixel; if left out 0xFFFF, without planes that an LSST "
-        "or HSC header names and that do no harm, as DETECTED; of JWST 1.",
+        "or HSC header names and that do no harm, as DETECTED; of JWST 1, of ZTF those that mark "
+        "no sources, of the Legacy Surveys those of saturated and masked pixels.",
     )
     zero_point: PerBand[float] = Field(
         None,

@@ -122,10 +122,15 @@ def _zero_point(header, image):
     per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, ("EXPTIME",))
     if per_second is not None and seconds:
         return per_second + 2.5 * math.log10(seconds), "FPA.ZP"
-    survey = str(header.get("SURVEY", "")).lower().replace(" ", "")
-    if survey.startswith(LEGACY) and "BRICK" in header:
+    if of_legacy_surveys(header):
         return 22.5, "SURVEY (Legacy Surveys)"
     return None, None
+
+
+def of_legacy_surveys(header):
+    """Whether a coadded image, or mask, of the Legacy Surveys has this header."""
+    survey = str(header.get("SURVEY", "")).lower().replace(" ", "")
+    return survey.startswith(LEGACY) and "BRICK" in header
 
 
 def _exposed(zero_point, source, image, sums):
