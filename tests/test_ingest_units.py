@@ -46,6 +46,10 @@ class TestZeroPoint:
             ({"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0, "BUNIT": "ELECTRONS", "EXPTIME": 100.0},
              30.9405),
             ({"HIERARCH FPA.ZP": 25.0, "EXPTIME": 100.0}, 30.0),
+            ({"BUNIT": "1e-20 erg/s/cm2/Angstrom", "PHOTPLAM": 8045.0, "PHOTFLAM": 7e-20}, 28.0644),
+            ({"BUNIT": "1E-20 ERGS/S/CM2/A", "PHOTPLAM": 8045.0}, 28.0644),
+            ({"BUNIT": "microJy", "PHOTFLAM": 7e-20, "PHOTPLAM": 8045.0}, 23.9),
+            ({"BUNIT": "UJY"}, 23.9),
             ({"BUNIT": "nJy"}, 31.4),
             ({"BUNIT": "uJy"}, 23.9),
             ({"BUNIT": "Jy/pixel"}, 8.9),
@@ -78,6 +82,17 @@ class TestZeroPoint:
         found = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJy/sr"})
         area = math.radians(0.18 / 3600) ** 2
         assert_allclose(found.flux[3, 4, 0], pixels[3, 4] * 1e15 * area, rtol=1e-3)
+        capital = calibrated(tmp_path, pixels, TAN | {"BUNIT": "MJY/SR", "PHOTFLAM": 7e-20})
+        assert_array_equal(capital.flux, found.flux)
+
+    @pytest.mark.parametrize("bunit", ["MJY", "bananas", "Jy/beam", "erg/s/cm2"])
+    def test_photflam_is_of_counts_alone(self, tmp_path, pixels, bunit):
+        unit, cards = {"BUNIT": bunit}, {"PHOTFLAM": 7.072e-20, "PHOTPLAM": 8045.0}
+        for where in ({"cards": unit | cards}, {"cards": unit, "primary": cards}):
+            found = calibrated(tmp_path, pixels, **where)
+            assert_array_equal(found.flux[..., 0], pixels)
+            (doubt,) = (note for note in found.notes if note.endswith("?"))
+            assert f"PHOTFLAM was left out, for it is of counts, but BUNIT is '{bunit}'" in doubt
 
     @pytest.mark.parametrize(("side", "doubted"), [(0.18, False), (0.1815, False), (0.378, True)])
     def test_a_pixel_has_the_area_of_its_coordinates(self, tmp_path, pixels, side, doubted):

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.ingest.fitsfile import InputError, as_number
-from pipeline.ingest.units import counting, own_unit, physical, plain_unit
+from pipeline.ingest.units import counting, of_counts, own_unit, physical, plain_unit
 
 ZERO_POINTS = (
     "MAGZERO",  # DECam community pipeline, DES, Euclid MER, MOSAIC, BASS
@@ -56,18 +56,20 @@ def flux_scale(image, setting, pixel_scale):
     Notes
     -----
     Without a setting the image's header is asked before the file's first one, and each for a
-    physical BUNIT; for a zero point keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch
-    et al. 2018); for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408``
-    (Bohlin et al. 2011; per second, so that EXPTIME, of either header, enters where BUNIT is no
-    rate); for FPA.ZP, also per second (Pan-STARRS, Waters et al. 2020), as MAGZPT is; and for the
-    Legacy Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
+    physical BUNIT (a flux of a wavelength becomes one of a frequency at PHOTPLAM); for a zero point
+    keyword; for FLUXMAG0, the counts of magnitude 0 (HSC, Bosch et al. 2018); where BUNIT is of
+    counts, for PHOTFLAM with PHOTPLAM, ``-2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408`` (Bohlin et
+    al. 2011; per second, so that EXPTIME, of either header, enters where BUNIT is no rate); for
+    FPA.ZP, also per second (Pan-STARRS, Waters et al. 2020), as MAGZPT is; and for the Legacy
+    Surveys' marks, whose unit is the nanomaggy (AB 22.5; Dey et al. 2019).
     """
     if setting is not None:
         zero_point, source = _number(image, setting, "zero_point")
         low = LOWEST if source is None else PLAUSIBLE[0]
         return _from_zero_point(image, zero_point, source or "the config", low)
+    pivot, _ = _first(image, ("PHOTPLAM",))
     for header in (image.header, image.primary):
-        if found := physical(header, pixel_scale):
+        if found := physical(header, pixel_scale, pivot):
             scale, told = found
             return scale, FLUX_UNIT, (f"{image.name}: {told}",)
         zero_point, source = _zero_point(header, image)
@@ -75,7 +77,17 @@ def flux_scale(image, setting, pixel_scale):
             return _from_zero_point(image, zero_point, source, PLAUSIBLE[0])
     unit = own_unit(image)
     why = f"{image.name}: no zero point in the header, so fluxes are in {unit}"
-    return 1.0, unit, (f"{why}; set ingest.zero_point for nJy",)
+    return 1.0, unit, (f"{why}; set ingest.zero_point for nJy", *_left_out(image))
+
+
+def _left_out(image):
+    """Note on a PHOTFLAM beside a BUNIT that it is not of."""
+    density, _ = _first(image, ("PHOTFLAM",))
+    if density is None or of_counts(image):
+        return ()
+    said = next(h["BUNIT"] for h in (image.header, image.primary) if h.get("BUNIT"))
+    told = f"{image.name}: PHOTFLAM was left out, for it is of counts, but BUNIT is {said!r}"
+    return (f"{told}; should ingest.zero_point be set?",)
 
 
 def _from_zero_point(image, zero_point, source, low):
@@ -116,7 +128,7 @@ def _zero_point(header, image):
     if counts is not None and counts > 0:
         return 2.5 * math.log10(counts), "FLUXMAG0"
     density, pivot = (as_number(header.get(k)) for k in ("PHOTFLAM", "PHOTPLAM"))
-    if density and pivot and density > 0 and pivot > 0:
+    if density and pivot and density > 0 and pivot > 0 and of_counts(image):
         zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
         return _exposed(zero_point, "PHOTFLAM", image, {"ct", "adu"})
     per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, ("EXPTIME",))

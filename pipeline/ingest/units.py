@@ -9,6 +9,8 @@ from astropy.utils.exceptions import AstropyWarning
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
 from pipeline.ingest.fitsfile import as_number
 
+FLAM = u.erg / u.s / u.cm**2 / u.AA
+OF_COUNTS = u.dimensionless_unscaled, u.ct, u.adu, u.ph
 NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
 MAGGIES = {"maggy", "maggies", "mgy"}
 ANOTHER_AREA = 0.03  # of a pixel's: PIXAR_SR is a mean over a detector, which differs by less
@@ -16,14 +18,20 @@ SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
     (r"\bcps\b", "ct/s"),
-    (r"\bjy\b", "Jy"),
+    (r"\b(u|µ|micro) ?(jy|janskys?)\b", "uJy"),
+    (r"\bn(ano)? ?(jy|janskys?)\b", "nJy"),
+    (r"\b(?-i:mjy|MJY|Mjy)(?= ?/ ?sr| sr)", "MJy"),  # mJy/sr are too faint to be seen
+    (r"\b(jy|janskys?)\b", "Jy"),
+    (r"\bphotons\b", "photon"),
+    (r"\bergs?\b", "erg"),
+    (r"\b(a|ang|angstroms?)\b", "Angstrom"),
     (r"\b(seconds?|secs?|sec)\b", "s"),
     (r"\*?\*?/ ?(pixels?|pix)\b|\b(pixels?|pix)(\*\*|\^)?-1", ""),
 )
 
 
-def physical(header, pixel_scale):
-    """Flux of a value where BUNIT is one, or a surface brightness.
+def physical(header, pixel_scale, pivot=None):
+    """Flux of a value where BUNIT is one (of a frequency or a wavelength), or a surface brightness.
 
     The area of a pixel is that of the WCS: PIXAR_SR goes stale when an image is resampled, in the
     JWST pipeline too (spacetelescope/jwst#7390), so it is taken only where there is no WCS.
@@ -33,6 +41,8 @@ def physical(header, pixel_scale):
     header : Header
     pixel_scale : float
         Side of a pixel [arcsec]; NaN if unknown.
+    pivot : float, optional
+        Wavelength of the band [Angstrom], at which a flux of a wavelength is one of a frequency.
 
     Returns
     -------
@@ -49,10 +59,13 @@ def physical(header, pixel_scale):
         return None
     if unit.is_equivalent(u.Jy):
         return unit.to(FLUX_UNIT), told
+    if pivot and unit.is_equivalent(FLAM):
+        scale = unit.to(FLUX_UNIT, equivalencies=u.spectral_density(pivot * u.AA))
+        return float(scale), f"{told}, at the {pivot:g} Angstrom of PHOTPLAM"
     if not unit.is_equivalent(u.Jy / u.sr):
         return None
     area, doubt = _area(header, pixel_scale)
-    return (unit.to(u.nJy / u.sr) * area, told + doubt) if area > 0 else None
+    return (float(unit.to(u.nJy / u.sr) * area), told + doubt) if area > 0 else None
 
 
 def _area(header, pixel_scale):
@@ -64,6 +77,15 @@ def _area(header, pixel_scale):
         return area, ""
     told = f"PIXAR_SR is {said / area:.3g} times the area of a pixel by its coordinates"
     return area, f", but {told}, which was taken; is that right?"
+
+
+def of_counts(image):
+    """Whether BUNIT is one of counts, in all or in a second, or not there."""
+    said = next(filter(None, map(plain_unit, (image.header, image.primary))), "")
+    unit = _parse(said)
+    return unit is not None and any(
+        unit.is_equivalent(kind) or unit.is_equivalent(kind / u.s) for kind in OF_COUNTS
+    )
 
 
 def own_unit(image):
