@@ -147,6 +147,7 @@ class TestZeroPoint:
         [
             {"PHOTZP": 23.0, "PHOTSYS": "VEGA"},
             {"MAGZP": 20.5, "TELESCOP": "WISE"},
+            {"MAGZP": 20.9, "ORIGIN": "2MASS"},
             {"MAGZPT": 23.0, "TELESCOP": "ESO-VISTA", "EXPTIME": 10.0},
         ],
     )

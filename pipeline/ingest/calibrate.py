@@ -27,7 +27,7 @@ LOWEST = -30  # that a config may say: 0 of maggies, as KiDS has them, -22 of er
 CLIPPED = 8  # pixels that share the highest value of a clipped image, at least
 OF_A_DETECTOR = 30  # electrons per count, at most: a larger gain is one of counts a second already
 SAMPLE = 100_000  # pixels that tell a level and a noise well enough
-IN_VEGA = {"MAGZP": ("WISE",), "MAGZPT": ("VISTA", "UKIRT")}  # by telescope
+IN_VEGA = {"MAGZP": ("WISE", "2MASS"), "MAGZPT": ("VISTA", "UKIRT")}  # by telescope or survey
 
 
 def flux_scale(image, setting, pixel_scale):
@@ -109,9 +109,9 @@ def _says_vega(image, source):
     for header in (image.header, image.primary):
         said = [str(header.get(k, "")) for k in ("PHOTSYS", "MAGSYS", "MAG_SYS", "MAGTYPE")]
         said += [header.comments[source]] if source in header else []
-        telescope = str(header.get("TELESCOP", "")).upper()
+        names = " ".join(str(header.get(k, "")) for k in ("TELESCOP", "ORIGIN", "SURVEY")).upper()
         if any("vega" in text.lower() for text in said) or any(
-            name in telescope for name in IN_VEGA.get(source, ())
+            name in names for name in IN_VEGA.get(source, ())
         ):
             return True
     return False
