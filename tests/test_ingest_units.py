@@ -38,6 +38,8 @@ class TestZeroPoint:
             ({"MAGZPT": 26.5}, 26.5),
             ({"MAGZPT": 23.0, "EXPTIME": 10.0}, 25.5),
             ({"MAGZPT": 23.0, "EXPTIME": 10.0, "BUNIT": "adu/s"}, 23.0),
+            ({"MAGZPT": 23.0, "EXP_TIME": 10.0}, 25.5),
+            ({"MAGZPT": 23.0, "EXP_TIME": 10.0, "BUNIT": "counts/exp"}, 25.5),
             ({"MAGZP": "26.5"}, 26.5),
             ({"PHOTZP": 30.0}, 30.0),
             ({"MAGZERO": 29.915, "MAGZPT": 24.842}, 29.915),

@@ -21,6 +21,7 @@ ZERO_POINTS = (
     "ZPT",
     "ZP",  # THELI
 )
+EXPOSURE = "EXPTIME", "EXP_TIME"  # the latter in images of UKIRT (Astro::FITS::HdrTrans)
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
 LOWEST = -30  # that a config may say: 0 of maggies, as KiDS has them, -22 of erg/s/cm2/Angstrom
@@ -131,7 +132,7 @@ def _zero_point(header, image):
     if density and pivot and density > 0 and pivot > 0 and of_counts(image):
         zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
         return _exposed(zero_point, "PHOTFLAM", image, {"ct", "adu"})
-    per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, ("EXPTIME",))
+    per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, EXPOSURE)
     if per_second is not None and seconds:
         return per_second + 2.5 * math.log10(seconds), "FPA.ZP"
     if of_legacy_surveys(header):
@@ -150,7 +151,7 @@ def _exposed(zero_point, source, image, sums):
     units = (plain_unit(header) for header in (image.header, image.primary))
     if next(filter(None, units), "") not in sums:
         return zero_point, source
-    seconds, _ = _first(image, ("EXPTIME",))
+    seconds, _ = _first(image, EXPOSURE)
     if seconds is None:
         return zero_point, f"{source}, which is of one second, for there is no EXPTIME"
     return zero_point + 2.5 * math.log10(seconds), f"{source}, of {seconds:g} s"
@@ -177,7 +178,7 @@ def gain(image, setting, scale, has_weight):
     if is_rate and value > OF_A_DETECTOR:
         keyword = f"{keyword}, taken for that of a count/s, as no detector has so much"
     elif is_rate:
-        seconds, _ = _first(image, ("EXPTIME",))
+        seconds, _ = _first(image, EXPOSURE)
         if seconds is None:
             return 0.0, (f"{image.name}: no EXPTIME, so the electrons of a count/s are unknown",)
         value, keyword = value * seconds, f"{keyword} and EXPTIME"

@@ -18,6 +18,7 @@ SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
     (r"\bcps\b", "ct/s"),
+    (r" ?/ ?exp\b", ""),  # of UKIRT: counts of the exposure time
     (r"\b(u|µ|micro) ?(jy|janskys?)\b", "uJy"),
     (r"\bn(ano)? ?(jy|janskys?)\b", "nJy"),
     (r"\b(?-i:mjy|MJY|Mjy)(?= ?/ ?sr| sr)", "MJy"),  # mJy/sr are too faint to be seen
