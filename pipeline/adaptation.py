@@ -20,14 +20,13 @@ def adapt(config, manifest, home, work, gain):
     pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
     made = _fine_tune(base, pairs, config, home, work)
     said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
-    card = {key: value for key, value in base.card.items() if key != "scores"} | said
-    io.write_json(home / "lens" / "card.json", card)
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
     found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
     logits = [lens.logits(network, stamps[test]).mean(1) for network in (base, after)]
     is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
     said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
     io.copy_networks(base.home.parent, home, but="lens")
+    card = {key: value for key, value in base.card.items() if key != "scores"}
     io.write_json(home / "lens" / "card.json", card | said | found)
     io.write_figure(gain.with_name("loss.png"), loss_figure(made["log"], "lens"), dpi=130)
     io.write_json(gain, said["adapted"]["gain"])

@@ -1,27 +1,21 @@
 """Arcs on a survey's own galaxies: what is painted, what is counted."""
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import galsim
 import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pipeline import io
-from pipeline.adaptation import _injections
-from pipeline.config import Config, Inject
+from pipeline.config import Inject
 from pipeline.data import Exposure
 from pipeline.flags import Flag
-from pipeline.injection import adapt, inject
+from pipeline.injection import inject
 from pipeline.injection.optics import Optics
 from pipeline.injection.selection import QUANTITIES, selection
 from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
-from pipeline.survey import selection as survey_selection
 
 OPTICS = Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
@@ -36,11 +30,16 @@ def sources(n=4):
     return table
 
 
-@pytest.fixture
-def stamps(rng):
+def blank(rng):
+    """Stamps of the sources on a sky without light."""
     flux = rng.normal(size=(100, 260, 1)).astype("f4")
     exposure = Exposure(flux, np.ones_like(flux), None, ("r",))
     return cut(exposure, sources(), 64)
+
+
+@pytest.fixture
+def stamps(rng):
+    return blank(rng)
 
 
 def test_without_arcs_stamps_are_unchanged_bit_for_bit(stamps):
@@ -225,76 +224,3 @@ def test_no_galaxies_give_an_empty_table(stamps):
     assert len(found) == 0
     assert found["n"].dtype.kind == found["n_galaxies"].dtype.kind == "i"
     assert selection_figure(found).axes
-
-
-def test_galaxies_stay_in_their_set():
-    ids = np.arange(20_000)
-    sets = adapt.sets(ids)
-    assert_array_equal(adapt.sets(ids[::-1])[::-1], sets)
-    assert_allclose(np.mean(sets == "held_out"), 0.3, atol=0.02)
-    is_lens = np.arange(30) % 3 > 0
-    assert_allclose(is_lens[adapt.balanced(is_lens)].mean(), 0.5)
-    assert "3 galaxies of the survey" in adapt.too_few(3) and not adapt.too_few(50)
-
-
-@pytest.fixture
-def survey(stamps, tmp_path):
-    """Manifest of three tiles of four galaxies each, without a WCS."""
-    for i, name in enumerate("abc"):
-        table, tile = sources(), tmp_path / "tiles" / name
-        table["id"] += 100 * i
-        table["tile"], table["ra"], table["dec"] = name, 10.0 + i, 0.01 * np.arange(4)
-        plane = np.ones((4, 4, 1), "f4")
-        io.write_exposure(
-            tile / "exposure.fits", Exposure(plane, plane, None, ("r",), pixel_scale=0.2)
-        )
-        io.write_table(tile / "sources.fits", table)
-        io.write_cutouts(tile / "lens_cutouts.fits", replace(stamps, id=np.asarray(table["id"])))
-    (tmp_path / "tiles.txt").write_text("\n".join("abc"))
-    return tmp_path / "tiles.txt"
-
-
-def few(n, **settings):
-    adapted = Config().adapt.model_copy(update={"galaxies": n, "per_galaxy": 1})
-    return Config().model_copy(update={"adapt": adapted, **settings})
-
-
-def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(survey, monkeypatch):
-    every = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
-    lowest = every[np.argsort(inject.lots(every))][:5]
-    monkeypatch.setattr(adapt, "LEAST", 5)
-    seen, truth = _injections(few(5), survey)
-    assert len(seen) == len(truth) == 10
-    assert set(truth["id"]) == set(lowest)
-
-
-def test_lenses_are_not_learnt_from_as_galaxies_without_arcs(survey, monkeypatch, tmp_path):
-    truth = Table({"kind": ["lens", "galaxy"], "ra": [11.0, 12.0], "dec": [0.01, 0.01]})
-    io.write_table(tmp_path / "truth.fits", truth)
-    known = Table({"name": ["one"], "ra": [10.0], "dec": [0.02 + 0.5 / 3600]})
-    monkeypatch.setattr("pipeline.catalogs.known._shipped", lambda: known)
-    monkeypatch.setattr(adapt, "LEAST", 5)
-    _, seen = _injections(few(50, truth=str(tmp_path / "truth.fits")), survey)
-    ids = {10 + i + 100 * j for i in range(4) for j in range(3)}
-    assert set(seen["id"]) == ids - {12, 111}
-
-
-@pytest.mark.parametrize("card", [{}, {"adapted": {}}])
-def test_what_is_found_is_of_galaxies_that_were_not_learnt_from(
-    card, survey, stamps, tmp_path, monkeypatch
-):
-    ids = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
-    for i, name in enumerate("abc"):
-        table = sources()
-        table["id"] += 100 * i
-        said = injected(replace(stamps, id=np.asarray(table["id"])), table)
-        io.write_table(tmp_path / "tiles" / name / "injections.fits", said)
-    monkeypatch.setattr("pipeline.models.engine.load", lambda *_: SimpleNamespace(card=card))
-    limit = Config().lens.model_copy(update={"threshold": 1.0})
-    made = tmp_path / "selection.fits", tmp_path / "selection.png"
-    survey_selection(few(5, lens=limit), survey, *made)
-    found = io.read_table(made[0])
-    counted = np.sum(adapt.sets(ids) == "held_out") if card else len(ids)
-    assert 0 < counted <= len(ids)
-    assert found["n"][np.asarray(found["kind"]) == "no arcs"] == [counted]
-    assert found.meta["HELDOUT"] == bool(card)

@@ -75,10 +75,19 @@ def gained(before, after, is_lens, galaxy):
     def gain(one, other, truth):
         return metrics.roc_auc(other, truth) - metrics.roc_auc(one, truth)
 
+    def recall(logit, truth, rate):
+        found = recall_at(logit, truth, rate)
+        return found["value"] if found else np.nan
+
+    def completeness(logit, rate):
+        if recall_at(logit, is_lens, rate) is None:
+            return None
+        return resampled(partial(recall, rate=rate), logit, is_lens)
+
     counts = {"galaxies": len(names), "stamps_with_arcs": int(is_lens.sum())}
     scores = {
         when: {"auroc": resampled(metrics.roc_auc, logit, is_lens)}
-        | {f"recall_at_fpr_{rate:g}": recall_at(logit, is_lens, rate) for rate in RATES}
+        | {f"recall_at_fpr_{rate:g}": completeness(logit, rate) for rate in RATES}
         for when, logit in {"before": before, "after": after}.items()
     }
     return counts | scores | {"auroc_gain": resampled(gain, before, after, is_lens)}
