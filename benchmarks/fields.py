@@ -18,6 +18,7 @@ from pipeline import io
 from pipeline.config import read
 from pipeline.injection import calibrate
 from pipeline.injection.completeness import completeness
+from pipeline.models import engine
 from pipeline.tiles import STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -56,10 +57,11 @@ def measure(field):
     found, before = (io.read_table(folder / f"{name}.fits") for name in ("recovered", "sources"))
     row = completeness([found], config.recover)[0]
     known = calibrate.samples([found])
+    shipped = engine.load(config.networks, "photometry", config.apply).card["calibration"]
     return {
         "fwhm": float(before.meta["PSFFWHM"]),
         **{name: float(row[name]) for name in row.colnames if name != "kind"},
-        "calibrated": calibrate.gained({}, known)["after"]["all"],
+        "calibrated": calibrate.gained(shipped, known)["after"]["all"],
         "sure": bool("DOUBT" not in before.meta),
     }
 
