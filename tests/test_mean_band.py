@@ -98,6 +98,19 @@ def test_it_is_saturated_where_a_band_is(rng):
     assert np.isinf(with_mean(bare, "g+i", ("g", "i")).saturation[3])
 
 
+def test_what_a_mask_calls_saturated_in_one_band_is_no_source(rng):
+    y, x = np.mgrid[:80, :90]
+    star = 900 * np.exp(-((x - 60) ** 2 + (y - 50) ** 2) / 2 / 1.5**2)
+    bare = exposure(rng, light=star, saturation=(np.inf, np.inf, 800.0))
+    trail = np.s_[10:14, 5:80]
+    bare.flux[(*trail, 2)], bare.ivar[(*trail, 2)] = 800, 0
+    found = with_mean(bare, "g+i", ("g", "i"))
+    assert not found.ivar[(*trail, 3)].any()
+    assert found.ivar[9, :, 3].all()
+    sources = detect(found, config.Detect(psf_fwhm=3.5, hidden=False, band="g+i"))
+    assert_allclose([sources["x"], sources["y"]], [[60], [50]], atol=0.1)
+
+
 @pytest.mark.parametrize(("gain", "known"), [((2.0, 8.0, 3.0), True), ((2.0, 0.0, 3.0), False)])
 def test_its_gain_is_that_of_its_photons(rng, gain, known):
     level, n = 400.0, (200, 200)

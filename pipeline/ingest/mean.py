@@ -21,7 +21,7 @@ def with_mean(exposure, name, bands):
     those of the sky beside it: a weight map that holds the sources' own noise would make light
     count less the brighter it is, and bright stars wider than faint ones.  Where a band has no
     information the others tell alone.  It is saturated where any of them is, and there as bright
-    at least as wherever it is not.
+    at least as wherever it is not; if that band has no information there, neither has the mean.
 
     Parameters
     ----------
@@ -83,20 +83,22 @@ def _mean(exposure, which):
     """Flux and inverse variance (y, x) of the mean, and where it saturates."""
     shape = exposure.flux.shape[:2]
     total, weights, noise = np.zeros((3, *shape), "f4")
-    full = np.zeros(shape, bool)
+    full, lost = np.zeros((2, *shape), bool)
     for i in which:
         light, ivar = exposure.flux[..., i], exposure.ivar[..., i]
         more = _without_sources(light, ivar)
         total += more * light
         weights += more
         noise += more * np.divide(more, ivar, out=np.zeros_like(more), where=ivar > 0)
-        full |= light >= np.float32(exposure.saturation[i])
+        saturated = light >= np.float32(exposure.saturation[i])
+        full |= saturated
+        lost |= saturated & (ivar == 0)
     seen = weights > 0
     flux, ivar = (
         np.divide(part, whole, out=np.zeros(shape, "f4"), where=seen)
         for part, whole in ((total, weights), (weights, noise))
     )
-    ivar *= weights
+    ivar *= np.where(lost, 0, weights)
     if not full.any():
         return flux, ivar, np.inf
     level = np.nextafter(flux[~full].max(initial=0), np.float32(np.inf))
