@@ -1,9 +1,10 @@
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 from astropy.table import Table
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
 from pipeline.config import Punet
@@ -54,7 +55,20 @@ def test_draws_repeat_and_differ(networks, blends):
     assert np.ptp(one[1]["flux_draws"], axis=1).max() > 0
     assert (one[0]["TARGET_STD"] >= 0).all()
     unsure = one[1]["mask_uncertainty"]
-    assert 0 < unsure.max() < 1 and unsure.min() >= 0
+    assert_array_equal(np.isfinite(unsure), (one[0]["TARGET"] > 0.5).any((1, 2)))
+    assert 0 < np.nanmax(unsure) <= 1 and np.nanmin(unsure) >= 0
+
+
+def test_a_source_without_a_footprint_has_no_spread_of_it(networks, blends):
+    whole = networks["punet"]
+
+    def unlikely(graph, *arrays):
+        found = whole(graph, *arrays)
+        return [np.minimum(part, 0.5) for part in found] if graph == "draws" else found
+
+    network = create_autospec(whole, side_effect=unlikely, card=whole.card, settings=whole.settings)
+    maps = unet.apply(networks["unet"], blends[0])
+    assert np.isnan(punet.apply(network, blends[0], maps, Punet())[1]["mask_uncertainty"]).all()
 
 
 def test_draws_of_a_source_do_not_depend_on_the_others(networks, blends):

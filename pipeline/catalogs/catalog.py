@@ -117,7 +117,7 @@ COLUMNS = (
     Column(
         "n_neighbours", "", "meta.number", "Sources whose footprints overlap or touch this one's"
     ),
-    Column("mask_uncertainty", "", "stat.error", "Mean spread of the drawn masks"),
+    Column("mask_uncertainty", "", "stat.error", "Spread of the drawn masks, relative to their mean; NaN of none"),
     Column("known_lens", "", "meta.id.cross", "Known strong lens here, of lenscat; else empty"),
     Column("flags", "", "meta.code.qual", "Bit mask; README and report list the bits"),
 )

@@ -52,7 +52,8 @@ def apply(network, cutouts, maps, settings):
         ``TARGET`` and ``TARGET_STD``: mean over the draws, and their standard deviation, of the
         probability that a pixel is the source's.
     draws : Table
-        ``id``, ``mask_uncertainty`` (spread over the footprint, relative to the footprint) and
+        ``id``, ``mask_uncertainty`` (spread over the footprint, relative to it; NaN where no pixel
+        is more likely the source's than not) and
         ``flux_draws`` (n, draw, band), the light that falls to the source in each draw, of the
         pixels that could be its own.
     """
@@ -69,8 +70,9 @@ def apply(network, cutouts, maps, settings):
         given = maps["FEATURES"][rows], shift[rows], offset[rows], light
         *folded, flux[rows] = network("draws", *given)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
-    footprint = np.maximum((mean * (mean > 0.5)).sum((1, 2)), 1)
-    uncertainty = (spread * (mean > 0.5)).sum((1, 2)) / footprint
+    spread_of, footprint = ((part * (mean > 0.5)).sum((1, 2)) for part in (spread, mean))
+    nothing = np.full(n, np.nan)
+    uncertainty = np.divide(spread_of, footprint, out=nothing, where=footprint > 0)
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
     return dict(zip(MASKS, (mean, spread), strict=True)), table
 
