@@ -44,10 +44,10 @@ def test_matched_snr_by_hand():
     assert_allclose(snr[0, 0], 0, atol=1e-9)
 
 
-def test_snr_at_a_hidden_position_is_nothing():
+def test_snr_at_a_hidden_position_is_not_told():
     flux, ivar = np.ones((20, 20)), np.zeros((20, 20))
     snr, seen = snr_at(flux, ivar, np.array([10.0]), np.array([10.0]), Moffat(2.0))
-    assert snr == seen == 0
+    assert np.isnan(snr) and seen == 0
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5, 1.2])

@@ -81,7 +81,7 @@ COLUMNS = (
     Column("flux_p84", "nJy", "phot.flux.density;stat.max", "84th percentile of the total flux"),
     Column("mag", "mag", "phot.mag", "AB magnitude of flux; flux_p50 is the total"),
     Column("mag_err", "mag", "stat.error;phot.mag", "Standard error of mag, that of flux"),
-    Column("snr", "", "stat.snr", "Of detection: a point source's in the matched filter"),
+    Column("snr", "", "stat.snr", "Of detection: a point source's in the matched filter; NaN if lost"),
     Column("a", "pix", "phys.angSize.smajAxis", "Semi-major axis, rms of the filtered light"),
     Column("b", "pix", "phys.angSize.sminAxis", "Semi-minor axis, rms of the filtered light"),
     Column("theta", "deg", "pos.posAng;instr.det", "Angle of a, anticlockwise from the x axis"),

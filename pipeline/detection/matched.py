@@ -48,7 +48,8 @@ def snr_at(flux, ivar, x, y, psf):
     Returns
     -------
     snr, seen : ndarray, (n,)
-        ``seen`` is the share of the PSF's signal on usable pixels.
+        ``seen`` is the share of the PSF's signal on usable pixels; where there is none, the S/N
+        is NaN.
     """
     size = len(psf.kernel())
     x0, y0 = np.rint(x).astype(int), np.rint(y).astype(int)
@@ -58,7 +59,7 @@ def snr_at(flux, ivar, x, y, psf):
     signal = (profile * light * weight).sum(axis=(1, 2))
     power = (profile**2 * weight).sum(axis=(1, 2))
     seen = (profile**2 * (weight > 0)).sum(axis=(1, 2)) / (profile**2).sum(axis=(1, 2))
-    return signal / np.sqrt(np.where(power > 0, power, 1)), seen
+    return signal / np.sqrt(np.where(power > 0, power, np.nan)), seen
 
 
 def noise_correlation(flux, ivar, kernel):
