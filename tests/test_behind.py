@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter
 from pipeline import config, io
 from pipeline.data import Exposure
 from pipeline.deblending.deblend import deblended_flux
+from pipeline.deblending.own import own_light
 from pipeline.deblending.shares import Front, divide, reconcile
 from pipeline.detection.detect import detect
 from pipeline.detection.psf import Moffat
@@ -91,6 +92,15 @@ def test_a_star_has_none_of_a_giants_light_and_the_giant_the_rest(rng):
     taken = [(parts[i] * stamps.flux[i, ..., 0]).sum() for i in (0, 1)]
     assert_allclose(taken[0], 30 * 81, rtol=1e-5)
     assert 0.99 < sum(taken) / exposure.flux.sum() < 1.0001
+
+
+def test_a_star_has_no_light_on_lost_pixels(rng):
+    exposure, stamps, share, front = claims(rng)
+    exposure.ivar[118:121, 60:75] = exposure.flux[118:121, 60:75] = 0
+    ((_, window, light),) = own_light([40], exposure, stamps, share, front)
+    lost = window.ivar == 0
+    assert lost.any() and not light[lost].any()
+    assert_allclose(light.sum(), 30 * (81 - 3 * 9), rtol=1e-5)
 
 
 def divide_all(share, stamps, front):

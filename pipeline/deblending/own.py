@@ -43,7 +43,8 @@ def own_light(wanted, exposure, stamps, share, front=None):
             window = _window(exposure, corner, side)
             light = window.flux
             if front is not None and front.rows[row]:
-                light = light - boxes(front.behind, corner[None], side)[0]
+                behind = boxes(front.behind, corner[None], side)[0]
+                light = np.where(window.ivar > 0, light - behind, 0)
             own = enlarge(divided[i, None], block)[0]
             yield int(stamps.id[row]), window, light * own[..., None]
 
