@@ -82,6 +82,18 @@ def test_a_giant_claims_what_those_who_see_pixels_leave(binning):
     assert 0.15 < found[giant][8, 8] < 1
 
 
+@pytest.mark.parametrize("binning", [1, 2, 3, 5])
+def test_shares_of_blocks_across_the_tiles_edge_are_those_within(binning):
+    exposure = exposure_of(np.ones((60, 50)))
+    stamps = cut(exposure, sources_at((3, 31), (3, 31)), 16, binning)
+    share = np.broadcast_to(np.float32([0.2, 0.6])[:, None, None], (2, 16, 16))
+    seen = stamps.flux[0, ..., 0] > 0
+    assert not seen.all()
+    for rows, divided in divide(share, stamps, exposure.flux.shape):
+        for row, part in zip(rows, divided, strict=True):
+            assert_allclose(part[seen], [0.25, 0.75][row], rtol=1e-5)
+
+
 def test_a_binned_claim_ends_at_the_tile_and_at_its_holes():
     ivar = np.ones((50, 50))
     ivar[20:24, 20] = 0  # less than half of each block

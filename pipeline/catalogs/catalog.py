@@ -81,7 +81,9 @@ COLUMNS = (
     Column("flux_p84", "nJy", "phot.flux.density;stat.max", "84th percentile of the total flux"),
     Column("mag", "mag", "phot.mag", "AB magnitude of flux; flux_p50 is the total"),
     Column("mag_err", "mag", "stat.error;phot.mag", "Standard error of mag, that of flux"),
-    Column("snr", "", "stat.snr", "Of detection: a point source's in the matched filter; NaN if lost"),
+    Column(
+        "snr", "", "stat.snr", "Of detection: a point source's in the matched filter; NaN if lost"
+    ),
     Column("a", "pix", "phys.angSize.smajAxis", "Semi-major axis, rms of the filtered light"),
     Column("b", "pix", "phys.angSize.sminAxis", "Semi-minor axis, rms of the filtered light"),
     Column("theta", "deg", "pos.posAng;instr.det", "Angle of a, anticlockwise from the x axis"),
@@ -117,7 +119,12 @@ COLUMNS = (
     Column(
         "n_neighbours", "", "meta.number", "Sources whose footprints overlap or touch this one's"
     ),
-    Column("mask_uncertainty", "", "stat.error", "Spread of the drawn masks, relative to their mean; NaN of none"),
+    Column(
+        "mask_uncertainty",
+        "",
+        "stat.error",
+        "Spread of the drawn masks, relative to their mean; NaN of none",
+    ),
     Column("known_lens", "", "meta.id.cross", "Known strong lens here, of lenscat; else empty"),
     Column("flags", "", "meta.code.qual", "Bit mask; README and report list the bits"),
 )

@@ -115,11 +115,11 @@ def _claims(share, cutouts, shape, front):
     """Yield rows of some sources, their shares, and the sum of all others', on their stamps' grids.
 
     Between the middles of binned blocks shares are interpolated, see
-    `pipeline.stamps.masks.enlarge`; of each block the mean counts.  A source that is seen in large
-    blocks claims at most what those leave that are seen in small ones: a compact source before a
-    giant is a fraction of its block.
+    `pipeline.stamps.masks.enlarge`; of each block the mean counts, of what the tile has of it.  A
+    source that is seen in large blocks claims at most what those leave that are seen in small
+    ones: a compact source before a giant is a fraction of its block.
     """
-    size = share.shape[1]
+    size, whole = share.shape[1], np.ones(shape[:2], "f4")
     for seen, total, left in _layers(share, cutouts, shape, front):
         for some in rows_of_one(cutouts.binning[seen], size):
             rows, block = seen[some], int(cutouts.binning[seen[some[0]]])
@@ -127,6 +127,8 @@ def _claims(share, cutouts, shape, front):
             others = boxes(total, cutouts.corner[rows], size * block)
             if block >= COARSE:
                 own = np.minimum(own, boxes(left, cutouts.corner[rows], size * block))
+            if block > 1:
+                own *= boxes(whole, cutouts.corner[rows], size * block)
             others -= own
             if block > 1:
                 blocks = len(rows), size, block, size, block
