@@ -216,9 +216,13 @@ def scenes_folder(wildcards):
 
 
 def training_settings(wildcards):
-    """Settings that a training depends on: how scenes are drawn, not how many are held out."""
+    """Settings that a training depends on: how scenes are drawn, not how many are held out.
+
+    How networks run counts where others are run to train this one, or it is before it learns.
+    """
+    starts = getattr(settings.train, wildcards.network).start
     return section(
-        "apply",
+        *["apply"] * bool(starts or wildcards.network in BUILDS_ON),
         scenes=drawn_with(scenes_kind(wildcards)),
         train={wildcards.network, *BUILDS_ON.get(wildcards.network, ())},
     )

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from pipeline.config import NETWORKS, read
+from pipeline.config import BUILDS_ON, NETWORKS, read
 from tests.workflow_run import ROOT, Run, run, server  # noqa: F401
 
 
@@ -67,7 +67,11 @@ def test_networks_are_trained_and_scored_as_they_are_to_be_applied(run):
     status, said = run.configured("-n", "-p", "--", "score", apply={"batch_size": 7})
     assert status == 0, said
     applied = re.findall(r"arclet (train|export|score) .*\"batch_size\":7", said)
-    assert all(applied.count(name) == len(NETWORKS) for name in ("train", "export", "score"))
+    assert all(applied.count(name) == len(NETWORKS) for name in ("export", "score"))
+    assert applied.count("train") == len(BUILDS_ON), "others learn with no network run"
+    start = {"lens": {"start": str(run.home / "nets")}}
+    _, said = run.configured("-n", "-p", "train", apply={"batch_size": 7}, train=start)
+    assert re.search(r'arclet train .*"batch_size":7.* --network lens', said)
 
 
 @pytest.mark.parametrize(
