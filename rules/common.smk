@@ -146,16 +146,16 @@ def growing(value):
     return lambda wildcards, attempt: value * 2 ** (attempt - 1)
 
 
-def memory(base, per_tile=0, per_mb=0):
-    """Memory [MB]: `base`, so much a tile, and a MB of the largest tile's images.
+def memory(base, per_tile=0, per_mb=0, per_all_mb=0):
+    """Memory [MB]: `base`, so much a tile, a MB of the largest tile's images, and of all of them.
 
     Twice that on a retry.
     """
 
     def needed(wildcards, attempt):
         mb = megabytes(wildcards)
-        first = base + per_tile * len(mb) + per_mb * max(mb)
-        return int(first * 2 ** (attempt - 1))
+        images = per_mb * max(mb) + per_all_mb * sum(mb)
+        return int((base + per_tile * len(mb) + images) * 2 ** (attempt - 1))
 
     return needed
 

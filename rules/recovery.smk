@@ -1,3 +1,7 @@
+# Memory that the galaxies painted onto a tile take, at most [MB].
+PAINTED = 2e-4 * settings.recover.galaxies * settings.recover.passes
+
+
 rule recovered:
     input:
         made_by("ingest", "exposure.fits"),
@@ -31,7 +35,7 @@ rule completeness:
     log:
         "<logs>/completeness.log",
     resources:
-        mem_mb=memory(1000, per_tile=0.2),
+        mem_mb=memory(1000, per_tile=PAINTED),
         runtime=minutes(0.01),
     params:
         config=section("recover"),
@@ -50,7 +54,7 @@ rule calibration:
     log:
         "<logs>/calibrate.log",
     resources:
-        mem_mb=memory(1000, per_tile=0.2),
+        mem_mb=memory(1000, per_tile=PAINTED),
         runtime=minutes(0.01),
     params:
         config=section("apply", "networks"),

@@ -29,7 +29,7 @@ rule merge:
     benchmark:
         "<benchmarks>/merge.tsv"
     resources:
-        mem_mb=memory(1000, per_tile=4, per_mb=1),
+        mem_mb=memory(1000, per_tile=4, per_mb=1, per_all_mb=0.1),
         runtime=minutes(0.01),
     params:
         config=section("name", "merge", lens={"prevalence"}),
@@ -80,7 +80,7 @@ rule report:
     benchmark:
         "<benchmarks>/report.tsv"
     resources:
-        mem_mb=memory(1500, per_tile=4, per_mb=1),
+        mem_mb=memory(1500, per_tile=4, per_mb=1, per_all_mb=0.05),
         runtime=minutes(0.01),
     params:
         config=section("name", "truth", "report", "lens", "apply", "networks"),

@@ -182,6 +182,19 @@ def test_a_survey_is_simulated_before_its_tiles_come_in(run):
     assert int(memory) == 1000 + 8 * 10 * 10_000**2 / 1e6, "as if its 10 bytes a pixel were there"
 
 
+def test_memory_follows_what_is_there(run):
+    """All the sources of all tiles for `merge`, what is painted for `recover`."""
+    tiles = {name: {"image": {"r": f"results/x/sky/{name}.fits"}} for name in ("t1", "t2")}
+    recover = {"galaxies": 50_000, "passes": 4}
+    _, said = run.configured(
+        "-n", "all", "recover", tiles=tiles, survey={"side": 10_000}, recover=recover
+    )
+    memory = dict(re.findall(r"rule (\w+):.*?mem_mb=(\d+)", said, flags=re.DOTALL))
+    images = 10 * 10_000**2 / 1e6
+    assert int(memory["merge"]) == 1000 + 2 * 4 + images + 0.1 * 2 * images
+    assert int(memory["completeness"]) == 1000 + 2 * 40
+
+
 def test_file_names_may_hold_anything(run):
     name = "a{b} c'd;$(touch oops)[1].fits"
     (run.home / name).write_text("no image")
