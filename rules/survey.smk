@@ -101,6 +101,7 @@ rule verdict:
         "<results>/verdict.txt",
     log:
         "<logs>/verdict.log",
+    retries: 0  # it says the same again
     params:
         config=section("on_bad_tile"),
     shell:

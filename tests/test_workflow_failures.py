@@ -32,3 +32,11 @@ def test_a_failure_is_not_forgotten_by_the_other_targets(server, tmp_path, targe
     image.write_text("no image")
     assert run.fails_at("t1.fits", target)
     assert run.fails_at("t1.fits", target)
+
+
+def test_what_is_said_of_rejected_tiles_is_not_tried_again(server, tmp_path):
+    run = Run(server, tmp_path).pretend()
+    (run.home / "results/x/rejected.csv").write_text("tile,reason\nt1,no image\n")
+    status, said = run.configured("-c1", "--retries", "2")
+    assert status == 1
+    assert said.count("Error in rule verdict:") == 1, said
