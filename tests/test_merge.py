@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pipeline import config
 from pipeline.catalogs.catalog import COLUMNS, assemble
 from pipeline.catalogs.coverage import Territories
-from pipeline.catalogs.known import known_lenses, name_known
+from pipeline.catalogs.known import known_lenses, name_known, told_apart
 from pipeline.catalogs.merge import merge, rejected
 from pipeline.catalogs.overlaps import seen_elsewhere, superfluous
 from pipeline.flags import Flag
@@ -188,6 +188,28 @@ def test_a_known_lens_is_named_within_the_radius():
     dec = np.array([60.0, 60.0, -5 + 2.9 * ARCSEC, -5.0])
     assert_array_equal(name_known(ra, dec, lenses, 3.0), ["cross", "", "ring", ""])
     assert len(name_known(ra[:0], dec[:0], lenses, 3.0)) == 0
+
+
+def test_different_lenses_have_different_names():
+    dec = 1 / 3600 * np.array([0.0, 1.0, 60.0, 0.0, 90.0, 0.0])
+    names = ["9", "9", "9", "-", "-", "ring"]
+    lenses = Table({"name": names, "ra": np.full(6, 150.0), "dec": dec})
+    assert told_apart(lenses) == [
+        *["9 (150.00000 +0.00000)"] * 2,
+        "9 (150.00000 +0.01667)",
+        "- (150.00000 +0.00000)",
+        "- (150.00000 +0.02500)",
+        "ring",
+    ]
+
+
+def test_no_name_of_a_known_lens_is_all_over_the_sky():
+    lenses = known_lenses()
+    names, group = np.unique(np.asarray(lenses["name"]), return_inverse=True)
+    highest, lowest = np.full((2, len(names)), np.nan)
+    for found, extreme in ((highest, np.fmax), (lowest, np.fmin)):
+        extreme.at(found, group, np.asarray(lenses["dec"]))
+    assert (highest - lowest).max() < 40 / 3600
 
 
 def test_a_merged_catalog_names_its_known_lenses():
