@@ -120,9 +120,12 @@ def data_uri(figure):
 
 def _pictures(found, bands):
     catalog = found.catalog
-    some = catalog[thin(len(catalog), found.settings.points)]
+    rows = thin(len(catalog), found.settings.points)
+    some, special = catalog[rows], np.asarray(catalog["p_lens"]) > found.threshold
+    special |= np.asarray(catalog["known_lens"]) != ""
+    mapped = catalog[np.union1d(rows, np.flatnonzero(special))]
     pictures = {
-        "sky": figures.sky_map(some, found.threshold, len(catalog)),
+        "sky": figures.sky_map(mapped, found.threshold, len(catalog)),
         "counts": figures.number_counts(catalog, bands, found.catalog.meta.get("AREA", np.nan)),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
