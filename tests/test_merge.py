@@ -47,6 +47,13 @@ def test_a_source_in_two_tiles_is_kept_in_the_tile_that_has_the_place():
     assert_allclose(merged.meta["AREA"], 800 * 1400 / 3600, rtol=0.01)
 
 
+def test_tiles_without_fluxes_in_the_catalog_add_no_area_to_its_counts():
+    tiles = {"left": tile((0, 0)), "far": tile((5000, 0), unit="ct")}
+    merged = merge([catalog("left", [9.0, 20.0])], tiles, config.Merge(), NO_LENSES)
+    assert_allclose(merged.meta["AREA"], 2 * 800**2 / 3600, rtol=1e-6)
+    assert_allclose(merged.meta["AREAFLUX"], 800**2 / 3600, rtol=1e-6)
+
+
 def test_a_spoilt_twin_is_dropped_wherever_it_is():
     left = catalog("left", [0, 520, 530], flags=[0, int(Flag.MASKED), 0])
     right = catalog("right", [520, 530, 900])

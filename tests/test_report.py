@@ -150,6 +150,14 @@ def test_every_candidate_and_known_lens_is_on_the_map():
     assert np.isin(table["id"][[7, 301, 42, 480]], shown).all()
 
 
+def test_numbers_per_area_are_of_the_tiles_with_fluxes():
+    table = catalog()
+    table.meta |= {"AREA": 26.0, "AREAFLUX": 13.0}
+    with patch("pipeline.report.figures.number_counts", wraps=figures.number_counts) as drawn:
+        write_page(findings(table, settings=config.Report(stamps=0, blends=0)))
+    assert drawn.call_args.args[2] == 13.0
+
+
 def test_the_area_is_the_catalogs():
     table = catalog()
     assert "– arcmin² of usable pixels" in read(write_page(findings(table)))[1]

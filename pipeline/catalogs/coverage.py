@@ -125,9 +125,13 @@ class Territories:
             its[rows[(theirs > 0) & wins]] = False
         return its
 
-    def area(self):
-        """Area of the tiles' usable pixels, each place once [arcmin2]; NaN where it is unknown."""
-        return sum(map(self._own_area, self._all)) if self._all else np.nan
+    def area(self, unit=None):
+        """Area of usable pixels, each place once [arcmin2]; NaN where it is unknown.
+
+        That of all tiles, or of those whose fluxes have a `unit`.
+        """
+        some = [name for name, it in self._all.items() if unit in (None, it.unit)]
+        return sum(map(self._own_area, some)) if some else np.nan
 
     def _is_better(self, other, theirs, tile, own):
         """Whether places (n,), at those margins within the two tiles, are rather the other's."""

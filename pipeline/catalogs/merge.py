@@ -36,7 +36,8 @@ def merge(tables, coverages, settings, lenses=None):
     -------
     Table
         The same columns, sorted by tile and label; ``meta`` gives AREA, of the tiles' usable
-        pixels, overlaps once [arcmin2], where it is known.
+        pixels, overlaps once [arcmin2], and AREAFLUX, that of the tiles whose fluxes are in it,
+        where it is known.
 
     Raises
     ------
@@ -45,10 +46,11 @@ def merge(tables, coverages, settings, lenses=None):
     """
     merged = _concatenate(sorted(tables, key=_name))
     _check_ids(merged)
-    territories = Territories(coverages, str(merged["flux"].unit))
+    unit = str(merged["flux"].unit)
+    territories = Territories(coverages, unit)
     merged = merged[~superfluous(merged, territories, settings.radius)]
-    if np.isfinite(area := territories.area()):
-        merged.meta["AREA"] = round(area, 4)
+    areas = {"AREA": territories.area(), "AREAFLUX": territories.area(unit)}
+    merged.meta |= {name: round(area, 4) for name, area in areas.items() if np.isfinite(area)}
     lenses = known_lenses() if lenses is None else lenses
     position = np.asarray(merged["ra"]), np.asarray(merged["dec"])
     named = name_known(*position, lenses, settings.known_radius)

@@ -126,7 +126,7 @@ def _pictures(found, bands):
     mapped = catalog[np.union1d(rows, np.flatnonzero(special))]
     pictures = {
         "sky": figures.sky_map(mapped, found.threshold, len(catalog)),
-        "counts": figures.number_counts(catalog, bands, found.catalog.meta.get("AREA", np.nan)),
+        "counts": figures.number_counts(catalog, bands, catalog.meta.get("AREAFLUX", np.nan)),
         "errors": figures.errors(some, bands),
         "scores": figures.scores(catalog),
         "lenses": _mosaic(found, "lenses", _says_lens),
