@@ -75,6 +75,14 @@ def read_notes(tile):
         return (*_notes(hdus), *filter(None, [doubt]))
 
 
+def read_measured(path):
+    """Read only how many sources a table holds, and the unit of their fluxes ("" of none)."""
+    with fits.open(path) as hdus:
+        columns = hdus[1].columns
+        unit = columns["flux_auto"].unit if "flux_auto" in columns.names else ""
+        return hdus[1].header["NAXIS2"], unit or ""
+
+
 def _notes(hdus):
     return tuple(spelt(row["note"]) for row in Table.read(hdus["NOTES"]))
 

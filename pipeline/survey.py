@@ -258,15 +258,18 @@ def completeness(config, manifest, table, picture):
     io.write_figure(picture, completeness_figure(found), dpi=130)
 
 
-def verdict(config, manifest, reasons, said):
+def verdict(config, manifest, catalog, reasons, said):
     """Say what to check, and fail if tiles were rejected, unless the config accepts that."""
-    from pipeline.report import doubts
+    from pipeline.report import doubts, left_out
 
-    found = io.read_csv(reasons)
+    found, (_, unit) = io.read_csv(reasons), io.read_measured(catalog)
     check = [
         f"to check: tile {tile.name}: {doubt}\n"
         for tile in io.tile_folders(manifest)
-        for doubt in doubts(io.read_notes(tile))
+        for doubt in (
+            *doubts(io.read_notes(tile)),
+            *left_out(*io.read_measured(tile / "sources.fits"), unit),
+        )
     ]
     sys.stdout.writelines(check[:20])
     lines = [f"rejected tiles: {len(found)}"]

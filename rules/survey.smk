@@ -96,6 +96,7 @@ rule verdict:
         "<results>/provenance.json",
         every("ingest", "exposure.fits"),
         tiles="<results>/tiles.txt",
+        catalog="<results>/catalog.fits",
         rejected="<results>/rejected.csv",
     output:
         "<results>/verdict.txt",
@@ -105,5 +106,5 @@ rule verdict:
     params:
         config=section("on_bad_tile"),
     shell:
-        "arclet verdict --config {params.config:q} {input.tiles} {input.rejected} {output} 2> {log} "
-        "|| {{ cat {log} >&2; exit 1; }}"
+        "arclet verdict --config {params.config:q} {input.tiles} {input.catalog} {input.rejected} {output} "
+        "2> {log} || {{ cat {log} >&2; exit 1; }}"

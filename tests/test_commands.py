@@ -6,10 +6,11 @@ import signal
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from pipeline import io
 from pipeline.__main__ import main
+from pipeline.catalogs.catalog import empty
 from pipeline.data import Exposure
 from pipeline.report import tile_facts
 
@@ -21,16 +22,19 @@ def rejected(tmp_path):
     return path
 
 
-def verdict(rejected, on_bad_tile, notes=()):
-    said, tiles = rejected.with_name("verdict.txt"), rejected.with_name("tiles.txt")
+def verdict(rejected, on_bad_tile, notes=(), unit="nJy"):
+    names = "tiles.txt", "catalog.fits", "rejected.csv", "verdict.txt"
+    tiles, catalog, _, said = paths = [rejected.with_name(name) for name in names]
     config = json.dumps({"on_bad_tile": on_bad_tile})
     tiles.write_text("t1\n")
     plane = np.ones((4, 4, 1), "f4")
     exposure = Exposure(plane, plane, None, ("r",), notes=tuple(notes))
     io.write_exposure(rejected.parent / "tiles" / "t1" / "exposure.fits", exposure)
     sources = Table({"id": [1]}, meta={"DOUBT": "no stars?"} if notes else {})
+    sources["flux_auto"] = Column([[1.0]], unit=unit)
     io.write_table(rejected.parent / "tiles" / "t1" / "sources.fits", sources)
-    main(["verdict", "--config", config, str(tiles), str(rejected), str(said)])
+    io.write_table(catalog, empty())
+    main(["verdict", "--config", config, *map(str, paths)])
     return said.read_text()
 
 
@@ -71,6 +75,12 @@ def test_what_is_to_be_checked_is_said_at_the_end(rejected, capsys):
     lines = [f"to check: tile t1: {what}\n" for what in ("/data/Müller.fits: right?", "no stars?")]
     assert said.startswith("".join(lines) + "rejected tiles: 2")
     assert capsys.readouterr().out == "".join(lines)
+
+
+def test_sources_whose_fluxes_are_in_no_catalog_are_to_be_checked(rejected):
+    assert "tile t1: its 1 sources have no fluxes in the catalog, for its unit is count" in (
+        verdict(rejected, "accept", unit="ct")
+    )
 
 
 @pytest.mark.parametrize("on_bad_tile", ["reject", "accept"])

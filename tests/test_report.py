@@ -14,6 +14,7 @@ from pipeline.data import Cutouts
 from pipeline.flags import DEFECT, MEANING, Flag
 from pipeline.report import Findings, TileFacts, choose, figures, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
+from pipeline.report.page import MAX_TILES
 from pipeline.report.stamps import blend_panels, in_noise, pick
 from pipeline.stamps.cutouts import boxes
 from pipeline.stamps.masks import from_squares
@@ -148,6 +149,20 @@ def test_every_candidate_and_known_lens_is_on_the_map():
     shown = drawn.call_args.args[0]["id"]
     assert len(shown) <= 24
     assert np.isin(table["id"][[7, 301, 42, 480]], shown).all()
+
+
+def test_a_list_that_is_cut_says_how_much_is_missing():
+    tiles = [
+        TileFacts(f"t{k}", 1, notes=("right?",), known=(f"lens {k}",)) for k in range(MAX_TILES + 7)
+    ]
+    bad = [TileFacts(f"u{k}", rejected="empty") for k in range(MAX_TILES + 8)]
+    found = findings(catalog(), [*tiles, *bad], settings=config.Report(stamps=0, blends=0))
+    inputs = dict.fromkeys(map(str, range(MAX_TILES + 9)))
+    _, words = read(write_page(found._replace(provenance=PROVENANCE | {"inputs": inputs})))
+    assert "And 7 more: all of them are in verdict.txt" in words
+    assert "And 7 more." in words.partition("Known lenses")[2]
+    assert "And 8 more: all of them are in rejected.csv" in words
+    assert "And 9 more: all of them are in provenance.json" in words
 
 
 def test_numbers_per_area_are_of_the_tiles_with_fluxes():

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from astropy import units as u
 
 from pipeline.catalogs.coverage import coverage
 from pipeline.catalogs.sphere import unit_vectors
@@ -53,6 +54,14 @@ class TileFacts(NamedTuple):
 def doubts(notes):
     """Those of an exposure's notes that the user should check."""
     return [note for note in notes if note.endswith("?")]
+
+
+def left_out(n_sources, unit, wanted):
+    """Tell, in a list, that a tile's sources have no fluxes in a catalog in a unit `wanted`."""
+    if not n_sources or u.Unit(unit) == u.Unit(wanted):
+        return []
+    told = f"its {n_sources} sources have no fluxes in the catalog, for its unit is {unit}, not "
+    return [f"{told}{wanted}; should ingest.zero_point be set?"]
 
 
 def tile_facts(name, exposure, shape, sources, lenses):

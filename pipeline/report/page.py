@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from astropy import units as u
 from astropy.table import Table
 from jinja2 import Environment, StrictUndefined
 
@@ -16,7 +15,7 @@ from pipeline.comparison.truth import ALONE, BRIGHT, FAINTEST
 from pipeline.flags import DEFECT, MEANING
 from pipeline.report import expectation, figures, truth_figures
 from pipeline.report.choose import SYSTEM, thin
-from pipeline.report.facts import doubts
+from pipeline.report.facts import doubts, left_out
 from pipeline.report.mosaic import gallery, mosaic
 
 STRANGE = 0.98  # anomaly above which p_lens may mean little
@@ -183,10 +182,7 @@ def _summary(found, expected):
 def _doubts(tile, catalog):
     """What to check of a tile, its unit of flux among it."""
     unit = str(catalog["flux"].unit or "")
-    if not tile.n_sources or u.Unit(tile.unit) == u.Unit(unit):
-        return doubts(tile.notes)
-    told = f"its {tile.n_sources} sources have no fluxes in the catalog, for its unit is "
-    return [*doubts(tile.notes), f"{told}{tile.unit}, not {unit}; should ingest.zero_point be set?"]
+    return [*doubts(tile.notes), *left_out(tile.n_sources, tile.unit, unit)]
 
 
 def _median(values):
