@@ -16,9 +16,10 @@ try:
         from pipeline.planning import parts
 
         settings = parts.split(settings)
-except ValueError as error:
+except (ValueError, OSError) as error:
     read_from = ", ".join(map(str, workflow.configfiles))
-    raise WorkflowError(f"The config is wrong: {read_from}\n{error}")
+    said = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    raise WorkflowError(f"The config is wrong: {read_from}\n{said}")
 
 # The commands of the environment that runs Snakemake, whatever PATH says on a cluster's node.
 shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")

@@ -168,14 +168,15 @@ def _opened(where, is_mask=False):
     """Open a file; give its HDUs, the one that was asked for, its name, and a list of notes."""
     place, wanted = split_name(where)
     path = Path(place)
-    if not path.is_file():
-        remedy = next(remedy for kind, remedy in MISSING if re.match(kind, where))
-        raise InputError(f"{place}: no such file (looked in {Path.cwd()}); {remedy}")
-    with path.open("rb") as file, reading(path) as notes, fits.open(file, uint=is_mask) as hdus:
-        number, hdu = _find(hdus, wanted, path, notes)
-        name = f"{path}[{hdu.name or number}]"
-        _check_whole(hdu, path, name)
-        yield hdus, hdu, name, notes
+    with reading(path) as notes:
+        if not path.is_file():
+            remedy = next(remedy for kind, remedy in MISSING if re.match(kind, where))
+            raise InputError(f"{place}: no such file (looked in {Path.cwd()}); {remedy}")
+        with path.open("rb") as file, fits.open(file, uint=is_mask) as hdus:
+            number, hdu = _find(hdus, wanted, path, notes)
+            name = f"{path}[{hdu.name or number}]"
+            _check_whole(hdu, path, name)
+            yield hdus, hdu, name, notes
 
 
 def _find(hdus, wanted, path, notes):

@@ -1,5 +1,6 @@
 """Turn what goes wrong with somebody else's file into one error, and repairs into notes."""
 
+import errno
 import re
 import struct
 import warnings
@@ -14,7 +15,6 @@ UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(
         OverflowError,
-        MemoryError,
         RuntimeError,
         RuntimeWarning,
         struct.error,
@@ -23,6 +23,10 @@ UNREADABLE = (
         CfitsioException,
     ),
 )
+
+# Of the machine or its disks, not of the file: tried again, it may be read.
+PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOLCK}
+PASSING |= {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ECONNRESET, errno.EHOSTDOWN}
 
 LONGEST = 200  # letters of a message
 
@@ -37,7 +41,10 @@ class NoPixels(InputError):
 
 @contextmanager
 def reading(path):
-    """Turn what goes wrong into an `InputError`, and astropy's warnings into notes."""
+    """Turn what is wrong with a file into an `InputError`, and astropy's warnings into notes.
+
+    What may be right another time, as of disks that do not answer, is raised as it is.
+    """
     notes = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AstropyWarning)
@@ -46,8 +53,13 @@ def reading(path):
         except InputError as error:
             raise InputError(f"{error}{_said(caught, str(error))}") from error
         except UNREADABLE as error:
+            if isinstance(error, OSError) and error.errno in PASSING:
+                error.add_note(f"{path}: cannot be read now; try again, or leave its tile out")
+                raise
             reason = one_line(error) or type(error).__name__
             remedy = "is it FITS, and was it copied whole?"
+            if isinstance(error, PermissionError):
+                remedy = "ask its owner for the right to read it"
             raise InputError(
                 f"{path}: cannot be read ({reason}){_said(caught, reason)}; {remedy}"
             ) from error

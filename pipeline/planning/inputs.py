@@ -61,7 +61,7 @@ def _as_looked_at(path, stamp):
 def _fingerprint(path, stamp):
     try:
         return {"sha256": sha256(path), "bytes": stamp[0]}
-    except OSError:
+    except PermissionError:
         return None
 
 
