@@ -1,7 +1,6 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,9 +11,8 @@ from pipeline import config, io
 from pipeline.catalogs.catalog import COLUMNS, assemble
 from pipeline.data import Cutouts
 from pipeline.flags import DEFECT, MEANING, Flag
-from pipeline.report import Findings, TileFacts, choose, figures, write_page
+from pipeline.report import Findings, TileFacts, choose, write_page
 from pipeline.report.mosaic import gallery, mosaic, outlines
-from pipeline.report.page import MAX_TILES
 from pipeline.report.stamps import blend_panels, in_noise, pick
 from pipeline.stamps.cutouts import boxes
 from pipeline.stamps.masks import from_squares
@@ -137,40 +135,6 @@ def test_what_is_to_be_checked_is_said_at_the_top():
     assert "t1 : a.fits: is ingest.weight_is right?" in top
     assert "t2 : its 7 sources have no fluxes in the catalog, for its unit is ct, not nJy" in top
     assert "all is well" not in top
-
-
-def test_every_candidate_and_known_lens_is_on_the_map():
-    table = catalog(500)
-    table["p_lens"], table["known_lens"] = 0.01, np.full(500, "", "U4")
-    table["p_lens"][[7, 301]], table["known_lens"][[42, 480]] = 0.9, "ring"
-    few = config.Report(points=20, stamps=0, blends=0)
-    with patch("pipeline.report.figures.sky_map", wraps=figures.sky_map) as drawn:
-        write_page(findings(table, settings=few))
-    shown = drawn.call_args.args[0]["id"]
-    assert len(shown) <= 24
-    assert np.isin(table["id"][[7, 301, 42, 480]], shown).all()
-
-
-def test_a_list_that_is_cut_says_how_much_is_missing():
-    tiles = [
-        TileFacts(f"t{k}", 1, notes=("right?",), known=(f"lens {k}",)) for k in range(MAX_TILES + 7)
-    ]
-    bad = [TileFacts(f"u{k}", rejected="empty") for k in range(MAX_TILES + 8)]
-    found = findings(catalog(), [*tiles, *bad], settings=config.Report(stamps=0, blends=0))
-    inputs = dict.fromkeys(map(str, range(MAX_TILES + 9)))
-    _, words = read(write_page(found._replace(provenance=PROVENANCE | {"inputs": inputs})))
-    assert "And 7 more: all of them are in verdict.txt" in words
-    assert "And 7 more." in words.partition("Known lenses")[2]
-    assert "And 8 more: all of them are in rejected.csv" in words
-    assert "And 9 more: all of them are in provenance.json" in words
-
-
-def test_numbers_per_area_are_of_the_tiles_with_fluxes():
-    table = catalog()
-    table.meta |= {"AREA": 26.0, "AREAFLUX": 13.0}
-    with patch("pipeline.report.figures.number_counts", wraps=figures.number_counts) as drawn:
-        write_page(findings(table, settings=config.Report(stamps=0, blends=0)))
-    assert drawn.call_args.args[2] == 13.0
 
 
 def test_the_area_is_the_catalogs():

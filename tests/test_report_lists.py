@@ -1,0 +1,44 @@
+"""All that is special is in the report, and what is left out is counted."""
+
+from unittest.mock import patch
+
+import numpy as np
+
+from pipeline import config
+from pipeline.report import TileFacts, figures, write_page
+from pipeline.report.page import MAX_TILES
+from tests.test_report import PROVENANCE, catalog, findings, read
+
+
+def test_every_candidate_and_known_lens_is_on_the_map():
+    table = catalog(500)
+    table["p_lens"], table["known_lens"] = 0.01, np.full(500, "", "U4")
+    table["p_lens"][[7, 301]], table["known_lens"][[42, 480]] = 0.9, "ring"
+    few = config.Report(points=20, stamps=0, blends=0)
+    with patch("pipeline.report.figures.sky_map", wraps=figures.sky_map) as drawn:
+        write_page(findings(table, settings=few))
+    shown = drawn.call_args.args[0]["id"]
+    assert len(shown) <= 24
+    assert np.isin(table["id"][[7, 301, 42, 480]], shown).all()
+
+
+def test_a_list_that_is_cut_says_how_much_is_missing():
+    tiles = [
+        TileFacts(f"t{k}", 1, notes=("right?",), known=(f"lens {k}",)) for k in range(MAX_TILES + 7)
+    ]
+    bad = [TileFacts(f"u{k}", rejected="empty") for k in range(MAX_TILES + 8)]
+    found = findings(catalog(), [*tiles, *bad], settings=config.Report(stamps=0, blends=0))
+    inputs = dict.fromkeys(map(str, range(MAX_TILES + 9)))
+    _, words = read(write_page(found._replace(provenance=PROVENANCE | {"inputs": inputs})))
+    assert "And 7 more: all of them are in verdict.txt" in words
+    assert "And 7 more." in words.partition("Known lenses")[2]
+    assert "And 8 more: all of them are in rejected.csv" in words
+    assert "And 9 more: all of them are in provenance.json" in words
+
+
+def test_numbers_per_area_are_of_the_tiles_with_fluxes():
+    table = catalog()
+    table.meta |= {"AREA": 26.0, "AREAFLUX": 13.0}
+    with patch("pipeline.report.figures.number_counts", wraps=figures.number_counts) as drawn:
+        write_page(findings(table, settings=config.Report(stamps=0, blends=0)))
+    assert drawn.call_args.args[2] == 13.0
