@@ -74,6 +74,20 @@ def test_what_one_tile_alone_shows_is_kept_where_the_place_is_its_own():
     assert_array_equal(kept_of("left", [left, right], hole), [10, 520, 660])
 
 
+def test_two_tiles_show_no_more_than_the_third_whose_the_place_is():
+    three = TWO | {"deep": tile((500, -160), side=200, noise=0.5)}  # over the middle
+    left, right = catalog("left", [10.0, 520, 660]), catalog("right", [520.1, 660.2, 900])
+    deep = catalog("deep", [660.1])
+    merged = merge([left, right, deep], three, config.Merge(), NO_LENSES)
+    assert sorted(merged["x"].tolist()) == [10, 660.1, 900]
+
+
+def test_a_source_on_the_border_is_in_the_catalog():
+    """As seen by either tile its place is the other's."""
+    left, right = catalog("left", [600.3]), catalog("right", [599.8])
+    assert len(merge([left, right], TWO, config.Merge(), NO_LENSES)) == 1
+
+
 def kept_of(name, tables, coverages=TWO):
     """Positions of the sources of a tile that a merged catalog has."""
     merged = merge(tables, coverages, config.Merge(), NO_LENSES)

@@ -14,9 +14,9 @@ def superfluous(merged, territories, radius):
     """Find the rows to drop: those of sources that another tile has too, or should have.
 
     Of two rows of one source that with fewer `SPOILT` flags stays, then that of the tile which
-    the place belongs to, then that of smaller id.  A source that no other tile has is dropped
-    where the place is another tile's: so the catalog is as deep there as elsewhere, and what a
-    tile's edge left of a source is not in it.
+    the place belongs to, then that of smaller id.  A source that the tile which its place belongs
+    to does not have is dropped: so the catalog is as deep where tiles overlap as elsewhere, and
+    what a tile's edge left of a source is not in it.
 
     Parameters
     ----------
@@ -34,9 +34,14 @@ def superfluous(merged, territories, radius):
     names, tile = np.unique(np.asarray(merged["tile"], "U"), return_inverse=True)
     away = ~_at_home(merged, names, tile, territories)
     pairs = _same_source(merged, tile, radius)
-    alone = np.ones(len(merged), bool)
-    alone[pairs] = False
-    return dominated(pairs, _rank(merged, away)) | (alone & away)
+    strange = away.copy()  # to the tile that has its place
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    both = both[away[both[:, 0]]]
+    for other in np.unique(tile[both[:, 1]]).tolist():
+        rows = both[tile[both[:, 1]] == other, 0]
+        strange[rows] &= ~territories.has(names[other], *_places(merged, rows))
+    pairs = pairs[~strange[pairs].any(axis=1)]
+    return dominated(pairs, _rank(merged, away)) | strange
 
 
 def seen_elsewhere(tiles, radius):
@@ -64,13 +69,17 @@ def seen_elsewhere(tiles, radius):
 
 def _at_home(merged, names, tile, territories):
     """Whether each row's place is its own tile's; (n,)."""
-    ra, dec = (np.asarray(merged[name], "f8") for name in ("ra", "dec"))
     home, order = np.ones(len(tile), bool), np.argsort(tile, kind="stable")
     start = np.searchsorted(tile[order], np.arange(len(names) + 1))
     for name, first, last in zip(names.tolist(), start[:-1], start[1:], strict=True):
         rows = order[first:last]
-        home[rows] = territories.has(name, ra[rows], dec[rows])
+        home[rows] = territories.has(name, *_places(merged, rows))
     return home
+
+
+def _places(merged, rows):
+    """Coordinates of some rows [deg]."""
+    return tuple(np.asarray(merged[name], "f8")[rows] for name in ("ra", "dec"))
 
 
 def _rank(merged, away):
