@@ -87,7 +87,7 @@ rule classify:
     threads: 4
     resources:
         mem_mb=memory(2000),
-        runtime=minutes(1, per_mb=0.02),
+        runtime=minutes(1, per_mb=0.16 if settings.lens.turns else 0.02),
     params:
         config=section("apply", lens={"prevalence", "turns"}),
         code=made_with("classify", "lens"),
