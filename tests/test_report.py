@@ -176,6 +176,7 @@ def test_a_catalog_without_sky_positions_makes_a_page():
     table["ra"][:] = table["dec"][:] = np.nan
     _, words = read(write_page(findings(table)))
     assert "no sky coordinates" in words
+    assert "deflector are counted apart" in words and "is counted with it" not in words
 
 
 def test_the_truth_is_told():
