@@ -214,14 +214,21 @@ def test_a_known_lens_is_named_within_the_radius():
 def test_different_lenses_have_different_names():
     dec = 1 / 3600 * np.array([0.0, 1.0, 60.0, 0.0, 90.0, 0.0])
     names = ["9", "9", "9", "-", "-", "ring"]
-    lenses = Table({"name": names, "ra": np.full(6, 150.0), "dec": dec})
-    assert told_apart(lenses) == [
+    lenses = Table({"name": names, "ra": [150.0, 150.0, 150.0, 151.0, 151.0, 152.0], "dec": dec})
+    assert list(told_apart(lenses)) == [
         *["9 (150.00000 +0.00000)"] * 2,
         "9 (150.00000 +0.01667)",
-        "- (150.00000 +0.00000)",
-        "- (150.00000 +0.02500)",
+        "- (151.00000 +0.00000)",
+        "- (151.00000 +0.02500)",
         "ring",
     ]
+
+
+def test_entries_at_one_place_are_one_lens():
+    dec = 1 / 3600 * np.array([0.0, 1.0, 2.0, 12.0, 30.0])
+    names = ["-", "ring", "J1000+0000", "J1000+0000", "bow"]
+    lenses = Table({"name": names, "ra": np.full(5, 150.0), "dec": dec})
+    assert list(told_apart(lenses)) == ["ring"] * 4 + ["bow"]
 
 
 def test_no_name_of_a_known_lens_is_all_over_the_sky():

@@ -5,12 +5,16 @@ from importlib import metadata
 
 import numpy as np
 from astropy.table import Table, vstack
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.sphere import chord, unit_vectors
 
 SAME = 20.0  # arcsec: entries of one name are one lens, placed more or less well, if not farther
+SYSTEM = 3.0  # arcsec: entries of any names are one lens, if not farther
 NAMELESS = "", "-"
+PLACED = "name", "ra", "dec"
 
 
 def known_lenses(truth=None):
@@ -26,8 +30,7 @@ def known_lenses(truth=None):
     Returns
     -------
     Table
-        ``name`` (the first of several; with its place, if lenses elsewhere have the same, or it
-        has none), ``ra`` and ``dec`` [deg], one row a lens with a position.
+        ``name`` (see `told_apart`), ``ra`` and ``dec`` [deg], one row an entry with a position.
     """
     lenses = _shipped()
     lenses["name"] = told_apart(lenses)
@@ -39,7 +42,7 @@ def known_lenses(truth=None):
 
 
 def told_apart(lenses):
-    """Names that no two different lenses share: those that did, and empty ones, tell the place.
+    """One name for all entries of a lens, and no two lenses of one name.
 
     Parameters
     ----------
@@ -48,21 +51,34 @@ def told_apart(lenses):
 
     Returns
     -------
-    list of str
-        Entries of one name within `SAME` of each other keep one name.
+    ndarray of str
+        Of each entry the name of the lens's first that has one; with its place, if lenses
+        elsewhere have the same, or it has none.
     """
-    names, group = np.unique(np.asarray(lenses["name"], "U"), return_inverse=True)
-    where, told = unit_vectors(lenses["ra"], lenses["dec"]), names[group].tolist()
-    order = np.argsort(group, kind="stable")
-    ends = np.flatnonzero(np.diff(group[order])) + 1
-    for name, rows in zip(names.tolist(), np.split(order, ends), strict=True):
-        near = np.linalg.norm(where[rows, None] - where[rows], axis=-1) < chord(SAME)
-        if near.all() and name not in NAMELESS:
-            continue
-        for row, one in zip(rows, rows[near.argmax(axis=1)], strict=True):
-            ra, dec = (lenses[axis][one] for axis in ("ra", "dec"))
-            told[row] = f"{name or '-'} ({ra:.5f} {dec:+.5f})"
-    return told
+    names = np.asarray(lenses["name"], "U")
+    nameless = np.isin(names, NAMELESS)
+    lens = _lens_of(names, nameless, unit_vectors(lenses["ra"], lenses["dec"]))
+    order = np.argsort(nameless, kind="stable")
+    first = order[np.unique(lens[order], return_index=True)[1]]
+    _, group, count = np.unique(names[first], return_inverse=True, return_counts=True)
+    unclear = (count[group] > 1) | nameless[first]
+    told = [
+        f"{name or '-'} ({ra:.5f} {dec:+.5f})" if is_unclear else name
+        for is_unclear, (name, ra, dec) in zip(
+            unclear, lenses[first].iterrows(*PLACED), strict=True
+        )
+    ]
+    return np.array(told)[lens]
+
+
+def _lens_of(names, nameless, where):
+    """Number the lens that each entry is of; (n,)."""
+    pairs = cKDTree(where).query_pairs(chord(SAME), output_type="ndarray")
+    one, other = pairs.T
+    alike = (names[one] == names[other]) & ~nameless[one]
+    pairs = pairs[alike | (np.linalg.norm(where[one] - where[other], axis=1) < chord(SYSTEM))]
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(names), len(names)))
+    return connected_components(links, directed=False)[1]
 
 
 def _shipped():
