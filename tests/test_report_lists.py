@@ -31,9 +31,19 @@ def test_a_list_that_is_cut_says_how_much_is_missing():
     inputs = dict.fromkeys(map(str, range(MAX_TILES + 9)))
     _, words = read(write_page(found._replace(provenance=PROVENANCE | {"inputs": inputs})))
     assert "And 7 more: all of them are in verdict.txt" in words
-    assert "And 7 more." in words.partition("Known lenses")[2]
+    assert "And 7 more: those recovered are in catalog.fits" in words
+    assert "And 315 more: their notes are in tiles/*/exposure.fits" in words
     assert "And 8 more: all of them are in rejected.csv" in words
     assert "And 9 more: all of them are in provenance.json" in words
+
+
+def test_known_lenses_that_are_missed_come_first():
+    table = catalog()
+    table["known_lens"] = np.full(len(table), "arc", "U4")
+    tiles = [TileFacts("a", 1, known=("arc", "ring"))]
+    none = config.Report(stamps=0, blends=0)
+    _, words = read(write_page(findings(table, tiles, settings=none)))
+    assert words.index("ring missed") < words.index("arc recovered")
 
 
 def test_numbers_per_area_are_of_the_tiles_with_fluxes():

@@ -207,10 +207,15 @@ def _flags(catalog):
 
 
 def _known(found):
-    """Known lenses on the tiles: name, and the largest p_lens of the sources there, or None."""
+    """Known lenses on the tiles: name, and the largest p_lens of the sources there, or None.
+
+    Those without a source come first, for no file has them.
+    """
     names = np.asarray(found.catalog["known_lens"])
     says = np.asarray(found.catalog["p_lens"])
-    there = sorted({name for tile in found.tiles for name in tile.known} | set(names[names != ""]))
+    recovered = set(names[names != ""])
+    there = sorted({name for tile in found.tiles for name in tile.known} | recovered)
+    there.sort(key=recovered.__contains__)
     return [(name, says[names == name].max() if (names == name).any() else None) for name in there]
 
 
