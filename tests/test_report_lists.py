@@ -37,6 +37,11 @@ def test_a_list_that_is_cut_says_how_much_is_missing():
     assert "And 9 more: all of them are in provenance.json" in words
 
 
+def test_pieces_are_said_to_be_counted_as_they_are():
+    _, words = read(write_page(findings(catalog())))
+    assert "within 3″ of a more probable system" in words
+
+
 def test_known_lenses_that_are_missed_come_first():
     table = catalog()
     table["known_lens"] = np.full(len(table), "arc", "U4")
