@@ -1,5 +1,6 @@
 """Other people's coordinates: projections, dialects and distortions."""
 
+import errno
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.config import Ingest, Tile
 from pipeline.ingest import InputError, ingest
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.fitsfile import read_image
+from pipeline.ingest.look import look
 from pipeline.ingest.regrid import pixel_side
 from tests.test_ingest_files import SHAPE, TAN
 
@@ -157,3 +159,18 @@ class TestCoordinates:
         fits.PrimaryHDU(pixels, fits.Header(TAN | cards)).writeto(path)
         with pytest.raises(InputError, match=r"a\.fits\[PRIMARY\]: the coordinates cannot be und"):
             read_image(str(path))
+
+    @pytest.mark.parametrize(
+        "error", [OSError(errno.ESTALE, "Stale"), OSError(errno.ENOTCONN, "Fuse")]
+    )
+    @pytest.mark.parametrize("module", ["fitsfile", "look"])
+    def test_a_disk_that_does_not_answer_is_not_the_coordinates(
+        self, tmp_path, pixels, monkeypatch, module, error
+    ):
+        def failed(*_):
+            raise error
+
+        monkeypatch.setattr(f"pipeline.ingest.{module}.celestial", failed)
+        fits.PrimaryHDU(pixels, fits.Header(TAN)).writeto(tmp_path / "a.fits")
+        with pytest.raises(OSError, match=error.strerror):
+            {"fitsfile": read_image, "look": look}[module](str(tmp_path / "a.fits"))

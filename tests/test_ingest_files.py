@@ -62,7 +62,7 @@ class TestDisks:
 
         return fail
 
-    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOMEM])
+    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOMEM])
     @pytest.mark.parametrize("read", [read_image, read_bits, image_names])
     def test_a_good_file_on_a_disk_that_does_not_answer_is_no_bad_one(
         self, mef, failing, read, number

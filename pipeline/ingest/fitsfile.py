@@ -13,7 +13,7 @@ from astropy.wcs import WCS, WcsError
 from pipeline.data import blocks_wcs
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.hcompress import damaged_tile
-from pipeline.ingest.mishaps import UNREADABLE, InputError, one_line, reading
+from pipeline.ingest.mishaps import NONSENSE, InputError, one_line, reading
 from pipeline.ingest.rounded import zeros
 
 MISSING = (  # what a name that is no file's may be, and what to do
@@ -291,7 +291,7 @@ def _as_bits(raw):
 def _coordinates(header, hdus, name, notes):
     try:
         wcs, more = celestial(header, hdus)
-    except (WcsError, *UNREADABLE) as error:
+    except (WcsError, *NONSENSE) as error:
         raise InputError(
             f"{name}: the coordinates cannot be understood ({one_line(error)}); "
             "repair the WCS keywords, or remove them and set ingest.pixel_scale"

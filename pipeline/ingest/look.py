@@ -8,7 +8,7 @@ from astropy.wcs import WcsError
 
 from pipeline.ingest.coordinates import celestial
 from pipeline.ingest.fitsfile import is_image, named_images, without_ones
-from pipeline.ingest.mishaps import UNREADABLE, reading
+from pipeline.ingest.mishaps import NONSENSE, reading
 from pipeline.ingest.regrid import pixel_side
 
 IMAGE, MASK, OTHER = "image", "mask", "other"
@@ -167,7 +167,7 @@ def _planes(one, bands):
 def _centre(hdu, hdus):
     try:
         wcs, _ = celestial(hdu.header.copy(), hdus)
-    except (WcsError, *UNREADABLE):
+    except (WcsError, *NONSENSE):
         return None
     if wcs is None:
         return None

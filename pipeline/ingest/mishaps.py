@@ -11,22 +11,18 @@ from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException
 from astropy.utils.exceptions import AstropyWarning
 
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
-    *(
-        OverflowError,
-        RuntimeError,
-        RuntimeWarning,
-        struct.error,
-        zlib.error,
-        fits.VerifyError,
-        CfitsioException,
-    ),
+NONSENSE = (  # what comes of content that cannot be true
+    *(ValueError, TypeError, LookupError, AttributeError, AssertionError, OverflowError),
+    *(RuntimeError, RuntimeWarning, struct.error, zlib.error, fits.VerifyError, CfitsioException),
 )
+UNREADABLE = OSError, EOFError, *NONSENSE
 
 # Of the machine or its disks, not of the file: tried again, it may be read.
 PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOLCK}
-PASSING |= {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ECONNRESET, errno.EHOSTDOWN}
+PASSING |= {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.EREMOTEIO}
+PASSING |= {errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENOTCONN}
+PASSING |= {errno.ESHUTDOWN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN}
+PASSING |= {errno.ENETUNREACH, errno.ETIME}
 
 LONGEST = 200  # letters of a message
 
