@@ -223,6 +223,15 @@ def test_an_image_all_above_the_threshold_says_what_to_do(monkeypatch, rng):
         detect(exposure_of(image), SETTINGS)
 
 
+def test_lack_of_memory_is_not_the_images(monkeypatch, rng):
+    def failed(*_, **__):
+        raise MemoryError("memory allocation failed")
+
+    monkeypatch.setattr("pipeline.detection.extract.sep.extract", failed)
+    with pytest.raises(MemoryError):
+        detect(exposure_of(rng.normal(size=(64, 64))), SETTINGS)
+
+
 def test_the_same_inputs_give_the_same_sources(sky):
     exposure, *_, found = sky
     again = detect(exposure, SETTINGS)

@@ -282,6 +282,8 @@ def group(flux, threshold, **options):
         sep.set_extract_pixstack(size)
         try:
             return Detections(*sep.extract(flux, threshold, segmentation_map=True, **options))
+        except MemoryError:
+            raise
         except Exception as error:  # sep raises no finer class
             if "buffer" not in str(error):
                 raise TooMuch(
