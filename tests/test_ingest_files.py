@@ -1,6 +1,7 @@
 """Other people's files: how they are named, stored and damaged."""
 
 import errno
+import gzip
 import math
 import os
 from pathlib import Path
@@ -253,11 +254,20 @@ class TestDamage:
         with pytest.raises(InputError, match=r"a\.fits: cannot be read .*is it FITS"):
             read_image(str(path))
 
-    def test_an_incredible_size(self, tmp_path, pixels):
+    @pytest.mark.parametrize(
+        ("hdu", "key", "rows", "pack"),
+        [
+            (fits.PrimaryHDU, "NAXIS2", 10**8, bytes),
+            (fits.PrimaryHDU, "NAXIS2", 10**6, gzip.compress),
+            (fits.CompImageHDU, "ZNAXIS2", 10**6, bytes),
+        ],
+    )
+    def test_an_incredible_size(self, tmp_path, hdu, key, rows, pack):
+        """It is refused before there is memory asked for."""
         path = tmp_path / "a.fits"
-        fits.PrimaryHDU(pixels).writeto(path)
-        card, huge = (f"NAXIS2  = {n:>20}".encode() for n in (40, 10**8))
-        path.write_bytes(path.read_bytes().replace(card, huge))
+        hdu(np.ones(SHAPE, "f4")).writeto(path)
+        card, huge = (f"{key:8}= {n:>20}".encode() for n in (40, rows))
+        path.write_bytes(pack(path.read_bytes().replace(card, huge)))
         with pytest.raises(InputError, match="the header is damaged"):
             read_image(str(path))
 

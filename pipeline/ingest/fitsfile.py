@@ -12,9 +12,9 @@ from astropy.wcs import WCS, WcsError
 
 from pipeline.data import blocks_wcs
 from pipeline.ingest.coordinates import celestial
-from pipeline.ingest.hcompress import damaged_tile
 from pipeline.ingest.mishaps import NONSENSE, InputError, one_line, reading
 from pipeline.ingest.rounded import zeros
+from pipeline.ingest.whole import check_whole
 
 MISSING = (  # what a name that is no file's may be, and what to do
     (r"[A-Za-z][A-Za-z0-9+.-]*://", "download it, and name the file"),
@@ -22,7 +22,6 @@ MISSING = (  # what a name that is no file's may be, and what to do
     (r".*\[[\d\s*:-]+,[\d\s*:-]+\]$", "set the tile's window instead"),  # as CFITSIO has them
     (r"", "correct the path"),
 )
-LARGEST = 2**32  # pixels: more is a damaged header, not an image
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ def _opened(where, is_mask=False):
         with path.open("rb") as file, fits.open(file, uint=is_mask) as hdus:
             number, hdu = _find(hdus, wanted, path, notes)
             name = f"{path}[{hdu.name or number}]"
-            _check_whole(hdu, path, name)
+            check_whole(hdu, path, name)
             yield hdus, hdu, name, notes
 
 
@@ -214,33 +213,6 @@ def _what(hdu):
     if is_image(hdu):
         return "x".join(str(side) for side in reversed(hdu.shape))
     return "table" if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) else "without pixels"
-
-
-def _check_whole(hdu, path, name):
-    """Refuse an HDU whose pixels end after the file does."""
-    if np.prod(hdu.shape, dtype=float) > LARGEST:
-        raise InputError(f"{name}: {_what(hdu)} pixels cannot be true; the header is damaged")
-    with path.open("rb") as file:
-        is_plain = file.read(6) == b"SIMPLE"
-    size, stored = path.stat().st_size, hdu.fileinfo()["datLoc"] + _stored_bytes(hdu)
-    if is_plain and size < stored:
-        raise InputError(
-            f"{name}: truncated, {size} bytes of at least {stored}; copy the file again"
-        )
-    if not (is_plain and isinstance(hdu, fits.CompImageHDU)):
-        return
-    with path.open("rb") as file:
-        damaged = damaged_tile(hdu, file)
-    if damaged is not None:
-        raise InputError(f"{name}: compressed tile {damaged + 1} is damaged; copy the file again")
-
-
-def _stored_bytes(hdu):
-    """Bytes of an HDU's data, without the padding that some writers leave out."""
-    header = hdu._bintable.header if isinstance(hdu, fits.CompImageHDU) else hdu.header
-    sides = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
-    elements = header.get("PCOUNT", 0) + int(np.prod(sides, dtype=object))
-    return abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * elements
 
 
 def without_ones(shape):
