@@ -59,6 +59,7 @@ class TestDisks:
                 raise error
 
             monkeypatch.setattr(Path, "is_file", failed)
+            monkeypatch.setattr(Path, "exists", failed)
             monkeypatch.setattr(fits, "open", failed)
 
         return fail
@@ -81,13 +82,14 @@ class TestDisks:
         with pytest.raises(MemoryError):
             read(str(mef))
 
-    @pytest.mark.parametrize("read", [read_image, image_names])
-    def test_a_file_that_may_not_be_read_says_so(self, mef, failing, read):
+    @pytest.mark.parametrize(
+        ("read", "hdu"), [(read_image, ""), (read_image, "[SCI]"), (image_names, "")]
+    )
+    def test_a_file_that_may_not_be_read_says_so(self, mef, failing, read, hdu):
+        """Or one in a folder that may not be entered."""
         failing(PermissionError(errno.EACCES, "Permission denied"))
-        with pytest.raises(
-            InputError, match=r"m\.fits: .*Permission denied.*ask its owner for the"
-        ):
-            read(str(mef))
+        with pytest.raises(InputError, match=r"m\.fits.*: .*Permission denied.*ask its owner for"):
+            read(f"{mef}{hdu}")
 
 
 class TestNames:

@@ -165,7 +165,8 @@ def _read(where, convert, part):
 @contextmanager
 def _opened(where, is_mask=False):
     """Open a file; give its HDUs, the one that was asked for, its name, and a list of notes."""
-    place, wanted = split_name(where)
+    with reading(where):
+        place, wanted = split_name(where)
     path = Path(place)
     with reading(path) as notes:
         if not path.is_file():
