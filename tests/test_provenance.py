@@ -9,7 +9,7 @@ from pipeline import config, io
 from pipeline.__main__ import main
 from pipeline.catalogs.provenance import provenance
 from pipeline.models.engine import fastest_precision
-from pipeline.planning.inputs import fingerprints, sha256
+from pipeline.planning.inputs import fingerprints, sha256, stamps
 
 DATE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -131,3 +131,9 @@ def test_a_file_of_a_window_that_was_replaced_since_has_no_digest(survey, tmp_pa
     (tmp_path / "a.fits").write_bytes(b"another")
     said = provenance(survey, DATE, {"t": read})["inputs"]
     assert said[f"{tmp_path}/a.fits"] == {"sha256": None, "bytes": 6}
+
+
+def test_a_file_that_may_be_read_by_now_is_another_one(survey, monkeypatch):
+    before = stamps(survey.tiles["t"])
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert set(stamps(survey.tiles["t"]).values()) == {None} != set(before.values())

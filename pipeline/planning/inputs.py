@@ -18,8 +18,8 @@ def stamps(tile):
     Returns
     -------
     dict
-        By path, without ``[HDU]``, sorted; None for a missing file, which is for ingest to judge,
-        not for Snakemake.
+        By path, without ``[HDU]``, sorted; None for a file that is missing or may not be read,
+        which is for ingest to judge, not for Snakemake.
     """
     places = {*tile.image.values(), *tile.weight.values(), *tile.mask.values()}
     return {path: _stamp(path) for path in sorted(set(map(_file, places)))}
@@ -47,6 +47,11 @@ def completed(path, said):
     return {"sha256": None, "bytes": said["bytes"]}
 
 
+def is_there(path):
+    """Whether a file exists and may be read."""
+    return os.path.isfile(path) and os.access(path, os.R_OK)
+
+
 def sha256(path):
     """SHA-256 of a file, in hexadecimal digits; read in pieces, for files are large."""
     with open(path, "rb") as file:
@@ -71,7 +76,7 @@ def _file(place):
 
 
 def _stamp(path):
-    if not os.path.isfile(path):
+    if not is_there(path):
         return None
     said = os.stat(path)
     return said.st_size, said.st_mtime_ns
