@@ -273,7 +273,17 @@ def verdict(config, manifest, catalog, reasons, said):
     ]
     sys.stdout.writelines(check[:20])
     lines = [f"rejected tiles: {len(found)}"]
-    lines += [f"  {row['tile']}: {row['reason']}" for row in found[:20]]
+    tiles = manifest.parent / "tiles"
+    lines += [f"  {row['tile']}: {row['reason']}{_came(tiles / row['tile'])}" for row in found[:20]]
     if len(found) and config.on_bad_tile != "accept":
         sys.exit("\n".join([*lines, f"all of them: {reasons}; to go on: on_bad_tile: accept"]))
     io.write_text(said, "".join(check) + "\n".join(lines) + "\n")
+
+
+def _came(tile):
+    """Say which files of a rejected tile could not be read, and can be by now."""
+    from pipeline.planning.inputs import is_there
+
+    read = io.read_json(tile / "inputs.json")
+    came = [path for path, known in read.items() if known is None and is_there(path)]
+    return f" ({', '.join(came)} is there now: run again)" if came else ""

@@ -19,6 +19,9 @@ from pipeline.report import tile_facts
 def rejected(tmp_path):
     path = tmp_path / "rejected.csv"
     io.write_csv(path, Table({"tile": ["007", "t,8"], "reason": ["truncated", 'no "WCS"']}))
+    for name in ("007", "t,8"):
+        (tmp_path / "tiles" / name).mkdir(parents=True)
+        io.write_json(tmp_path / "tiles" / name / "inputs.json", {})
     return path
 
 
@@ -59,6 +62,14 @@ def test_rejected_tiles_make_the_run_fail_and_are_named(rejected):
     with pytest.raises(SystemExit, match=r"rejected tiles: 2\n  007: truncated\n  t,8: no \"WCS\""):
         verdict(rejected, "reject")
     assert not rejected.with_name("verdict.txt").exists()
+
+
+def test_a_file_that_has_come_since_is_said_to_be_there(rejected, tmp_path):
+    read = {f"{tmp_path}/no.fits": None, str(rejected): None, __file__: {"bytes": 1}}
+    io.write_json(tmp_path / "tiles" / "007" / "inputs.json", read)
+    assert f"\n  007: truncated ({rejected} is there now: run again)\n  t,8: no" in (
+        verdict(rejected, "accept")
+    )
 
 
 def test_rejected_tiles_can_be_accepted(rejected):
