@@ -1,10 +1,7 @@
 """Other people's files: how they are named, stored and damaged."""
 
-import errno
 import gzip
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,51 +42,6 @@ def mef(tmp_path, pixels):
     path = tmp_path / "m.fits"
     fits.HDUList([fits.PrimaryHDU(), sci, table, wht, second]).writeto(path)
     return path
-
-
-class TestDisks:
-    """What is wrong with the machine, or with a right, and not with the file."""
-
-    @pytest.fixture
-    def failing(self, monkeypatch):
-        """Make files fail when they are opened."""
-
-        def fail(error):
-            def failed(*_, **__):
-                raise error
-
-            monkeypatch.setattr(Path, "is_file", failed)
-            monkeypatch.setattr(Path, "exists", failed)
-            monkeypatch.setattr(fits, "open", failed)
-
-        return fail
-
-    @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOMEM])
-    @pytest.mark.parametrize("read", [read_image, read_bits, image_names])
-    def test_a_good_file_on_a_disk_that_does_not_answer_is_no_bad_one(
-        self, mef, failing, read, number
-    ):
-        failing(OSError(number, os.strerror(number)))
-        with pytest.raises(OSError, match=os.strerror(number)) as caught:
-            read(str(mef))
-        assert caught.value.__notes__ == [
-            f"{mef}: cannot be read now; try again, or leave its tile out"
-        ]
-
-    @pytest.mark.parametrize("read", [read_image, image_names])
-    def test_lack_of_memory_is_the_machines(self, mef, failing, read):
-        failing(MemoryError())
-        with pytest.raises(MemoryError):
-            read(str(mef))
-
-    @pytest.mark.parametrize(
-        ("read", "hdu"), [(read_image, ""), (read_image, "[SCI]"), (image_names, "")]
-    )
-    def test_a_file_that_may_not_be_read_says_so(self, mef, failing, read, hdu):
-        """Or one in a folder that may not be entered."""
-        failing(PermissionError(errno.EACCES, "Permission denied"))
-        with pytest.raises(InputError, match=r"m\.fits.*: .*Permission denied.*ask its owner for"):
-            read(f"{mef}{hdu}")
 
 
 class TestNames:

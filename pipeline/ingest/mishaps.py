@@ -6,6 +6,8 @@ import struct
 import warnings
 import zlib
 from contextlib import contextmanager
+from lzma import LZMAError
+from zipfile import BadZipFile
 
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._compression import CfitsioException
@@ -15,7 +17,7 @@ NONSENSE = (  # what comes of content that cannot be true
     *(ValueError, TypeError, LookupError, AttributeError, AssertionError, OverflowError),
     *(RuntimeError, RuntimeWarning, struct.error, zlib.error, fits.VerifyError, CfitsioException),
 )
-UNREADABLE = OSError, EOFError, *NONSENSE
+UNREADABLE = OSError, EOFError, BadZipFile, LZMAError, *NONSENSE
 
 # Of the machine or its disks, not of the file: tried again, it may be read.
 PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOLCK}
