@@ -53,9 +53,8 @@ def apply(network, cutouts, maps, settings):
         probability that a pixel is the source's.
     draws : Table
         ``id``, ``mask_uncertainty`` (spread over the footprint, relative to it; NaN where no pixel
-        is more likely the source's than not) and
-        ``flux_draws`` (n, draw, band), the light that falls to the source in each draw, of the
-        pixels that could be its own.
+        is more likely the source's than not) and ``flux_draws`` (n, draw, band), the light that
+        falls to the source in each draw, of the pixels that could be its own.
     """
     n, size = cutouts.flux.shape[:2]
     mean, spread = np.zeros((2, n, size, size), "f4")
