@@ -16,10 +16,11 @@ try:
         from pipeline.planning import parts
 
         settings = parts.split(settings)
-except (ValueError, OSError) as error:
+except ValueError as error:
     read_from = ", ".join(map(str, workflow.configfiles))
-    said = "\n".join([str(error), *getattr(error, "__notes__", ())])
-    raise WorkflowError(f"The config is wrong: {read_from}\n{said}")
+    raise WorkflowError(f"The config is wrong: {read_from}\n{error}")
+except OSError as error:  # of a disk that does not answer, which is not the config's fault
+    raise WorkflowError("\n".join([str(error), *getattr(error, "__notes__", ())]))
 
 # The commands of the environment that runs Snakemake, whatever PATH says on a cluster's node.
 shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")

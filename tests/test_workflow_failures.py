@@ -34,6 +34,15 @@ def test_a_failure_is_not_forgotten_by_the_other_targets(server, tmp_path, targe
     assert run.fails_at("t1.fits", target)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="only Linux has such a file")
+def test_a_disk_that_does_not_answer_in_planning_is_not_the_config(server, tmp_path):
+    tiles = {"{hdu}": {"image": {"r": "/proc/self/mem[{hdu}]"}}}  # which gives an EIO
+    status, said = Run(server, tmp_path).configured("-n", tiles=tiles)
+    assert status == 1
+    assert "/proc/self/mem: cannot be read now; try again" in said
+    assert "The config is wrong" not in said
+
+
 def test_what_is_said_of_rejected_tiles_is_not_tried_again(server, tmp_path):
     run = Run(server, tmp_path).pretend()
     (run.home / "results/x/rejected.csv").write_text("tile,reason\nt1,no image\n")
