@@ -14,7 +14,6 @@ from pipeline.catalogs.sphere import chord, unit_vectors
 SAME = 20.0  # arcsec: entries of one name are one lens, placed more or less well, if not farther
 SYSTEM = 3.0  # arcsec: entries of any names are one lens, if not farther
 NAMELESS = "", "-"
-PLACED = "name", "ra", "dec"
 
 
 def known_lenses(truth=None):
@@ -64,8 +63,8 @@ def told_apart(lenses):
     unclear = (count[group] > 1) | nameless[first]
     told = [
         f"{name or '-'} ({ra:.5f} {dec:+.5f})" if is_unclear else name
-        for is_unclear, (name, ra, dec) in zip(
-            unclear, lenses[first].iterrows(*PLACED), strict=True
+        for is_unclear, name, ra, dec in zip(
+            unclear, *(lenses[column][first] for column in ("name", "ra", "dec")), strict=True
         )
     ]
     return np.array(told)[lens]
