@@ -286,4 +286,4 @@ def _came(tile):
 
     read = io.read_json(tile / "inputs.json")
     came = [path for path, known in read.items() if known is None and is_there(path)]
-    return f" ({', '.join(came)} is there now: run again)" if came else ""
+    return f" (there now: {', '.join(came)}; run again)" if came else ""

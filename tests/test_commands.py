@@ -67,7 +67,7 @@ def test_rejected_tiles_make_the_run_fail_and_are_named(rejected):
 def test_a_file_that_has_come_since_is_said_to_be_there(rejected, tmp_path):
     read = {f"{tmp_path}/no.fits": None, str(rejected): None, __file__: {"bytes": 1}}
     io.write_json(tmp_path / "tiles" / "007" / "inputs.json", read)
-    assert f"\n  007: truncated ({rejected} is there now: run again)\n  t,8: no" in (
+    assert f"\n  007: truncated (there now: {rejected}; run again)\n  t,8: no" in (
         verdict(rejected, "accept")
     )
 
