@@ -19,7 +19,7 @@ try:
 except ValueError as error:
     read_from = ", ".join(map(str, workflow.configfiles))
     raise WorkflowError(f"The config is wrong: {read_from}\n{error}")
-except OSError as error:  # of a disk that does not answer, which is not the config's fault
+except OSError as error:  # of a disk, not of the config
     raise WorkflowError("\n".join([str(error), *getattr(error, "__notes__", ())]))
 
 # The commands of the environment that runs Snakemake, whatever PATH says on a cluster's node.
