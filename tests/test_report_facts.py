@@ -8,7 +8,10 @@ from astropy.wcs import WCS
 from numpy.testing import assert_allclose
 
 from pipeline.data import Exposure
+from pipeline.detection.matched import snr_at
+from pipeline.detection.psf import Moffat
 from pipeline.report import tile_facts, write_page
+from pipeline.report.facts import AB_ZERO_POINT
 from tests.test_report import NO_LENSES, catalog, findings, read
 
 
@@ -44,8 +47,19 @@ def test_facts_of_a_tile_by_hand(frame):
     facts = tile_facts("t", exposure, (318, 316), sources, lenses)
     assert facts.shape == (318, 316) and facts.n_sources == 2 and facts.notes == ("odd",)
     assert_allclose([facts.usable, facts.rms, facts.psf_fwhm], [0.5, 2.0, 0.471])
-    assert_allclose(facts.depth, 31.4 - 2.5 * np.log10(5 * 2 * np.sqrt(4 * np.pi)))
     assert facts.known == ("east",)
+
+
+@pytest.mark.parametrize("fwhm, beta", [(1.2, 3.0), (2.5, 2.2), (4.0, 6.0)])
+def test_a_star_of_the_depth_has_a_snr_of_5(fwhm, beta):
+    ivar = np.full((101, 101), 0.25, "f4")
+    exposure = Exposure(0 * ivar[..., None], ivar[..., None], tan_wcs(101), ("r",), pixel_scale=0.2)
+    meta = {"PSFFWHM": fwhm, "PSFBETA": beta, "NOISECOR": 1.5}
+    depth = tile_facts("t", exposure, (101, 101), Table(meta=meta), NO_LENSES).depth
+    psf, flux = Moffat(fwhm, beta), 10 ** (-0.4 * (depth - AB_ZERO_POINT))
+    star = flux * psf.stamps([0.0], [0.0], 101)[0]
+    snr, _ = snr_at(star, ivar, np.array([50.0]), np.array([50.0]), psf)
+    assert_allclose(snr / 1.5, 5, rtol=1e-3)
 
 
 def test_facts_of_a_rejected_tile():

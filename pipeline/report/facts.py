@@ -8,7 +8,7 @@ from astropy import units as u
 from pipeline.catalogs.coverage import coverage
 from pipeline.catalogs.sphere import unit_vectors
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
-from pipeline.detection.psf import effective_pixels
+from pipeline.detection.psf import DEFAULT_BETA, Moffat
 
 
 class TileFacts(NamedTuple):
@@ -92,7 +92,7 @@ def tile_facts(name, exposure, shape, sources, lenses):
     good = ivar > 0
     rms = float(np.median(ivar[good] ** -0.5)) if good.any() else np.nan
     fwhm = float(sources.meta.get("PSFFWHM", np.nan))
-    noise = rms * float(sources.meta.get("NOISECOR", 1.0)) * np.sqrt(effective_pixels(0, fwhm))
+    noise = rms * float(sources.meta.get("NOISECOR", 1.0)) * _spread(sources.meta, fwhm)
     scale = exposure.pixel_scale
     is_calibrated = exposure.unit == FLUX_UNIT and noise > 0
     return TileFacts(
@@ -108,6 +108,14 @@ def tile_facts(name, exposure, shape, sources, lenses):
         unit=exposure.unit,
         known=tuple(lenses["name"][_on(coverage(exposure, shape, band), lenses)]),
     )
+
+
+def _spread(meta, fwhm):
+    """Noise of a star's flux in that of a pixel, of the best filter: the PSF itself (King 1983)."""
+    if not fwhm > 0:
+        return np.nan
+    psf = Moffat(fwhm, float(meta.get("PSFBETA", DEFAULT_BETA))).kernel()
+    return float((psf.astype("f8") ** 2).sum() ** -0.5)
 
 
 def _on(covered, lenses):
