@@ -63,6 +63,13 @@ def read_exposure(path, step=1):
         )
 
 
+def read_usable(path, band, row, column):
+    """Read only whether pixels (n,) of a band of an exposure are usable; (n,), bool."""
+    with fits.open(path, memmap=True) as hdus:
+        ivar = hdus["IVAR"].data
+        return np.asarray((ivar if ivar.ndim == 2 else ivar[band])[row, column] > 0)
+
+
 def tile_folders(manifest):
     """Folders of a survey's tiles, beside the manifest that lists their names."""
     return [manifest.parent / "tiles" / name for name in manifest.read_text().split()]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,8 @@ def _coverage(tile, catalog):
 
     path = tile / "exposure.fits"
     band = int(catalog.meta.get("DETBAND", 0))
-    return coverage(io.read_exposure(path, STEP), io.read_frame(path)[1], band)
+    found = coverage(io.read_exposure(path, STEP), io.read_frame(path)[1], band)
+    return found._replace(usable=partial(io.read_usable, path, band))
 
 
 def simulate_survey(config, folder):

@@ -25,9 +25,10 @@ def tile(corner=(0, 0), side=800, *, noise=1.0, hole=None, unit="nJy", turn=0.0)
     ivar = np.full((side, side, 1), noise**-2.0, "f4")
     if hole:
         ivar[slice(*hole), slice(*hole)] = 0
-    ivar = ivar[::STEP, ::STEP]
-    exposure = Exposure(0 * ivar, ivar, wcs, ("r",), unit, pixel_scale=1.0)
-    return coverage(exposure, (side, side))
+    some = ivar[::STEP, ::STEP]
+    exposure = Exposure(0 * some, some, wcs, ("r",), unit, pixel_scale=1.0)
+    found = coverage(exposure, (side, side))
+    return found._replace(usable=lambda row, column: ivar[row, column, 0] > 0)
 
 
 def places(east, north=0.0):
@@ -77,6 +78,14 @@ def test_the_deeper_tile_has_the_whole_overlap(noise, owner):
 def test_who_has_a_hole_there_has_not_the_place():
     coverages = {"a": tile(hole=(640, 656)), "b": tile((600, 0))}
     assert owners(coverages, *places([630, 648, 660], 648)) == [["a"], ["b"], ["a"]]
+
+
+def test_a_trail_that_no_pixel_looked_at_is_on_is_found_where_it_matters():
+    territories = Territories({"a": tile(hole=(642, 652)), "b": tile((600, 0))}, "nJy")
+    here = places([630, 647, 660], 647)
+    assert_array_equal(territories.has("b", *here), [False, False, False])
+    assert_array_equal(territories.has("b", *here, exactly=True), [False, True, False])
+    assert_array_equal(territories.has("a", *here, exactly=True), [True, False, True])
 
 
 def test_tiles_that_only_touch_take_nothing_from_each_other():

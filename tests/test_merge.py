@@ -74,6 +74,12 @@ def test_what_one_tile_alone_shows_is_kept_where_the_place_is_its_own():
     assert_array_equal(kept_of("left", [left, right], hole), [10, 520, 660])
 
 
+def test_what_lies_on_a_narrow_trail_is_taken_from_the_other_tile():
+    trail = TWO | {"right": tile((500, -160), hole=(155, 165))}
+    left, right = catalog("left", [10.0, 640, 660, 690]), catalog("right", [5e3])
+    assert_array_equal(kept_of("left", [left, right], trail), [10, 660])
+
+
 def test_two_tiles_show_no_more_than_the_third_whose_the_place_is():
     three = TWO | {"deep": tile((500, -160), side=200, noise=0.5)}  # over the middle
     left, right = catalog("left", [10.0, 520, 660]), catalog("right", [520.1, 660.2, 900])

@@ -1,5 +1,6 @@
 """Where the usable pixels of each tile lie, and which tile a place on the sky belongs to."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ class Coverage(NamedTuple):
     noise : float
         Of the sky in a patch of 1 arcsec [`unit`], of most pixels; NaN where it is unknown.
     unit : str
+    usable : callable or None
+        Says of any pixels, by rows and columns (n,), whether they are usable.
     """
 
     margin: np.ndarray
@@ -43,14 +46,21 @@ class Coverage(NamedTuple):
     area: float
     noise: float
     unit: str
+    usable: Callable | None = None
 
-    def at(self, ra, dec):
-        """`margin` at places (n,) [deg], in arcsec; 0 off the tile; (n,)."""
+    def at(self, ra, dec, exactly=False):
+        """`margin` at places (n,) [deg], in arcsec; 0 off the tile; (n,).
+
+        Of the pixel that is looked at, `STEP` by `STEP`; with `exactly`, 0 too where the very pixel
+        is not `usable`.
+        """
         x, y = self.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg"))
         (height, width), found = self.shape, np.zeros(len(x))
         inside = (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
-        row, column = (((at[inside] + 0.5) // STEP).astype(int) for at in (y, x))
-        found[inside] = self.margin[row, column]
+        row, column = ((at[inside] + 0.5).astype(int) for at in (y, x))
+        found[inside] = self.margin[row // STEP, column // STEP]
+        if exactly and self.usable and len(row):
+            found[inside] *= self.usable(row, column)
         return found * STEP * self.pixel_scale
 
     def circle(self):
@@ -107,10 +117,11 @@ class Territories:
         self._class = _noise_classes(self._all, unit)
         self._others = _touching(self._all)
 
-    def has(self, tile, ra, dec):
+    def has(self, tile, ra, dec, exactly=False):
         """Whether places (n,) [deg] that `tile` shows are its own; (n,), bool.
 
-        Those of a tile that has no coverage, or no coordinates, are.
+        Those of a tile that has no coverage, or no coordinates, are.  With `exactly`, what lies on
+        a trail or a bad column is not overlooked, which takes reading those pixels.
         """
         its = np.ones(len(ra), bool)
         others = self._others.get(tile, ())
@@ -118,9 +129,9 @@ class Territories:
         if not (len(others) and len(rows)):
             return its
         ra, dec = ra[rows], dec[rows]
-        own = self._all[tile].at(ra, dec)
+        own = self._all[tile].at(ra, dec, exactly)
         for other in others:
-            theirs = self._all[other].at(ra, dec)
+            theirs = self._all[other].at(ra, dec, exactly)
             wins = (own == 0) | self._is_better(other, theirs, tile, own)
             its[rows[(theirs > 0) & wins]] = False
         return its

@@ -16,7 +16,8 @@ def superfluous(merged, territories, radius):
     Of two rows of one source that with fewer `SPOILT` flags stays, then that of the tile which
     the place belongs to, then that of smaller id.  A source that the tile which its place belongs
     to does not have is dropped: so the catalog is as deep where tiles overlap as elsewhere, and
-    what a tile's edge left of a source is not in it.
+    what a tile's edge left of a source is not in it.  What lies on pixels that the other tile lost,
+    were it a narrow trail, is not dropped.
 
     Parameters
     ----------
@@ -40,6 +41,9 @@ def superfluous(merged, territories, radius):
     for other in np.unique(tile[both[:, 1]]).tolist():
         rows = both[tile[both[:, 1]] == other, 0]
         strange[rows] &= ~territories.has(names[other], *_places(merged, rows))
+    for own in np.unique(tile[strange]).tolist():
+        rows = np.flatnonzero(strange & (tile == own))
+        strange[rows] = ~territories.has(names[own], *_places(merged, rows), exactly=True)
     pairs = pairs[~strange[pairs].any(axis=1)]
     return dominated(pairs, _rank(merged, away)) | strange
 
