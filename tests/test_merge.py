@@ -195,6 +195,14 @@ def test_a_flux_in_another_unit_is_not_measured(caplog):
     assert "odd: flux is in" in caplog.text
 
 
+@pytest.mark.parametrize("others", ["z", "yz"])
+def test_a_calibrated_tiles_fluxes_count_however_few_have_them(others):
+    odd = [assemble(stage_tables(2, unit="ct", tile=name), name) for name in others]
+    merged = merge([catalog("a", [9.0]), *odd], {}, config.Merge(), NO_LENSES)
+    assert merged["flux"].unit == "nJy"
+    assert_array_equal(np.isfinite(merged["flux"]), merged["tile"] == "a")
+
+
 def test_columns_keep_what_they_say():
     merged = merge([catalog("a", [1.0]), catalog("b", [9.0])], {}, config.Merge(), NO_LENSES)
     for column in COLUMNS:

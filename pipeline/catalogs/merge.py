@@ -10,6 +10,7 @@ from pipeline.catalogs.catalog import FLUXES, empty
 from pipeline.catalogs.coverage import Territories
 from pipeline.catalogs.known import known_lenses, name_known
 from pipeline.catalogs.overlaps import superfluous
+from pipeline.data import FLUX_UNIT
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +86,15 @@ def _check_ids(merged):
 
 
 def _concatenate(tables):
-    """Stack catalogs of the same columns; a flux in another unit than most tiles' is NaN."""
+    """Stack catalogs of the same columns; a flux in another unit is NaN.
+
+    Their unit is the calibrated one where a tile has it, else that of the most tiles.
+    """
     filled = [table for table in tables if len(table)] or list(tables[:1])
     if not filled:
         return empty()
     units = Counter(str(table["flux"].unit) for table in filled)
-    unit = max(sorted(units), key=units.get)
+    unit = FLUX_UNIT if FLUX_UNIT in units else max(sorted(units), key=units.get)
     stacked = []
     for name in filled[0].colnames:
         values = [_comparable(table, name, unit) for table in filled]
