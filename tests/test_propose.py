@@ -13,14 +13,10 @@ from pipeline.config import read
 from pipeline.planning.propose import propose
 
 
-def wcs(ra=150.0, dec=2.0):
+def wcs(ra=150.0):
     found = WCS(naxis=2)
-    found.wcs.ctype, found.wcs.crval, found.wcs.crpix = (
-        ("RA---TAN", "DEC--TAN"),
-        (ra, dec),
-        (20, 20),
-    )
-    found.wcs.cdelt = -1e-4, 1e-4
+    found.wcs.ctype, found.wcs.crval = ("RA---TAN", "DEC--TAN"), (ra, 2.0)
+    found.wcs.crpix, found.wcs.cdelt = (20, 20), (-1e-4, 1e-4)
     return found.to_header()
 
 
@@ -235,6 +231,19 @@ def test_tiles_of_one_band_may_overlap(file, other):
     assert config["tiles"].keys() == {"s", "t"} and not notes
 
 
+@pytest.mark.parametrize("dither", [0.0, 0.0008])  # a fifth of a side
+def test_fields_in_folders_of_their_own_share_no_tile(file, dither):
+    bands = {"north": "g", "south": "gr", "west": "gr"}
+    for i, (folder, named) in enumerate(bands.items()):
+        Path(folder).mkdir()
+        for j, band in enumerate(named):
+            file(f"{folder}/coadd_{band}.fits", image(ra=150.0 + i + dither * j))
+    config, notes = proposed(*(f"{f}/coadd_{band}.fits" for f in bands for band in bands[f]))
+    seen = [tile["image"] for tile in config["tiles"].values()]
+    assert seen == [{b: f"{f}/coadd_{b}.fits" for b in "gr"} for f in ("south", "west")]
+    assert notes == ["north/coadd_g.fits: of a tile in g, where most are in g, r"]
+
+
 @pytest.mark.parametrize("bands", ["grz", "zrg", "F200W,F356W,F444W"])
 def test_planes_of_a_cube_are_bands_if_its_header_says_so(file, bands):
     cubes = (image(name, (3, 40, 40), BANDS=bands) for name in ("IMAGE", "INVVAR"))
@@ -252,14 +261,12 @@ def test_no_image_is_lost_whose_name_tells_nothing(file):
     names = "a.fits", "a_r.fits", "a-img.fits", "a_sci.fits", "a_img_sci.fits"
     flat = (image(shape=(1, 40, 40), ra=150.0 + i, FILTER="r") for i in range(len(names)))
     config, notes = proposed(*map(file, names, flat))
-    assert len(config["tiles"]) == len(names)
-    assert not notes
+    assert len(config["tiles"]) == len(names) and not notes
 
 
 def test_signs_in_names_tell_tiles_apart(file):
-    config, _ = proposed(
-        file("K_130_-0.5_r.fits", image()), file("K_130_0.5_r.fits", image(ra=151))
-    )
+    names = "K_130_-0.5_r.fits", "K_130_0.5_r.fits"
+    config, _ = proposed(*(file(name, image(ra=150.0 + i)) for i, name in enumerate(names)))
     assert len(config["tiles"]) == 2
 
 
@@ -282,10 +289,8 @@ def test_what_cannot_be_used_is_said(file, tmp_path):
 def test_the_command_writes_a_config_and_never_over_one(file, tmp_path):
     main(["init", "field", file("t_r.fits", image())])
     written = tmp_path / "field.yaml"
-    assert yaml.safe_load(written.read_text()) == {
-        "name": "field",
-        "tiles": {"t": {"image": {"r": "t_r.fits"}}},
-    }
+    tiles = {"t": {"image": {"r": "t_r.fits"}}}
+    assert yaml.safe_load(written.read_text()) == {"name": "field", "tiles": tiles}
     with pytest.raises(SystemExit, match=r"field\.yaml is there already: nothing was written"):
         main(["init", "field", "t_r.fits"])
     with pytest.raises(SystemExit, match="no image is among the files"):

@@ -1,8 +1,8 @@
 """Propose a config for somebody's files: which image, weight and mask of which tile and band."""
 
+import itertools
 import math
 import re
-from itertools import count
 
 from astropy.coordinates import angular_separation
 
@@ -12,16 +12,17 @@ from pipeline.ingest.mishaps import InputError
 WEIGHTS = "ivar", "variance", "rms", "exposure"  # the first of those that are there are taken
 ORDER = "ugrizyjhk"  # of bands, which all tiles have in common
 SAME_PLACE = 0.05  # of a side, at most, between the centres of what shows the same sky
+APART = 0.5  # of a side, at least, between the centres of what shows different fields
 UNKNOWN = "x"  # band whose name nothing tells
 
 
 def propose(name, paths):
     """Make a config of files: images, and the weights and masks that belong to them.
 
-    Images whose names differ but in the band are bands of one tile, as are such as show the same
-    sky in other bands; what repeats the sky and the band of another, and tiles in other bands than
-    most, are left out.  A weight or a mask has the
-    shape of its image, and its file's or its HDU's name, or its place on the sky.
+    Images whose names differ but in the band are bands of one tile, unless the sky says otherwise,
+    as are such as show the same sky in other bands; what repeats the sky and the band of another,
+    and tiles in other bands than most, are left out.  A weight or a mask has the shape of its
+    image, and its file's or its HDU's name, or its place on the sky.
 
     Parameters
     ----------
@@ -105,10 +106,15 @@ def _tiles(images):
     tiles = {}
     for one in images:
         key, band = _key(one), one.band or UNKNOWN
-        if band in tiles.get(key, {}):
-            key = next(k for n in count(2) if (k := f"{key}_{n}") not in tiles)
-        tiles.setdefault(key, {})[band] = one
+        names = itertools.chain([key], (f"{key}_{n}" for n in itertools.count(2)))
+        name = next(name for name in names if _has_room(tiles.get(name, {}), band, one))
+        tiles.setdefault(name, {})[band] = one
     return tiles
+
+
+def _has_room(tile, band, one):
+    """Whether an image may be a tile's in a band: it has none, and those it has are not far off."""
+    return band not in tile and not any(_apart(one, other) for other in tile.values())
 
 
 def _key(one):
@@ -152,10 +158,20 @@ def _alike(tiles):
 
 def _same_place(one, other):
     """Whether two images show the same sky; not where one has no WCS."""
-    if one.centre is None or other.centre is None:
-        return False
+    known = one.centre is not None and other.centre is not None
+    return known and _closer(one, other, SAME_PLACE)
+
+
+def _apart(one, other):
+    """Whether two images show different fields; not where one has no WCS."""
+    known = one.centre is not None and other.centre is not None
+    return known and not _closer(one, other, APART)
+
+
+def _closer(one, other, share):
+    """Whether the centres of two images are closer than a share of the smaller's side."""
     (ra, dec, side), (ra2, dec2, side2) = one.centre, other.centre
-    most = SAME_PLACE * min(side, side2)
+    most = share * min(side, side2)
     if abs(dec - dec2) >= most:  # of nearly all, and ten times faster
         return False
     return math.degrees(angular_separation(*map(math.radians, (ra, dec, ra2, dec2)))) < most
