@@ -30,7 +30,7 @@ def test_a_list_that_is_cut_says_how_much_is_missing():
     found = findings(catalog(), [*tiles, *bad], settings=config.Report(stamps=0, blends=0))
     inputs = dict.fromkeys(map(str, range(MAX_TILES + 9)))
     _, words = read(write_page(found._replace(provenance=PROVENANCE | {"inputs": inputs})))
-    assert "And 7 more: all of them are in verdict.txt" in words
+    assert "And 7 more: with on_bad_tile: accept, all of them are in verdict.txt" in words
     assert "And 7 more: those recovered are in catalog.fits" in words
     assert "And 315 more: their notes are in tiles/*/exposure.fits" in words
     assert "And 8 more: all of them are in rejected.csv" in words
