@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipeline.simulate.galaxies import STAR, Galaxy, draw_disc, draw_early_type, draw_galaxy
+from pipeline.simulate.galaxies import (
+    STAR,
+    Galaxy,
+    centred,
+    draw_disc,
+    draw_early_type,
+    draw_galaxy,
+    sized,
+)
 from pipeline.simulate.render import Renderer
 
 
@@ -56,3 +64,14 @@ def test_a_disc_keeps_its_half_light_radius(rng):
     y, x = np.mgrid[:256, :256]
     inside = image[np.hypot(x - 128, y - 128) < 12].sum()
     assert_allclose(inside, 0.5, atol=0.06)
+
+
+def test_the_brightest_pixels_in_the_area_of_a_sized_galaxy_hold_half_its_light():
+    renderer, re, held, drawn_at = Renderer(galsim.Gaussian(fwhm=1.0), 256), 8.0, [], []
+    for seed in range(40):
+        galaxy = draw_galaxy(re, np.random.default_rng(seed))
+        image = renderer.draw(centred(sized(galaxy, re), re), 128, 128)
+        held.append(np.sort(image, axis=None)[::-1][: round(np.pi * re**2)].sum())
+        drawn_at.append(galaxy.re / re)
+    assert_allclose(held, 0.5, atol=0.06)  # a disc from its edge differs from its bulge
+    assert 0.45 < min(drawn_at) < 0.7 and 1 < max(drawn_at) < 1.16

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from pipeline.astrometry import on_sky
 from pipeline.injection.tables import described, magnitude
 from pipeline.models.photometry import SHARES
-from pipeline.simulate.galaxies import centred, draw_galaxy
+from pipeline.simulate.galaxies import centred, draw_galaxy, sized
 
 SPACING = 24.0  # least side of the cells with one galaxy each, in widths (FWHM) of the PSF
 ROOM = 16.0  # the same, in half-light radii of the largest galaxy
@@ -110,7 +110,7 @@ def _draw(re, place, shape, optics, rng):
     side = 2 * STEP * int(np.ceil((WIDE[0] * re + WIDE[1] * optics.fwhm) / STEP))
     x, y = place
     corner = np.rint([y, x]).astype(int) - side // 2
-    galaxy = centred(draw_galaxy(re, rng), re)
+    galaxy = centred(sized(draw_galaxy(re, rng), re), re)
     light = optics.renderer(side).draw(galaxy, x - corner[1], y - corner[0])
     onto, own = overlap_slices(shape, light.shape, corner + (side - 1) / 2, mode="partial")
     return light, onto, own

@@ -18,7 +18,7 @@ COLUMNS = {
     "kind": (None, "galaxy, star or lens"),
     "mag": ("mag", "AB magnitude, with the arcs of a lens"),
     "flux": ("nJy", "Total flux"),
-    "re": ("arcsec", "Half-light radius"),
+    "re": ("arcsec", "Half-light radius; of a bulge in a disc, 0.87 to 3.4 times the whole's"),
     "theta_e": ("arcsec", "Einstein radius"),
 }
 
