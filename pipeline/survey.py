@@ -53,6 +53,7 @@ def cutouts(results, folder, ids):
 
 def _cut_out(tile, rows, folder):
     """Write the cutouts of some sources of a tile."""
+    from pipeline.deblending.colours import names as of_bands
     from pipeline.deblending.own import own_light
     from pipeline.deblending.shares import Front
     from pipeline.stamps.masks import from_squares
@@ -62,7 +63,8 @@ def _cut_out(tile, rows, folder):
         io.read_table(tile / "sources.fits"),
     )
     stamps, behind = io.open_cutouts(tile / "cutouts.fits"), io.read_behind(tile / "behind.fits")
-    share, names = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"], ("TARGET", "TARGET_STD")
+    share = [*io.open_maps(tile / "shares.fits", *of_bands(stamps)).values()]
+    names = "TARGET", "TARGET_STD"
     ids, corner, *masks = io.read_maps(tile / "masks.fits", *names, ids=rows["id"])
     some = stamps[np.isin(stamps.id, ids)]
     masks = zip(*(from_squares(some, squares, corner) for squares in masks), strict=True)

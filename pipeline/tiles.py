@@ -125,25 +125,27 @@ def segment(config, tile):
     """Say whose light every pixel is, and measure the deblended sources."""
     from astropy.table import hstack
 
+    from pipeline.deblending import colours
     from pipeline.deblending.deblend import deblended_flux
     from pipeline.deblending.footprints import crowding, footprints, label_image
     from pipeline.deblending.shares import Front, reconcile
     from pipeline.models import unet
 
-    names = "exposure", "sources", "behind", "cutouts"
-    exposure, sources, behind, cutouts = _read(tile, *names)
-    front = Front.of(behind, exposure, sources)
-    with io.scratch(tile, cutouts.flux.shape[:3], *unet.MAPS) as maps:
+    exposure, sources, behind, cutouts = _read(tile, "exposure", "sources", "behind", "cutouts")
+    front, names = Front.of(behind, exposure, sources), {*unet.MAPS, *colours.names(cutouts)}
+    with io.scratch(tile, cutouts.flux.shape[:3], *sorted(names)) as maps:
         with io.new_records(tile / "features.npy", len(cutouts)) as keep:
             for rows in io.parts(len(cutouts)):
                 said = unet.apply(_network(config, "unet"), cutouts[rows], keep)
-                for name, planes in maps.items():
-                    planes[rows] = said[name]
+                for name in unet.MAPS:
+                    maps[name][rows] = said[name]
         reconcile(maps, cutouts, exposure.flux.shape, front)
+        colours.colour(maps, cutouts, exposure.flux.shape, front)
         claims = footprints(exposure, sources, cutouts, maps)
         label, overlap = label_image(claims, sources, exposure.flux.shape[:2])
         crowd = crowding(claims, len(sources), overlap)
-        flux = deblended_flux(exposure, sources, cutouts, maps["SHARE"], front)
+        share = [maps[name] for name in colours.names(cutouts)]
+        flux = deblended_flux(exposure, sources, cutouts, share, front)
         places = cutouts.id, cutouts.corner
         io.write_maps(tile / "shares.fits", *places, binning=cutouts.binning, **maps)
     io.write_table(tile / "deblended.fits", hstack([flux, crowd]))
@@ -155,18 +157,18 @@ def segment(config, tile):
 )
 def uncertainty(config, tile):
     """Draw many segmentations of every source."""
+    from pipeline.deblending.colours import names, shared
     from pipeline.deblending.deblend import raise_to
-    from pipeline.models import punet, unet
+    from pipeline.models import punet
 
     (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
-    maps = io.open_maps(tile / "shares.fits", *unet.MAPS)
+    maps = io.open_maps(tile / "shares.fits", "TARGET", *names(cutouts))
     features = io.read_records(tile / "features.npy")
     image, tables = np.zeros(shape, "f4"), []
     with io.new_masks(tile / "masks.fits", cutouts, *punet.MASKS) as keep:
         for rows in io.parts(len(cutouts)):
             some, kept = cutouts[rows], features[rows]
-            said = {name: planes[rows] for name, planes in maps.items()}
-            said |= {name: kept[name] for name in kept.dtype.names}
+            said = shared(maps, cutouts, rows) | {name: kept[name] for name in kept.dtype.names}
             masks, draws = punet.apply(_network(config, "punet"), some, said, config.punet)
             raise_to(image, some, masks["TARGET_STD"])
             keep(rows, masks)
@@ -178,16 +180,16 @@ def uncertainty(config, tile):
 @per_tile("sources.fits cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")
 def photometry(config, tile):
     """Infer the total flux of every source, with its posterior."""
+    from pipeline.deblending.colours import names, shared
     from pipeline.models import photometry
     from pipeline.models.faint_bands import complete
 
     sources, cutouts, measured = _read(tile, "sources", "cutouts", "deblended")
     network, said = _network(config, "photometry"), []
-    maps = io.open_maps(tile / "shares.fits", *photometry.MAPS)
+    maps = io.open_maps(tile / "shares.fits", "TARGET", "NEIGHBOUR", *names(cutouts))
     draws, before = io.read_table(tile / "draws.fits")["flux_draws"], np.asarray(sources["before"])
     for rows in io.parts(len(cutouts)):
-        some = {name: planes[rows] for name, planes in maps.items()}
-        known = some, draws[rows], before[rows]
+        known = shared(maps, cutouts, rows), draws[rows], before[rows]
         said.append(photometry.apply(network, cutouts[rows], *known))
     io.write_table(tile / "photometry.fits", complete(_stacked(said), measured, cutouts.reference))
 

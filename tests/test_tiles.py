@@ -14,6 +14,7 @@ from pipeline import config, io, survey
 from pipeline.__main__ import main
 from pipeline.catalogs.catalog import number
 from pipeline.data import Exposure
+from pipeline.deblending import colours
 from pipeline.deblending.deblend import aperture_weights
 from pipeline.deblending.own import own_light
 from pipeline.deblending.shares import Front
@@ -165,7 +166,7 @@ def test_own_light_in_the_aperture_is_the_flux(results):
         io.read_cutouts(tile / "cutouts.fits"),
         Front.of(io.read_behind(tile / "behind.fits"), exposure, sources),
     )
-    share = io.open_maps(tile / "shares.fits", "SHARE")["SHARE"]
+    share = [*io.open_maps(tile / "shares.fits", *colours.names(stamps)).values()]
     flux = np.asarray(io.read_table(tile / "deblended.fits")["flux"])
     alone = (stamps.binning == 1) & (stamps.ivar > 0).all(axis=(1, 2, 3))
     assert front.rows[alone].any() and not front.rows[alone].all()

@@ -7,7 +7,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from pipeline.deblending.shares import divide
+from pipeline.deblending.shares import divide_bands
 from pipeline.flags import Flag
 from pipeline.pixels.apertures import ellipse_weights, folded, weighted_flux
 from pipeline.stamps.cutouts import half_sides
@@ -31,7 +31,7 @@ def deblended_flux(exposure, sources, cutouts, share, front=None):
     sources : Table
         As `pipeline.detection.detect.detect` gives it, in the order of the stamps.
     cutouts : Cutouts
-    share : ndarray or Planes, (n, y, x)
+    share : ndarray or Planes, (n, y, x), or list of such, one a band
         SHARE of each stamp.
     front : pipeline.deblending.shares.Front, optional
 
@@ -46,12 +46,12 @@ def deblended_flux(exposure, sources, cutouts, share, front=None):
     shape = (len(cutouts), len(exposure.bands))
     flux, error = np.zeros(shape), np.zeros(shape)
     ratio = np.asarray(sources["noise_ratio"])
-    for rows, divided in divide(share, cutouts, exposure.flux.shape, front):
+    for rows, divided in divide_bands(share, cutouts, exposure.flux.shape, front):
         some = cutouts[rows]
         weights = folded(aperture_weights(sources[rows], some), some.ivar == 0)
-        weights = weights * divided[..., None]
+        weights = weights * divided
         flux[rows], noise = weighted_flux(some.flux, some.ivar, weights, exposure.gain)
-        contested = (weights * (1 - divided)[..., None] * some.flux).sum((1, 2))
+        contested = (weights * (1 - divided) * some.flux).sum((1, 2))
         error[rows] = np.hypot(ratio[rows] * noise, SHARES_MOVE * contested)
     return QTable(
         {

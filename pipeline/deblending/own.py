@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.data import blocks_wcs
-from pipeline.deblending.shares import divide
+from pipeline.deblending.shares import divide_bands
 from pipeline.stamps.cutouts import boxes
 from pipeline.stamps.masks import enlarge
 
@@ -21,7 +21,7 @@ def own_light(wanted, exposure, stamps, share, front=None):
         Of their tile.
     stamps : Cutouts
         Those that the networks saw, of all sources of the tile.
-    share : ndarray or Planes, (n, y, x)
+    share : ndarray or Planes, (n, y, x), or list of such, one a band
         SHARE of each stamp.
     front : pipeline.deblending.shares.Front, optional
 
@@ -36,7 +36,7 @@ def own_light(wanted, exposure, stamps, share, front=None):
         stamp its share is interpolated.
     """
     size = stamps.flux.shape[1]
-    for rows, divided in divide(share, stamps, exposure.flux.shape, front):
+    for rows, divided in divide_bands(share, stamps, exposure.flux.shape, front):
         for i in np.flatnonzero(np.isin(stamps.id[rows], wanted)):
             row, block = rows[i], int(stamps.binning[rows[i]])
             corner, side = stamps.corner[row], size * block
@@ -45,8 +45,8 @@ def own_light(wanted, exposure, stamps, share, front=None):
             if front is not None and front.rows[row]:
                 behind = boxes(front.behind, corner[None], side)[0]
                 light = np.where(window.ivar > 0, light - behind, 0)
-            own = enlarge(divided[i, None], block)[0]
-            yield int(stamps.id[row]), window, light * own[..., None]
+            own = np.moveaxis(enlarge(np.moveaxis(divided[i], -1, 0), block), 0, -1)
+            yield int(stamps.id[row]), window, light * own
 
 
 def _window(exposure, corner, side):

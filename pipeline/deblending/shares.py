@@ -61,7 +61,7 @@ def reconcile(maps, cutouts, shape, front=None):
         Of the tile (y, x, ...).
     front : Front, optional
     """
-    for rows, own, others in _claims(maps["SHARE"], cutouts, shape, front):
+    for rows, own, others in claims(maps["SHARE"], cutouts, shape, front):
         is_light = np.maximum(maps["TARGET"][rows], maps["NEIGHBOUR"][rows])
         maps["SHARE"][rows] = agree(maps["SHARE"][rows], own, others, is_light)
 
@@ -84,7 +84,7 @@ def agree(share, own, others, is_light):
     return share + is_light * change * xp.where(change > 0, explained, 1)
 
 
-def divide(share, cutouts, shape, front=None):
+def divide(share, cutouts, shape, front=None, colours=None):
     """Divide each pixel's light among the sources that reach it.
 
     Shares need not sum to one, and where light is too faint to tell whose it is, they sum to less.
@@ -99,6 +99,8 @@ def divide(share, cutouts, shape, front=None):
     shape : tuple of int
         Of the tile (y, x, ...).
     front : Front, optional
+    colours : ndarray, (n,), optional
+        Of the sources, in the band whose light it is: see `claims`.
 
     Yields
     ------
@@ -107,20 +109,44 @@ def divide(share, cutouts, shape, front=None):
     divided : ndarray, (m, y, x), float32
         Theirs of the light of their stamps, on the grid of these; 1 where nobody else has a share.
     """
-    for rows, own, others in _claims(share, cutouts, shape, front):
+    for rows, own, others in claims(share, cutouts, shape, front, colours):
         yield rows, np.where(others > LEAST, own / np.maximum(own + others, LEAST), 1)
 
 
-def _claims(share, cutouts, shape, front):
+def divide_bands(share, cutouts, shape, front=None):
+    """As `divide`, of each band.
+
+    Parameters
+    ----------
+    share : ndarray or Planes, (n, y, x), or list of such, one a band
+        One alone is that of every band.
+    cutouts, shape, front
+        As of `divide`.
+
+    Yields
+    ------
+    rows : ndarray, int
+    divided : ndarray, (m, y, x, band), float32
+        Of one band if there is one map of shares.
+    """
+    shares = share if isinstance(share, list) else [share]
+    for parts in zip(*(divide(one, cutouts, shape, front) for one in shares), strict=True):
+        yield parts[0][0], np.stack([divided for _, divided in parts], axis=-1)
+
+
+def claims(share, cutouts, shape, front=None, colours=None):
     """Yield rows of some sources, their shares, and the sum of all others', on their stamps' grids.
 
     Between the middles of binned blocks shares are interpolated, see
     `pipeline.stamps.masks.enlarge`; of each block the mean counts, of what the tile has of it.  A
     source that is seen in large blocks claims at most what those leave that are seen in small
-    ones: a compact source before a giant is a fraction of its block.
+    ones: a compact source before a giant is a fraction of its block.  Where `colours` are given,
+    flux in a band over that in the detection's, the others' shares are times their colours, over
+    the source's own.
     """
+    colours = np.ones(len(cutouts), "f4") if colours is None else colours
     size, whole = share.shape[1], np.ones(shape[:2], "f4")
-    for seen, total, left in _layers(share, cutouts, shape, front):
+    for seen, total, left in _layers(share, cutouts, shape, front, colours):
         for some in rows_of_one(cutouts.binning[seen], size):
             rows, block = seen[some], int(cutouts.binning[seen[some[0]]])
             own = enlarge(share[rows], block)
@@ -129,14 +155,14 @@ def _claims(share, cutouts, shape, front):
                 own = np.minimum(own, boxes(left, cutouts.corner[rows], size * block))
             if block > 1:
                 own *= boxes(whole, cutouts.corner[rows], size * block)
-            others -= own
+            others = others / colours[rows, None, None] - own
             if block > 1:
                 blocks = len(rows), size, block, size, block
                 own, others = (part.reshape(blocks).mean((2, 4)) for part in (own, others))
             yield rows, own, others
 
 
-def _layers(share, cutouts, shape, front):
+def _layers(share, cutouts, shape, front, colours):
     """Rows of the sources that see one light, the sum of all claims on it, and what is `left`.
 
     All light, and then that before large sources', on which those have no claim.
@@ -145,13 +171,15 @@ def _layers(share, cutouts, shape, front):
     whole = np.broadcast_to(np.float32(1), shape[:2])
     front = front or Front(np.zeros(len(cutouts), bool), whole)
     left = _left_by_fine(share, cutouts, shape, front) if (blocks >= COARSE).any() else whole
-    for block, (window, part) in zip(blocks, _laid(share, cutouts, shape, front), strict=True):
-        total[window] += np.minimum(part, left[window]) if block >= COARSE else part
+    laid = _laid(share, cutouts, shape, front)
+    for block, own, (window, part) in zip(blocks, colours, laid, strict=True):
+        total[window] += own * (np.minimum(part, left[window]) if block >= COARSE else part)
     layers = [(np.flatnonzero(~front.rows), total, left)]
     if front.rows.any():
         before, has_claim = np.zeros(shape[:2], "f4"), front.rows | (blocks <= FINE)
-        for has, (window, part) in zip(has_claim, on_tile(share, cutouts, shape), strict=True):
-            before[window] += has * part
+        laid = on_tile(share, cutouts, shape)
+        for has, own, (window, part) in zip(has_claim, colours, laid, strict=True):
+            before[window] += has * own * part
         layers.append((np.flatnonzero(front.rows), before, whole))
     return layers
 

@@ -43,7 +43,7 @@ def _see(cutouts, band, maps, draws):
     stamps = np.empty((*cutouts.flux.shape[:3], 5), "f4")
     stamps[..., :2] = one_band(cutouts, band)
     for i, name in enumerate(MAPS):
-        stamps[..., 2 + i] = maps[name]
+        stamps[..., 2 + i] = maps[name][band] if isinstance(maps[name], list) else maps[name]
     known = np.empty((len(stamps), N_KNOWN), "f4")
     for rows in _batches(len(stamps)):
         known[rows] = _known(stamps[rows], np.asarray(draws)[rows, :, band])
@@ -147,7 +147,7 @@ def apply(network, cutouts, maps, draws, before=None):
     network : Network
     cutouts : Cutouts
     maps : dict of ndarray, (n, y, x)
-        The U-Net's `MAPS`.
+        The U-Net's `MAPS`; of SHARE a list if each band has its own.
     draws : ndarray, (n, draw, band)
         Flux of the target in each draw.
     before : ndarray, (n,), bool, optional

@@ -43,7 +43,8 @@ def apply(network, cutouts, maps, settings):
     network : Network
     cutouts : Cutouts
     maps : dict of ndarray
-        The U-Net's ``TARGET``, ``SHARE``, ``FEATURES`` and ``CONTEXT``.
+        The U-Net's ``TARGET``, ``SHARE``, ``FEATURES`` and ``CONTEXT``; of ``SHARE`` a list if each
+        band has its own.
     settings : pipeline.config.Punet
 
     Returns
@@ -65,7 +66,7 @@ def apply(network, cutouts, maps, settings):
     step = max(network.settings.batch_size // SHARE_OF_BATCH, 1)
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        light = _could_be_own(cutouts.flux[rows], maps["TARGET"][rows])
+        light = _could_be_own(_as_shared(cutouts, maps["SHARE"], rows), maps["TARGET"][rows])
         given = maps["FEATURES"][rows], shift[rows], offset[rows], light
         *folded, flux[rows] = network("draws", *given)
         mean[rows], spread[rows] = (_unfolded(part, size) for part in folded)
@@ -74,6 +75,16 @@ def apply(network, cutouts, maps, settings):
     uncertainty = np.divide(spread_of, footprint, out=nothing, where=footprint > 0)
     table = Table({"id": cutouts.id, "mask_uncertainty": uncertainty, "flux_draws": flux})
     return dict(zip(MASKS, (mean, spread), strict=True)), table
+
+
+def _as_shared(cutouts, share, rows):
+    """Light of some stamps, as much of it as makes the detection band's share each band's own."""
+    light = cutouts.flux[rows]
+    if not isinstance(share, list):
+        return light
+    base = share[cutouts.reference][rows]
+    ratios = [np.divide(s[rows], base, out=np.ones_like(base), where=base > 0) for s in share]
+    return light * np.stack(ratios, axis=-1)
 
 
 def _noise(ids, n_draws, seed):

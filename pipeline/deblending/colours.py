@@ -1,0 +1,101 @@
+"""What fraction of each pixel's light is a source's in the other bands, by its colour."""
+
+import numpy as np
+
+from pipeline.deblending.shares import LEAST, claims, divide
+
+TURNS = 4  # of colours and shares, each from the other
+SCATTER = 1.0  # of colours about that of all light there, relative to it
+RANGE = 1e-2, 1e2  # of colours, relative to that
+
+
+def names(cutouts):
+    """Name of the map of shares of each band: SHARE in that of the detection, else numbered."""
+    reference = cutouts.reference
+    return ["SHARE" if i == reference else f"SHARE_{i}" for i in range(len(cutouts.bands))]
+
+
+def shared(planes, cutouts, rows=slice(None)):
+    """Maps by name, of some rows; of SHARE a list with that of each band.
+
+    Parameters
+    ----------
+    planes : dict of ndarray or Planes, (n, y, x)
+    cutouts : Cutouts
+    rows : slice
+
+    Returns
+    -------
+    dict of ndarray, (m, y, x)
+    """
+    found = {name: maps[rows] for name, maps in planes.items() if not name.startswith("SHARE")}
+    return found | {"SHARE": [planes[name][rows] for name in names(cutouts)]}
+
+
+def colour(maps, cutouts, shape, front=None):
+    """Say what the shares are in the bands other than that of the detection.
+
+    There a source that is redder than its neighbours has another fraction of the same pixel's
+    light: its share times its colour, of the sum of all sources' shares times their colours, if
+    each has one colour throughout.  Colours follow from the light that shares give to each source,
+    and shares from the colours; from no colour at all a few turns lead to both, as of the mixtures
+    of Dempster, Laird & Rubin (1977, JRSS B 39, 1).
+
+    Parameters
+    ----------
+    maps : dict of ndarray or Planes, (n, y, x)
+        TARGET and SHARE of each stamp, `pipeline.deblending.shares.reconcile` behind them; the
+        other maps of `names` are filled.
+    cutouts : Cutouts
+    shape : tuple of int
+        Of the tile (y, x, ...).
+    front : pipeline.deblending.shares.Front, optional
+    """
+    share, where = maps["SHARE"], (cutouts, shape, front)
+    for band, name in enumerate(names(cutouts)):
+        if name == "SHARE":
+            continue
+        found = np.ones(len(cutouts), "f4")
+        for _ in range(TURNS):
+            found = _colours(share, maps["TARGET"], band, found, where)
+        plain, tinted = claims(share, *where), claims(share, *where, found)
+        for (rows, own, others), (_, _, tinted_others) in zip(plain, tinted, strict=True):
+            sum_of_all = own + tinted_others
+            factor = np.where(sum_of_all > LEAST, (own + others) / np.maximum(sum_of_all, LEAST), 1)
+            maps[name][rows] = np.minimum(share[rows] * factor, 1)
+
+
+def _colours(share, target, band, colours, where):
+    """Colour of each source, its flux in a band over that in the detection's; (n,), float32.
+
+    Of the light on its own pixels that the `colours` known so far give to it.  One of which the
+    band's noise tells little has the colour of all the light there.
+    """
+    cutouts, found = where[0], np.ones_like(colours)
+    grey = divide(share, *where)
+    for (rows, before), (_, divided) in zip(grey, divide(share, *where, colours), strict=True):
+        some = cutouts[rows]
+        (here, ivar), (there, known) = (
+            (some.flux[..., i], some.ivar[..., i]) for i in (band, cutouts.reference)
+        )
+        weight = target[rows] * ((ivar > 0) & (known > 0))
+        flux, light = ((weight * part * here).sum((1, 2)) for part in (divided, 1))
+        reference, all_of_it = ((weight * part * there).sum((1, 2)) for part in (before, 1))
+        noise = ((weight * divided) ** 2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2)) ** 0.5
+        found[rows] = _likely(flux, noise, reference, _ratio(light, all_of_it))
+    return found
+
+
+def _ratio(flux, reference):
+    """One over the other; 1 where either is not positive; (n,)."""
+    is_known = (flux > 0) & (reference > 0)
+    return np.where(is_known, flux, 1) / np.where(is_known, reference, 1)
+
+
+def _likely(flux, noise, reference, common):
+    """Colours (n,), which scatter by `SCATTER` about the `common` one, of fluxes with `noise`."""
+    expected = common * reference
+    told, untold = (SCATTER * expected) ** 2, noise**2
+    weight = told / np.maximum(told + untold, np.finfo("f4").tiny)
+    colour = weight * flux / np.where(reference > 0, reference, np.inf) + (1 - weight) * common
+    return np.clip(np.where(reference > 0, colour, common), *(common * limit for limit in RANGE))
