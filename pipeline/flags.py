@@ -28,5 +28,5 @@ MEANING = {
     Flag.STAMP_CLIPPED: "The source's aperture leaves its stamp; the networks saw only part of it",
     Flag.OFF_RANGE: "The image's PSF or the source's size is outside the networks' training range",
     Flag.KRON_FAILED: "No Kron radius could be measured; flux_auto is in the smallest aperture",
-    Flag.SHARP: "The brightest pixel is sharper than any star: a hot pixel or a cosmic ray",
+    Flag.SHARP: "A hot pixel or a cosmic ray: sharper than any star, in the detection band",
 }
