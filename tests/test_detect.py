@@ -262,3 +262,12 @@ def test_faint_stars_are_found_whatever_the_width_of_the_psf(fwhm, rng):
     away, _ = cKDTree(np.column_stack([x, y])).query(places)
     assert np.mean(away < 2) > 0.9
     assert len(found) < 1.02 * len(places)
+
+
+def test_noise_has_no_cores_however_much_more_of_it_a_part_has(rng):
+    noise = np.ones((200, 200), "f4")
+    noise[:, 150:] = 15
+    image = (noise * rng.normal(size=noise.shape)).astype("f4")
+    assert not len(extract_cores(image, 1.0, noise**-2).objects)
+    image[98:103, 173:178] += 200
+    assert len(extract_cores(image, 1.0, noise**-2).objects) == 1

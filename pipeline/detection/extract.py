@@ -12,7 +12,7 @@ _SUB_OBJECTS = 4096
 _CLEAN = 3.0  # steepness of the wings assumed; sep's 1 drops faint galaxies round bright ones
 _LEAST_SEEN = 0.4  # of the PSF's signal at a source, on usable pixels
 _LEAST_SNR = 0.95  # of the threshold: what falls below rose on the noise of worse pixels
-_CORE_SIGMA, _CORE_MESH = 5.0, 64
+_CORE_SIGMA, _CORE_MESH, _SKIRT = 5.0, 64, 2.0
 _MIN_PIXELS, _OF_A_STAR = 3, 0.48  # the latter in squared widths of the PSF
 
 
@@ -177,8 +177,9 @@ def without_halos(flux, ivar):
 def extract_cores(sharp, rms, ivar):
     """Group the pixels far above the sky and the light of large sources around.
 
-    Five pixels above 5 sigma each, sigma being the scatter of the whole image, of an image
-    `without_halos`: the "hot" half of a hot and cold detection (Rix et al. 2004, ApJS 152, 163).
+    Five pixels above 5 sigma each, sigma being the scatter of the whole image, or the noise where
+    that is far above it, as in a mosaic's skirts; of an image `without_halos`: the "hot" half of a
+    hot and cold detection (Rix et al. 2004, ApJS 152, 163).
 
     Parameters
     ----------
@@ -193,7 +194,9 @@ def extract_cores(sharp, rms, ivar):
     usable = ivar > 0
     if not usable.any():
         return _nothing(ivar.shape)
-    return group(sharp, _CORE_SIGMA, err=rms, mask=~usable)
+    noise = np.where(usable, ivar, 1) ** np.float32(-0.5)
+    even = sharp * np.where(noise > _SKIRT * rms, np.float32(rms) / noise, np.float32(1))
+    return group(even, _CORE_SIGMA, err=rms, mask=~usable)
 
 
 def add_cores(found, cores):
