@@ -132,8 +132,8 @@ def segment(config, tile):
     from pipeline.models import unet
 
     exposure, sources, behind, cutouts = _read(tile, "exposure", "sources", "behind", "cutouts")
-    front, names = Front.of(behind, exposure, sources), {*unet.MAPS, *colours.names(cutouts)}
-    with io.scratch(tile, cutouts.flux.shape[:3], *sorted(names)) as maps:
+    front, names = Front.of(behind, exposure, sources), [*unet.MAPS, *colours.names(cutouts)]
+    with io.scratch(tile, cutouts.flux.shape[:3], *dict.fromkeys(names)) as maps:
         with io.new_records(tile / "features.npy", len(cutouts)) as keep:
             for rows in io.parts(len(cutouts)):
                 said = unet.apply(_network(config, "unet"), cutouts[rows], keep)

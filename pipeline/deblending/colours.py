@@ -55,9 +55,7 @@ def colour(maps, cutouts, shape, front=None):
     for band, name in enumerate(names(cutouts)):
         if name == "SHARE":
             continue
-        found = np.ones(len(cutouts), "f4")
-        for _ in range(TURNS):
-            found = _colours(share, maps["TARGET"], band, found, where)
+        found = _colours(share, maps["TARGET"], band, where)
         plain, tinted = claims(share, *where), claims(share, *where, found)
         for (rows, own, others), (_, _, tinted_others) in zip(plain, tinted, strict=True):
             sum_of_all = own + tinted_others
@@ -65,25 +63,35 @@ def colour(maps, cutouts, shape, front=None):
             maps[name][rows] = np.minimum(share[rows] * factor, 1)
 
 
-def _colours(share, target, band, colours, where):
+def _colours(share, target, band, where):
     """Colour of each source, its flux in a band over that in the detection's; (n,), float32.
 
-    Of the light on its own pixels that the `colours` known so far give to it.  One of which the
-    band's noise tells little has the colour of all the light there.
+    Of the light on its own pixels that shares and, from the second turn on, colours give to it.
+    One of which the band's noise tells little has the colour of all the light there.
     """
-    cutouts, found = where[0], np.ones_like(colours)
-    grey = divide(share, *where)
-    for (rows, before), (_, divided) in zip(grey, divide(share, *where, colours), strict=True):
-        some = cutouts[rows]
-        (here, ivar), (there, known) = (
-            (some.flux[..., i], some.ivar[..., i]) for i in (band, cutouts.reference)
-        )
-        weight = target[rows] * ((ivar > 0) & (known > 0))
-        flux, light = ((weight * part * here).sum((1, 2)) for part in (divided, 1))
-        reference, all_of_it = ((weight * part * there).sum((1, 2)) for part in (before, 1))
-        noise = ((weight * divided) ** 2 / np.where(ivar > 0, ivar, np.inf)).sum((1, 2)) ** 0.5
-        found[rows] = _likely(flux, noise, reference, _ratio(light, all_of_it))
+    cutouts = where[0]
+    reference, common, found = np.ones((3, len(cutouts)), "f4")
+    for turn in range(TURNS):
+        before, found = found, np.empty_like(found)
+        for rows, divided in divide(share, *where, before):
+            here, there, variance = _light(cutouts[rows], band)
+            weight = target[rows] * np.isfinite(variance)
+            own = weight * divided
+            if turn == 0:
+                reference[rows] = (own * there).sum((1, 2))
+                common[rows] = _ratio(*((weight * light).sum((1, 2)) for light in (here, there)))
+            noise = (own**2 * np.where(weight > 0, variance, 0)).sum((1, 2)) ** 0.5
+            flux = (own * here).sum((1, 2))
+            found[rows] = _likely(flux, noise, reference[rows], common[rows])
     return found
+
+
+def _light(stamps, band):
+    """Flux in a band and in the detection's, and the first's variance: inf where one is lost."""
+    here, there = (stamps.flux[..., i] for i in (band, stamps.reference))
+    ivar, known = (stamps.ivar[..., i] for i in (band, stamps.reference))
+    usable = (ivar > 0) & (known > 0)
+    return here, there, np.divide(1, ivar, where=usable, out=np.full_like(ivar, np.inf))
 
 
 def _ratio(flux, reference):
