@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 
@@ -46,6 +47,19 @@ def test_false_positives_are_counted_by_kind():
     assert rows["disc"]["share"] == 0
     assert_allclose(rows["ring"]["share"], 10 / 500)
     assert rows["ring"]["n"] == 500
+
+
+def test_what_is_seen_through_rings_has_scores_of_its_own(rng):
+    n = 1000
+    is_lens, rings = np.arange(n) % 2 == 0, np.arange(n) < 400
+    values = np.where(rings, rng.normal(size=n), is_lens)
+    truth = Table({"is_lens": is_lens, "rings": rings})
+    for name in ("theta_e", "arc_snr", "snr", "re", "pixel_scale", "fwhm"):
+        truth[name] = np.ones(n)
+    found = lens_scores.score(values, expit(values), np.ones((n, 16, 16, 2)), truth)
+    assert found["auroc"]["value"] > 0.7
+    assert abs(found["through_rings"]["auroc"]["value"] - 0.5) < 0.1
+    assert found["through_rings"]["recall_at_fpr_0.01"]["n"] == 200
 
 
 @pytest.mark.parametrize("sense", [1, -1])

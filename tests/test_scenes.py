@@ -12,7 +12,7 @@ from pipeline.scenes import blends, device, light, neighbours, sets
 from pipeline.scenes.conditions import Conditions, draw_conditions, observe
 from pipeline.scenes.dice import Dice
 from pipeline.scenes.galaxies import draw_galaxy
-from pipeline.scenes.optics import MOFFAT_BETAS, Canvas, Psf, response
+from pipeline.scenes.optics import MIRRORS, MOFFAT_BETAS, Canvas, Psf, response
 from pipeline.training import scenes
 
 SETTINGS = Scenes(size=32, seed=5)
@@ -32,7 +32,7 @@ def _image(canvas, psf, *parts):
 def test_a_galaxy_looks_as_galsim_draws_it(index, fwhm):
     canvas, row = Canvas(128), int(light.row_of(index))
     exact = np.geomspace(*light.INDICES)[row]
-    psf = Psf(fwhm=fwhm, beta=2, axis_ratio=0.9, angle=0.5)
+    psf = Psf(fwhm=fwhm, profile=2, axis_ratio=0.9, angle=0.5)
     ours = _image(canvas, psf, (100.0, 3.0, index, 0.5, 0.3, 64.3, 60.7))
     theirs = galsim.Convolve(
         galsim.Sersic(exact, half_light_radius=3, flux=100).shear(q=0.5, beta=0.3 * galsim.radians),
@@ -44,13 +44,29 @@ def test_a_galaxy_looks_as_galsim_draws_it(index, fwhm):
 
 def test_points_are_stars_and_folding_is_sampling():
     star = (5.0, 0.0, 1.0, 1.0, 0.0, 30.25, 33.5)
-    psf = Psf(fwhm=3.0, beta=3, axis_ratio=1.0, angle=0.0)
+    psf = Psf(fwhm=3.0, profile=3, axis_ratio=1.0, angle=0.0)
     coarse, fine = (_image(Canvas(64, n), psf, star) for n in (1, 2))
     assert_allclose(coarse, fine, atol=1e-3 * fine.max())
     nothing = light.Parts(*jnp.zeros((7, 1)))
     point = light.Points(*(jnp.array([v]) for v in (5, 30.25, 33.5)))
     seen = light.transform(Canvas(64), nothing, point)
     assert_allclose(Canvas(64).image(seen, response(Canvas(64), psf)), fine, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", range(len(MIRRORS)))
+@pytest.mark.parametrize("fwhm", [1.5, 5.0])
+def test_rings_are_those_of_an_obscured_mirror(row, fwhm):
+    profile = len(MOFFAT_BETAS) + row
+    canvas, psf = Canvas(128), Psf(fwhm=fwhm, profile=profile, axis_ratio=1.0, angle=0.0)
+    ours = _image(canvas, psf, (100.0, 0.0, 1.0, 1.0, 0.0, 64.3, 60.7))
+    hole, blur = MIRRORS[row]
+    airy = galsim.Airy(lam_over_diam=1, obscuration=hole, flux=100)
+    rings = galsim.Convolve(airy, galsim.Gaussian(fwhm=max(blur, 0.02)))
+    rough = rings.withGSParams(folding_threshold=0.05)  # else a large image is needed
+    row = rough.drawImage(nx=151, ny=151, scale=0.02, method="sb").array[75, 75:]
+    theirs = rings.dilate(fwhm / (0.04 * np.interp(-row[0] / 2, -row, np.arange(len(row)))))
+    theirs = theirs.drawImage(nx=128, ny=128, scale=1, offset=(0.8, -2.8)).array
+    assert_allclose(ours, theirs, atol=1e-3 * theirs.max())
 
 
 def test_light_adds_up_and_galaxies_keep_their_flux():
@@ -174,7 +190,7 @@ def test_a_set_of_some_size_is_drawn_into_files(tmp_path):
 def test_lost_pixels_hold_nothing():
     def one(key):
         dice = Dice(key)
-        return observe(jnp.zeros((32, 32)), draw_conditions(dice), dice)
+        return observe(jnp.zeros((32, 32)), draw_conditions(dice, blends.PROFILES), dice)
 
     flux, ivar = map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), 60)))
     assert (flux[ivar == 0] == 0).all()

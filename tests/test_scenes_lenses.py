@@ -14,6 +14,7 @@ from pipeline.scenes.dice import Dice
 from pipeline.scenes.impostors import KINDS, OWN, SKY, draw_own, typical_share
 from pipeline.scenes.lensing import Body, Mass, brightness, draw_source, paint_arcs, trace
 from pipeline.scenes.light import Parts
+from pipeline.scenes.optics import MIRRORS, N_PROFILES
 from pipeline.simulate.population import EINSTEIN_RANGE
 
 GRID = tuple(jnp.asarray(v, "f4") for v in np.mgrid[-40:40:0.5, -40:40:0.5][::-1])
@@ -72,6 +73,12 @@ def test_only_lenses_have_arcs_and_they_can_be_seen(truth):
 def test_brightness_and_size_alone_tell_little(truth):
     for column in ("snr", "re", "fwhm", "pixel_scale"):
         assert 0.4 < roc_auc(truth[column], truth["is_lens"]) < 0.62
+
+
+def test_lenses_and_others_are_seen_through_rings_alike(truth):
+    wanted = len(MIRRORS) / N_PROFILES
+    for rows in (truth["is_lens"], ~truth["is_lens"]):
+        assert_allclose(truth["rings"][rows].mean(), wanted, atol=3 * np.sqrt(0.2 / rows.sum()))
 
 
 def test_what_is_typical_has_the_shares_of_the_sky():

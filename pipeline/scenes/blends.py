@@ -13,9 +13,10 @@ from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.galaxies import draw_galaxy, placed
 from pipeline.scenes.neighbours import MIN_CENTRAL_SHARE, cut_companions
-from pipeline.scenes.optics import Canvas, response
+from pipeline.scenes.optics import MOFFAT_BETAS, Canvas, response
 
 CANVAS = Canvas(128)  # twice a stamp, so that little light comes back from beyond its edges
+PROFILES = 1, len(MOFFAT_BETAS)  # of PSFs: without the widest wings, and without rings
 SURPLUS = 1.6  # scenes drawn for one that is accepted
 SOURCES = 9  # of a scene, at most
 NEIGHBOURS = {1.0: 0.35, 3.0: 0.4, 6.0: 0.25}  # mean number, and share of the scenes
@@ -79,7 +80,7 @@ def draw_scene(key, size, companions=False):
     binning = jnp.where(
         dice.chance(BINNED_SHARE), dice.choice(list(BINNINGS), list(BINNINGS.values())), 1
     )
-    conditions = draw_conditions(dice, binning=binning)
+    conditions = draw_conditions(dice, PROFILES, binning=binning)
     sources, galaxies = _draw_crowd(dice, conditions)
     seen = _see(galaxies, conditions.psf)
     margin = (CANVAS.side - size) // 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.detection.psf import TRAINED_FWHM
 from pipeline.models.stamps import SHARPEST
-from pipeline.scenes.optics import MOFFAT_BETAS, Psf
+from pipeline.scenes.optics import Psf
 
 LOST = {"none": 0.78, "edge": 0.06, "column": 0.05, "trail": 0.03, "pixels": 0.05, "star": 0.03}
 
@@ -34,17 +34,18 @@ class Conditions(NamedTuple):
     binning: jax.Array | int = 1
 
 
-def draw_conditions(dice, fwhm=None, binning=1):
+def draw_conditions(dice, profiles, fwhm=None, binning=1):
     """Draw an observation; PSF widths are log-uniform over `TRAINED_FWHM` [pixel] unless given.
 
-    With `binning`, a pixel is a block of so many along each side, and the PSF is as much narrower,
-    but not below `SHARPEST`.
+    PSFs are of some rows of `pipeline.scenes.optics.psf_table`, from the first of `profiles` to
+    before the last.  With `binning`, a pixel is a block of so many along each side, and the PSF is
+    as much narrower, but not below `SHARPEST`.
     """
     fwhm = dice.log_uniform(*TRAINED_FWHM) if fwhm is None else fwhm
     ellipticity = jnp.minimum(dice.rayleigh(0.03), 0.2)
     psf = Psf(
         fwhm=jnp.maximum(fwhm / binning, SHARPEST),
-        beta=dice.integers(0, len(MOFFAT_BETAS)),
+        profile=dice.integers(*profiles),
         axis_ratio=(1 - ellipticity) / (1 + ellipticity),
         angle=dice.uniform(0, np.pi),
     )

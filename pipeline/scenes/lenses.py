@@ -16,7 +16,7 @@ from pipeline.scenes.device import each
 from pipeline.scenes.dice import Dice, accepted_first
 from pipeline.scenes.impostors import KINDS, draw_own, ordinary, typical_share
 from pipeline.scenes.lensing import paint_arcs
-from pipeline.scenes.optics import Canvas, response
+from pipeline.scenes.optics import MOFFAT_BETAS, Canvas, response
 from pipeline.scenes.setting import draw_setting
 
 CANVAS = Canvas(128)
@@ -53,10 +53,10 @@ def draw_batch(key, n, size):
         ``flux``, ``ivar`` (n, y, x), in a unit that differs from scene to scene; ``truth``, a
         dict: ``is_lens``, ``kind`` (number in `EVERY`), ``theta_e`` [arcsec], ``arc_snr`` (of the
         arcs alone, over the noise of the sky and of the deflector), ``contrast`` (the arcs' share
-        of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``pixel_scale`` [arcsec],
-        ``binning``; ``accepted``, false of few lenses, if any, whose arcs are too faint; and
-        ``typical``, true of scenes that, without the others, have the kinds in the shares of
-        `pipeline.scenes.impostors.SKY`.
+        of the light), ``snr``, ``re`` and ``fwhm`` [pixel], ``rings`` (whether the PSF has them),
+        ``pixel_scale`` [arcsec], ``binning``; ``accepted``, false of few lenses, if any, whose arcs
+        are too faint; and ``typical``, true of scenes that, without the others, have the kinds in
+        the shares of `pipeline.scenes.impostors.SKY`.
     """
     n_lenses = n // 2
     counts = [int(np.ceil(SURPLUS * n_lenses)), *_counts(n - n_lenses)]
@@ -184,6 +184,7 @@ def _look(size, scene, key):
         "snr": setting.snr,
         "re": setting.body.re,
         "fwhm": setting.conditions.psf.fwhm,
+        "rings": setting.conditions.psf.profile >= len(MOFFAT_BETAS),
         "pixel_scale": setting.pixel_scale,
         "binning": 1,
     }

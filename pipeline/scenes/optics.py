@@ -6,9 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import gamma, kv
+from scipy.optimize import brentq
+from scipy.special import gamma, j0, kv
 
-MOFFAT_BETAS = 2.3, 2.6, 3.0, 3.5, 4.2, 5.5, 9.0
+MOFFAT_BETAS = 2.1, 2.3, 2.6, 3.0, 3.5, 4.2, 5.5, 9.0
+MIRRORS = (0.33, 0.0), (0.33, 0.7), (0.1, 0.0)  # radius of the hole, in the mirror's; blur
+N_PROFILES = len(MOFFAT_BETAS) + len(MIRRORS)
 TABLE = -9.0, 8.0, 768  # logarithms of the first and last frequency of a table, and its length
 
 
@@ -70,10 +73,10 @@ class Canvas(NamedTuple):
 
 
 class Psf(NamedTuple):
-    """A Moffat law: full width at half maximum [pixel], number in `MOFFAT_BETAS`, and shape."""
+    """A PSF: full width at half maximum [pixel], row of `psf_table`, and shape."""
 
     fwhm: jax.Array
-    beta: jax.Array
+    profile: jax.Array
     axis_ratio: jax.Array
     angle: jax.Array
 
@@ -84,7 +87,7 @@ def response(canvas, psf):
     a, b, c = flattening(psf.axis_ratio, psf.angle, psf.fwhm)
     squared = a * kx**2 + (b * kx + c * ky[:, None]) * ky[:, None]
     pixel = np.outer(np.sinc(ky / (2 * np.pi)), np.sinc(kx / (2 * np.pi)))
-    return look_up(moffat_table(), psf.beta, squared) * pixel
+    return look_up(psf_table(), psf.profile, squared) * pixel
 
 
 def flattening(axis_ratio, angle, size):
@@ -118,14 +121,57 @@ def table_frequencies():
 
 
 @functools.cache
-def moffat_table():
-    """Transforms of Moffat laws of unit FWHM, of each of `MOFFAT_BETAS`; (beta, k), float32.
+def psf_table():
+    """Transforms of PSFs of unit FWHM; (`N_PROFILES`, k), float32.
 
-    Trujillo et al. (2001, MNRAS 328, 977) have the law; its Hankel transform is a Bessel function.
+    Those of a Moffat law of each of `MOFFAT_BETAS`, then those of `MIRRORS` in space: Airy patterns
+    with their rings, which a detector's diffusion and wide pixels may have blurred, by a Gaussian
+    of that full width at half maximum in units of wavelength over diameter.
     """
-    rows = []
-    for beta in MOFFAT_BETAS:
-        x = table_frequencies() / (2 * np.sqrt(2 ** (1 / beta) - 1))
-        order = beta - 1
-        rows.append(2 * (x / 2) ** order * kv(order, x) / gamma(order))
+    rows = *(_moffat(beta) for beta in MOFFAT_BETAS), *(_airy(*mirror) for mirror in MIRRORS)
     return np.array(rows, "f4")
+
+
+def _moffat(beta):
+    """A Moffat law's (Trujillo et al. 2001, MNRAS 328, 977): its Hankel transform."""
+    x, order = table_frequencies() / (2 * np.sqrt(2 ** (1 / beta) - 1)), beta - 1
+    return 2 * (x / 2) ** order * kv(order, x) / gamma(order)
+
+
+def _airy(hole, blur):
+    """That of a mirror with a hole: the autocorrelation of its pupil (O'Neill 1956, JOSA 46, 285).
+
+    Frequencies are in radii of the mirror, and radii in units of wavelength over diameter / pi.
+    """
+    sigma = blur * np.pi / np.sqrt(8 * np.log(2))
+
+    def transform(apart):
+        """Transform, of a total of 1, where pupils are this far apart."""
+        shared = _overlap(1, 1, apart) - 2 * _overlap(1, hole, apart)
+        shared += _overlap(hole, hole, apart)
+        return shared * np.exp(-((apart * sigma) ** 2) / 2) / (np.pi * (1 - hole**2))
+
+    apart = np.linspace(0, 2, 2001)
+    weight = transform(apart) * apart
+
+    def above_half(radius):
+        """Surface brightness less half of the brightest; in units of no matter what."""
+        return np.sum(weight * (j0(radius * apart) - 0.5))
+
+    return transform(table_frequencies() / (2 * brentq(above_half, 0.5, 4)))
+
+
+def _overlap(large, small, apart):
+    """Area that two discs share, of these radii and distances of their centres."""
+    d = np.clip(apart, max(large - small, 1e-9), large + small)
+    to_large, to_small = (
+        (d**2 + large**2 - small**2) / (2 * d),
+        (d**2 + small**2 - large**2) / (2 * d),
+    )
+
+    def cap(radius, chord):
+        """Area of the disc beyond a chord at this distance from its centre."""
+        share = np.clip(chord / radius, -1, 1)
+        return radius**2 * (np.arccos(share) - share * np.sqrt(1 - share**2))
+
+    return cap(large, to_large) + cap(small, to_small)

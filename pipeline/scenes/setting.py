@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.detection.psf import effective_pixels
 from pipeline.scenes.conditions import Conditions, draw_conditions
 from pipeline.scenes.lensing import Body
+from pipeline.scenes.optics import N_PROFILES
 from pipeline.simulate.population import BROAD, SIZE_SCATTER, candidates
 from pipeline.stamps.cutouts import NARROWEST_PSF
 
@@ -17,6 +18,7 @@ SPACE = (0.1, 0.13), (0.07, 0.2)  # ranges of the pixel scale and of the PSF's w
 GROUND = (0.15, 0.34), (0.5, 1.1)
 FROM_SPACE = 0.4  # of the scenes
 PSF_RANGE = NARROWEST_PSF, 5.0  # pixel
+PROFILES = 0, N_PROFILES  # of PSFs: every one
 RESOLVED = 0.75  # least Einstein radius, in widths of the PSF
 TRIES = 32  # deflectors and telescopes drawn, the first that suits being taken
 LARGEST_RE = 25.0  # [pixel]
@@ -60,7 +62,7 @@ def draw_setting(middle, dice):
     dice : Dice
     """
     einstein_radius, re, scale, seeing = _resolved(dice)
-    conditions = draw_conditions(dice, seeing / scale)
+    conditions = draw_conditions(dice, PROFILES, seeing / scale)
     error = dice.choice(list(ERRORS), list(ERRORS.values()))
     x, y = middle + jnp.clip(dice.normal(0, error, (2,)), -FARTHEST, FARTHEST)
     re = jnp.clip(re * 10 ** dice.normal(0, SIZE_SCATTER) / scale, 0.8, LARGEST_RE)
