@@ -46,6 +46,13 @@ def test_trainings_are_in_the_order_in_which_they_were():
     assert seeds[-2:] == [behind["settings"]["seed"], card["settings"]["seed"]]
 
 
+@pytest.mark.parametrize("before, kept", [(0.5, "0.25"), (0.125, "0.125")])
+def test_the_loss_is_that_of_the_weights_that_were_kept(before, kept):
+    log = [{"val_loss_before": before, "val_loss": 0.75}, {"val_loss": 0.25}, {"val_loss": 0.375}]
+    page = model_cards({"lens": shipped()["lens"] | {"log": log}})
+    assert rows(page, "stamps an epoch")[-1][8] == kept
+
+
 def test_where_a_network_is_worst_is_named():
     card = shipped()["photometry"]
     row = {"error": 0.01, "n": 50}

@@ -109,15 +109,21 @@ def _trainings(card):
     """Table of a network's trainings, the first one first."""
     rows = []
     while card:
-        settings, last = card["settings"], card["log"][-1] if card["log"] else {}
+        settings = card["settings"]
         said = [settings.get(name, "") for name in TRAINING]
-        said += [card["scenes"].get("seed", ""), last.get("val_loss", "")]
+        said += [card["scenes"].get("seed", ""), _kept(card["log"])]
         said += [card[name] for name in ("training_seconds", "machine", "trained")]
         software = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
         rows.insert(0, [*map(_plain, said), software])
         card = card.get("before")
     ran = "scenes' seed", "validation loss", "seconds", "machine", "date", "software"
     return _table((*TRAINING.values(), *ran), rows)
+
+
+def _kept(epochs):
+    """Validation loss of the weights that a training kept, the least; empty if it has none."""
+    said = (epoch.get(name) for epoch in epochs for name in ("val_loss_before", "val_loss"))
+    return min((loss for loss in said if loss is not None), default="")
 
 
 def _failures(scores):
