@@ -21,10 +21,15 @@ def adapt(config, manifest, home, work, gain):
     made = _fine_tune(base, pairs, config, home, work)
     said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
-    found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
-    logits = [lens.logits(network, stamps[test]).mean(1) for network in (base, after)]
+    found = {"calibration": base.card["calibration"]}
+    if learning.has_learnt(made["log"]):
+        found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
     is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
-    said["adapted"]["gain"] = learning.gained(*logits, is_lens, galaxy)
+    compared = []
+    for network, means in ((base, base.card["calibration"]), (after, found["calibration"])):
+        logit = lens.logits(network, stamps[test]).mean(1)
+        compared.append((logit, lens.stated(means, logit, is_lens.mean())))
+    said["adapted"]["gain"] = learning.gained(*compared, is_lens, galaxy)
     io.copy_networks(base.home.parent, home, but="lens")
     card = {key: value for key, value in base.card.items() if key != "scores"}
     io.write_json(home / "lens" / "card.json", card | said | found)

@@ -224,7 +224,7 @@ def _blends(tiles, rows, facts):
 def selection(config, manifest, table, picture):
     """Say which lenses are found: completeness on the injections of all tiles."""
     from pipeline.catalogs.known import known_lenses
-    from pipeline.injection.adapt import unlearnt
+    from pipeline.injection.adapt import has_adapted, unlearnt
     from pipeline.injection.inject import left_out
     from pipeline.injection.selection import selection
     from pipeline.models.engine import load
@@ -240,7 +240,7 @@ def selection(config, manifest, table, picture):
         for table in injections
     )
     found = selection(counted, threshold(network, config.lens), config.inject)
-    found.meta["HELDOUT"] = "adapted" in network.card
+    found.meta["HELDOUT"] = has_adapted(network.card)
     io.write_table(table, found)
     io.write_figure(picture, selection_figure(found), dpi=130)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from pipeline.planning import digest, inputs, patterns, plan
 from pipeline.config import BUILDS_ON, NETWORKS, read
+from pipeline.config.inject import PAINTED_WITH
 
 try:
     if workflow.is_main_process:  # a job's process need not read the file again
@@ -220,11 +221,10 @@ def scenes_folder(wildcards):
 def training_settings(wildcards):
     """Settings that a training depends on: how scenes are drawn, not how many are held out.
 
-    How networks run counts where others are run to train this one, or it is before it learns.
+    How networks run counts where others are run to train this one.
     """
-    starts = getattr(settings.train, wildcards.network).start
     return section(
-        *["apply"] * bool(starts or wildcards.network in BUILDS_ON),
+        *["apply"] * (wildcards.network in BUILDS_ON),
         scenes=drawn_with(scenes_kind(wildcards)),
         train={wildcards.network, *BUILDS_ON.get(wildcards.network, ())},
     )
@@ -270,7 +270,7 @@ def adaptation_folder(wildcards):
     keep_apart(
         "networks", settings.networks, "adapt", f"results/{settings.name}/adapted"
     )
-    config = section("inject", "adapt", "merge", "networks")
+    config = section("adapt", "merge", "networks", inject=PAINTED_WITH)
     weights = digest.weights("lens", settings.networks)
     made_with = digest.text(config, digest.code("adapt"), weights)
     return f"results/{settings.name}/training/work/adapt-{made_with}"

@@ -63,7 +63,9 @@ rule adaptation:
         mem_mb=memory(6000, per_tile=0.1),
         runtime=growing(240),
     params:
-        config=section("truth", "inject", "adapt", "merge", "lens", "apply", "networks"),
+        config=section(
+            "truth", "adapt", "merge", "apply", "networks", inject=PAINTED_WITH
+        ),
         code=made_with("adapt", *NETWORKS),
         folder=subpath(output.gain, parent=True),
         work=adaptation_folder,

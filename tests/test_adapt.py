@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
 
 from pipeline import io
 from pipeline.adaptation import _injections
 from pipeline.config import Config
 from pipeline.data import Exposure
 from pipeline.injection import adapt, inject
+from pipeline.nets import fit
 from pipeline.survey import selection
 from tests.test_inject import blank, injected, sources
 
@@ -74,7 +76,7 @@ def test_lenses_are_not_learnt_from_as_galaxies_without_arcs(survey, monkeypatch
     assert set(seen["id"]) == ids - {12, 111}
 
 
-@pytest.mark.parametrize("card", [{}, {"adapted": {}}])
+@pytest.mark.parametrize("card", [{}, {"adapted": {}}, fit.history({"adapted": {}})])
 def test_what_is_found_is_of_galaxies_that_were_not_learnt_from(
     card, survey, stamps, tmp_path, monkeypatch
 ):
@@ -99,12 +101,24 @@ def test_the_gain_has_the_error_of_as_many_galaxies_as_there_are(rng):
     galaxy, is_lens = np.repeat(np.arange(60), 5), np.tile(np.arange(5) > 0, 60)
     own = np.repeat(rng.normal(size=60), 5)
     before = own + is_lens + 0.1 * rng.normal(size=300)
-    said = adapt.gained(before, before + is_lens, is_lens, galaxy)
+    said = adapt.gained(*((z, expit(z)) for z in (before, before + is_lens)), is_lens, galaxy)
     assert (said["galaxies"], said["stamps_with_arcs"]) == (60, 240)
     assert said["auroc_gain"]["value"] > 3 * said["auroc_gain"]["error"] > 0
     recall = {when: said[when]["recall_at_fpr_0.1"] for when in ("before", "after")}
     assert recall["after"]["value"] > recall["before"]["value"]
     assert recall["before"]["n"] == 60
+    assert said["after"]["log_loss"]["value"] < said["before"]["log_loss"]["value"]
     alone = adapt.recall_at(before, is_lens, 0.1)
     assert recall["before"]["value"] == alone["value"]
     assert said["before"]["recall_at_fpr_0.01"] is None
+
+
+def test_what_learnt_from_a_survey_is_known_by_what_comes_of_it():
+    taken = {"before": {"log": [], "before": {"adapted": {}}}}
+    assert adapt.has_adapted(taken) and not adapt.has_adapted({"before": {"log": []}})
+
+
+@pytest.mark.parametrize(("losses", "learnt"), [((0.6, 0.5), False), ((0.6, 0.3), True)])
+def test_a_training_that_is_never_better_than_its_start_has_learnt_nothing(losses, learnt):
+    log = [{"val_loss_before": 0.4, "val_loss": losses[0]}, {"val_loss": losses[1]}]
+    assert adapt.has_learnt(log) == learnt

@@ -58,6 +58,11 @@ IMAGE = {"image": {"r": "a.fits"}}
         ({"tiles": {False: IMAGE}}, "tiles.*: it needs a name (YAML's words, as no and on"),
         ({"tiles": {"a b": IMAGE}}, "'a b' is no name for a file"),
         ({"tiles": {"$(rm)": IMAGE}}, "'$(rm)' is no name for a file"),
+        ({"scenes": {"lens_size": 144}}, "scenes.lens_size: Input should be less than or equal"),
+        (
+            {"train": {name: {"epochs": 0, "start": name} for name in ("unet", "punet")}},
+            "punet: epochs: 0 takes it as it is, but it builds on unet, which is another's (unet)",
+        ),
         ({"tiles": {"t1": IMAGE}, "detect": {"band": "g"}}, "detect.band is 'g'; the tiles have"),
         (
             {"tiles": {"t1": IMAGE}, "ingest": {"zero_point": {"r": 27, "R": 27}}},

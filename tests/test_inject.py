@@ -203,6 +203,9 @@ def test_galaxies_that_pass_without_arcs_say_nothing_of_completeness(rng):
     assert row["all"]["n"] == 640
     assert row["all"]["n_galaxies"] == 80
     assert row["all"]["share"] == pytest.approx(0.4, abs=0.08)
+    every = selection([injections(rng, 1, 8, 0.0)], 0.5, SETTINGS)
+    title = selection_figure(every).get_suptitle()
+    assert "1 of 1 galaxies pass without arcs, and are left out: none is left" in title
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.3])

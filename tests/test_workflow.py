@@ -71,6 +71,13 @@ def test_fitted_networks_come_with_no_old_copy_of_others(server, tmp_path, targe
     assert run.planned(target)[rule] == 1
 
 
+def test_what_adapt_paints_itself_does_not_hang_on_how_inject_does(server, tmp_path):
+    run = Run(server, tmp_path).pretend("adapt")
+    other = {"inject": {"seed": 7, "per_galaxy": 3}, "lens": {"threshold": 0.5}}
+    assert run.planned("adapt", **other) == {}
+    assert run.planned("adapt", inject={"min_snr": 50})["adaptation"] == 1
+
+
 def test_detection_without_a_network_depends_on_none(server, tmp_path):
     run = Run(server, tmp_path, detect={"hidden": False}).pretend()
     run.config["networks"] = str(shutil.copytree(run.home / "nets", run.home / "others"))

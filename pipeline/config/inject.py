@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from pipeline.config.section import Fraction, Positive, Seed, Settings
 
+PAINTED_WITH = {"galaxies", "min_snr", "min_size", "einstein_radius", "arc_snr"}  # of `adapt` too
 LEAST = 50  # galaxies, without which nothing can be learnt
 
 

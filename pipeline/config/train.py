@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pipeline.config.section import Positive, Seed, Settings
 
 VALIDATED = 4096  # stamps of which an epoch's loss is measured, but for larger batches
+Side = Annotated[int, Field(gt=0, le=128, multiple_of=16)]  # at most that of the scenes' canvas
 BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
 
 
@@ -20,10 +21,8 @@ class Scenes(Settings):
         4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."
     )
     shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
-    size: int = Field(64, gt=0, multiple_of=16, description="Side of a stamp of blends [pixel].")
-    lens_size: int = Field(
-        96, gt=0, multiple_of=16, description="Side of a stamp for the lens finder [pixel]."
-    )
+    size: Side = Field(64, description="Side of a stamp of blends [pixel].")
+    lens_size: Side = Field(96, description="Side of a stamp for the lens finder [pixel].")
     seed: Seed = 1
 
     def side(self, kind):
@@ -104,10 +103,13 @@ class Train(Settings):
     @model_validator(mode="after")
     def _learns_what_is_below_it(self):
         for name, below in BUILDS_ON.items():
-            anew = [other for other in below if getattr(self, other).epochs]
-            if anew and not getattr(self, name).epochs:
-                raise ValueError(
-                    f"{name}: epochs: 0 takes it as it is, but it builds on {anew[0]}, which is "
-                    "trained: give it epochs too"
-                )
+            fit = getattr(self, name)
+            for other in () if fit.epochs else below:
+                under = getattr(self, other)
+                if under.epochs or under.start != fit.start:
+                    what = "trained" if under.epochs else f"another's ({under.start})"
+                    raise ValueError(
+                        f"{name}: epochs: 0 takes it as it is, but it builds on {other}, which is "
+                        f"{what}: give it epochs too"
+                    )
         return self

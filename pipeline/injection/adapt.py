@@ -8,7 +8,7 @@ from pipeline.config.inject import LEAST
 from pipeline.injection.inject import lots
 from pipeline.models import metrics
 from pipeline.models.binned import pooled
-from pipeline.models.lens_scores import recall_at
+from pipeline.models.lens_scores import log_loss, recall_at
 
 SHARES = {"train": 0.5, "validation": 0.2, "held_out": 0.3}
 SALT = 0x5EED  # the lot that chose the galaxies must not also say which set they belong to
@@ -29,7 +29,18 @@ def sets(ids):
 
 def unlearnt(ids, card):
     """Whether the lens finder of a card learnt nothing from these galaxies, if of the survey."""
-    return sets(ids) == "held_out" if "adapted" in card else np.ones(len(ids), bool)
+    return sets(ids) == "held_out" if has_adapted(card) else np.ones(len(ids), bool)
+
+
+def has_adapted(card):
+    """Whether the lens finder of a card, or one that it began with, learnt from a survey."""
+    return bool(card) and ("adapted" in card or has_adapted(card.get("before")))
+
+
+def has_learnt(log):
+    """Whether some epoch of a training was better than what it began with, which is kept else."""
+    before = min((epoch.get("val_loss_before", np.inf) for epoch in log), default=np.inf)
+    return min((epoch["val_loss"] for epoch in log), default=np.inf) < before
 
 
 def too_few(n):
@@ -39,7 +50,7 @@ def too_few(n):
     return (
         f"adapt: {n} galaxies of the survey are fit to bear arcs, {LEAST} are needed at least: "
         "bright, larger than the PSF, whole, of tiles whose pixel scale is known. Lower "
-        "inject.min_snr or inject.min_size, or give more tiles; the networks are as they were"
+        "inject.min_snr or inject.min_size, or give more tiles"
     )
 
 
@@ -55,8 +66,8 @@ def gained(before, after, is_lens, galaxy):
 
     Parameters
     ----------
-    before, after : ndarray, (n,)
-        Logits.
+    before, after : tuple of ndarray, (n,)
+        Logits, and the probabilities that they are said to mean.
     is_lens : ndarray, (n,), bool
         Whether the stamp has arcs.
     galaxy : ndarray, (n,)
@@ -65,9 +76,9 @@ def gained(before, after, is_lens, galaxy):
     Returns
     -------
     dict
-        Numbers of galaxies and stamps; ``before`` and ``after``, with ``auroc`` and recalls at
-        false-positive rates, None where there are too few galaxies to measure these; and
-        ``auroc_gain``: each a dict of ``value``, ``error`` and ``n``.
+        Numbers of galaxies and stamps; ``before`` and ``after``, with ``auroc``, ``log_loss`` and
+        recalls at false-positive rates, None where there are too few galaxies to measure these;
+        and ``auroc_gain``: each a dict of ``value``, ``error`` and ``n``.
     """
     names, member = np.unique(galaxy, return_inverse=True)
     resampled = partial(pooled, member=member, n_draws=RESAMPLINGS)
@@ -87,7 +98,8 @@ def gained(before, after, is_lens, galaxy):
     counts = {"galaxies": len(names), "stamps_with_arcs": int(is_lens.sum())}
     scores = {
         when: {"auroc": resampled(metrics.roc_auc, logit, is_lens)}
+        | {"log_loss": resampled(log_loss, stated, is_lens)}
         | {f"recall_at_fpr_{rate:g}": completeness(logit, rate) for rate in RATES}
-        for when, logit in {"before": before, "after": after}.items()
+        for when, (logit, stated) in {"before": before, "after": after}.items()
     }
-    return counts | scores | {"auroc_gain": resampled(gain, before, after, is_lens)}
+    return counts | scores | {"auroc_gain": resampled(gain, before[0], after[0], is_lens)}

@@ -51,7 +51,7 @@ def too_few(n):
     return (
         f"calibrate: {n} of the painted galaxies were detected without a flag of defects, "
         f"{2 * A_BIN} are needed at least: raise recover.passes or recover.galaxies, or give "
-        "more tiles; the networks are as they were"
+        "more tiles"
     )
 
 

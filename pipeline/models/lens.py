@@ -115,12 +115,17 @@ def apply(network, cutouts, settings, snr=np.inf):
     stamps = inputs(cutouts)
     views = [turned([stamps], k)[0] for k in range(8 if settings.turns else 1)]
     each = np.mean([logits(network, view) for view in views], axis=0)
-    shift = found["shift"] + logit(settings.prevalence) - logit(found["prevalence"])
     fainter = np.clip(np.broadcast_to(snr, len(each)) / FAINTEST, 1e-3, 1)
-    shift = (shift + STEEP * np.log(fainter))[:, None]
-    members = expit(found["scale"] * each + shift)
-    p_lens = expit(found["scale"] * each.mean(1) + shift[:, 0])
+    fainter = STEEP * np.log(fainter)
+    members = stated(found, each, settings.prevalence, fainter[:, None])
+    p_lens = stated(found, each.mean(1), settings.prevalence, fainter)
     return Table({"id": cutouts.id, "p_lens": p_lens, "p_lens_std": members.std(1)})
+
+
+def stated(calibration, logit_found, prevalence, less=0.0):
+    """Probability that logits mean at a prevalence, by what `calibrate` found."""
+    shift = calibration["shift"] + logit(prevalence) - logit(calibration["prevalence"])
+    return expit(calibration["scale"] * logit_found + shift + less)
 
 
 def score(network, stamps, truth, light=None):

@@ -58,13 +58,15 @@ def _rows(table, kind):
 def _title(table, control):
     """What was done, and what came of it, in two lines."""
     everything = _rows(table, "all")
-    if not len(everything):
-        return "No galaxy is bright and large enough for arcs to be painted onto it"
-    n, share = int(everything["n"][0]), float(everything["share"][0])
-    passing, galaxies = int(control["n_found"][0]), int(control["n"][0])
     which = "galaxies that it did not learn from" if table.meta.get("HELDOUT") else "galaxies"
-    false = f"{passing} of {galaxies} {which} pass without arcs, and are left out"
+    if not len(control):
+        return f"No {which} are bright and large enough for arcs to be painted onto them"
+    passing, galaxies = int(control["n_found"][0]), int(control["n"][0])
     threshold = table.meta["PLENSMIN"]
+    false = f"{passing} of {galaxies} {which} pass without arcs, and are left out"
+    if not len(everything):
+        return f"{false}: none is left at p_lens > {threshold:.3g}"
+    n, share = int(everything["n"][0]), float(everything["share"][0])
     return f"{n} sets of arcs, {share:.0%} of them found at p_lens > {threshold:.3g}\n{false}"
 
 
