@@ -208,6 +208,12 @@ FINDING = (
         ("card.lens: calibration_error: 3", "challenge: calibration_error: 3"),
     ),
     Row(
+        "the challenge's: slope of the log odds found against those stated, 1 if they are right",
+        "",
+        (),
+        ("challenge: odds_slope: 2",),
+    ),
+    Row(
         "its own test set, through PSFs with an Airy pattern's rings: AUROC; TPR at FPR 1e-2",
         "",
         (),

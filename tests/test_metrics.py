@@ -36,6 +36,11 @@ def test_reliability_of_honest_probabilities_lies_on_the_diagonal(rng):
     assert count.sum() == 50_000
     assert metrics.calibration_error(p, truth) < 0.01
     assert_allclose(metrics.calibration_error(p / 2, truth), 0.25, atol=0.01)
+    assert_allclose(metrics.odds_slope(p, truth), 1, atol=0.03)
+    too_sure = p**2 / (p**2 + (1 - p) ** 2)
+    assert_allclose(
+        metrics.odds_slope(too_sure, truth), metrics.odds_slope(p, truth) / 2, rtol=1e-4
+    )
 
 
 def test_calibrated_fluxes_hold_68_percent_at_every_width(rng, monkeypatch):

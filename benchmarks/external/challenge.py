@@ -93,6 +93,7 @@ def summary(score, truth):
         "tpr0": found_before(score, is_lens, 0),
         "tpr10": found_before(score, is_lens, 9),
         "calibration_error": bootstrap(metrics.calibration_error, score, is_lens, n_draws=50),
+        "odds_slope": bootstrap(metrics.odds_slope, score, is_lens, n_draws=50),
     }
     for rate in RATES:
         if rate * n_false >= 1:

@@ -55,6 +55,20 @@ def diagram(p, truth):
     return {k: v.tolist() for k, v in zip(names, reliability(p, truth), strict=True)}
 
 
+def odds_slope(p, truth):
+    """Slope of the log odds found against those stated: below 1 if p is too sure (Cox 1958)."""
+    from scipy.optimize import minimize
+    from scipy.special import logit
+
+    stated = logit(np.clip(np.asarray(p, "f8"), 1e-12, 1 - 1e-12))
+    sign = 1 - 2.0 * np.asarray(truth, bool)
+
+    def loss(line):
+        return np.logaddexp(0, sign * (line[0] * stated + line[1])).mean()
+
+    return float(minimize(loss, [1.0, 0.0]).x[0])
+
+
 def brier(p, truth):
     """Mean square distance of probabilities from what came true (Brier 1950)."""
     return float(np.mean((np.asarray(p, "f8") - np.asarray(truth)) ** 2))
