@@ -90,6 +90,18 @@ def test_a_bands_unit_is_nothing(factor):
     assert_allclose(coloured(maps, other)[1], coloured(maps, stamps)[1], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1e3, 1e-3])
+def test_a_source_that_a_band_has_lost_has_the_colour_of_others_in_any_unit(factor):
+    _, _, stamps, maps = blend()
+    seen = np.where(maps["TARGET"][:1] > 0, 0, stamps.ivar[:1, ..., 1])
+    ivar = stamps.ivar.copy()
+    ivar[:1, ..., 1] = seen
+    unit = np.array([1, factor], "f4")
+    lost = replace(stamps, ivar=ivar)
+    other = replace(lost, flux=stamps.flux * unit, ivar=ivar / unit**2)
+    assert_allclose(coloured(maps, other)[1], coloured(maps, lost)[1], rtol=1e-3, atol=1e-5)
+
+
 def test_a_band_without_pixels_tells_nothing():
     _, _, stamps, maps = blend()
     seen = np.array([1, 0], "f4")

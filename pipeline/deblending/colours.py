@@ -67,22 +67,24 @@ def _colours(share, target, band, where):
     """Colour of each source, its flux in a band over that in the detection's; (n,), float32.
 
     Of the light on its own pixels that shares and, from the second turn on, colours give to it.
-    One of which the band's noise tells little has the colour of all the light there.
+    One of which the band's noise tells little has the colour of all the light there; where that is
+    lost or dark, the middle one of all sources.
     """
     cutouts = where[0]
-    reference, common, found = np.ones((3, len(cutouts)), "f4")
+    reference, common, flux, noise, found = np.ones((5, len(cutouts)), "f4")
     for turn in range(TURNS):
-        before, found = found, np.empty_like(found)
-        for rows, divided in divide(share, *where, before):
+        for rows, divided in divide(share, *where, found):
             here, there, variance = _light(cutouts[rows], band)
             weight = target[rows] * np.isfinite(variance)
             own = weight * divided
             if turn == 0:
                 reference[rows] = (own * there).sum((1, 2))
                 common[rows] = _ratio(*((weight * light).sum((1, 2)) for light in (here, there)))
-            noise = (own**2 * np.where(weight > 0, variance, 0)).sum((1, 2)) ** 0.5
-            flux = (own * here).sum((1, 2))
-            found[rows] = _likely(flux, noise, reference[rows], common[rows])
+            noise[rows] = (own**2 * np.where(weight > 0, variance, 0)).sum((1, 2)) ** 0.5
+            flux[rows] = (own * here).sum((1, 2))
+        if turn == 0:
+            common = _filled(common)
+        found = _likely(flux, noise, reference, common)
     return found
 
 
@@ -95,9 +97,15 @@ def _light(stamps, band):
 
 
 def _ratio(flux, reference):
-    """One over the other; 1 where either is not positive; (n,)."""
+    """One over the other; NaN where either is not positive; (n,)."""
     is_known = (flux > 0) & (reference > 0)
-    return np.where(is_known, flux, 1) / np.where(is_known, reference, 1)
+    return np.where(is_known, flux, np.nan) / np.where(is_known, reference, 1)
+
+
+def _filled(values):
+    """Those that are known, and their median instead of the others; 1 of none."""
+    is_known = np.isfinite(values)
+    return np.where(is_known, values, np.median(values[is_known]) if is_known.any() else 1)
 
 
 def _likely(flux, noise, reference, common):
