@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field
 
 from pipeline.config.section import Fraction, Positive, Seed, Settings
 
-PAINTED_WITH = {"galaxies", "min_snr", "min_size", "einstein_radius", "arc_snr"}  # of `adapt` too
 LEAST = 50  # galaxies, without which nothing can be learnt
 
 
@@ -54,6 +53,9 @@ class Inject(Settings):
         description="Range of the arcs' S/N, drawn evenly in logarithm; none outshines its galaxy.",
     )
     seed: Seed = Field(0, description="Seed of the arcs.")
+
+
+PAINTED_WITH = Inject.model_fields.keys() - {"per_galaxy", "seed"}  # of `adapt`, but for its own
 
 
 class Recover(Settings):

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import expit, logit
 
-from pipeline.models import lens_scores
+from pipeline.models import lens_scores, metrics
 from pipeline.models.stamps import WITH_COMPANIONS, one_band, see, turned  # noqa: F401
 
 KIND = "lenses"
@@ -48,16 +48,9 @@ def calibrate(network, stamps, truth, light=None):
         ``calibration``: ``scale``, ``shift`` (at the ``prevalence`` of the set), ``threshold``,
         and of how many ``non_lenses`` that is; None where there are none.
     """
-    from scipy.optimize import minimize
-
     mean = logits(network, stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
-
-    def loss(parameters):
-        z = parameters[0] * mean + parameters[1]
-        return np.mean(np.logaddexp(0, z) - said * z)
-
-    scale, shift = minimize(loss, [1.0, 0.0]).x
+    scale, shift = metrics.log_odds_line(mean, said)
     prevalence, others = float(said.mean()), scale * mean[said == 0] + shift
     threshold = None
     if len(others) and prevalence > 0:
@@ -132,5 +125,5 @@ def score(network, stamps, truth, light=None):
     """Everything of `pipeline.models.lens_scores.score`, at the prevalence of validation."""
     found = network.card["calibration"]
     mean = logits(network, stamps).mean(1)
-    p_lens = expit(found["scale"] * mean + found["shift"])
+    p_lens = stated(found, mean, found["prevalence"])
     return lens_scores.score(mean, p_lens, stamps, truth)

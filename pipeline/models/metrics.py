@@ -55,18 +55,24 @@ def diagram(p, truth):
     return {k: v.tolist() for k, v in zip(names, reliability(p, truth), strict=True)}
 
 
-def odds_slope(p, truth):
-    """Slope of the log odds found against those stated: below 1 if p is too sure (Cox 1958)."""
+def log_odds_line(logit, truth):
+    """Slope and offset of the log odds of what came true against a logit (Platt 1999)."""
     from scipy.optimize import minimize
-    from scipy.special import logit
 
-    stated = logit(np.clip(np.asarray(p, "f8"), 1e-12, 1 - 1e-12))
-    sign = 1 - 2.0 * np.asarray(truth, bool)
+    said = np.asarray(truth, float)
 
     def loss(line):
-        return np.logaddexp(0, sign * (line[0] * stated + line[1])).mean()
+        z = line[0] * logit + line[1]
+        return np.mean(np.logaddexp(0, z) - said * z)
 
-    return float(minimize(loss, [1.0, 0.0]).x[0])
+    return minimize(loss, [1.0, 0.0]).x
+
+
+def odds_slope(p, truth):
+    """Slope of the log odds found against those stated: below 1 if p is too sure (Cox 1958)."""
+    from scipy.special import logit
+
+    return float(log_odds_line(logit(np.clip(np.asarray(p, "f8"), 1e-12, 1 - 1e-12)), truth)[0])
 
 
 def brier(p, truth):
