@@ -22,7 +22,7 @@ def adapt(config, manifest, home, work, gain):
     said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
     found = {"calibration": base.card["calibration"]}
-    if learning.has_learnt(made["log"]):
+    if made["mixed"]["share"]:
         found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
     is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
     compared = []
@@ -33,7 +33,7 @@ def adapt(config, manifest, home, work, gain):
     io.copy_networks(base.home.parent, home, but="lens")
     card = {key: value for key, value in base.card.items() if key != "scores"}
     io.write_json(home / "lens" / "card.json", card | said | found)
-    io.write_figure(gain.with_name("loss.png"), loss_figure(made["log"], "lens"), dpi=130)
+    io.write_figure(gain.with_name("loss.png"), loss_figure(made, "lens"), dpi=130)
     io.write_json(gain, said["adapted"]["gain"])
 
 
@@ -63,6 +63,7 @@ def _fine_tune(base, pairs, config, home, work):
     import keras
 
     from pipeline.nets import NETS, fit, read_model
+    from pipeline.nets.start import mix
     from pipeline.planning import digest
 
     def build():
@@ -78,9 +79,10 @@ def _fine_tune(base, pairs, config, home, work):
     )
     shown = digest.arrays(*(part for pair in pairs for part in pair))
     model = fit.fit(build, *batches, settings, work / shown)
+    kept = mix(model, build(), batches[1])
     fit.save(model, home / "lens" / "model.keras")
     fit.export(NETS["lens"].graphs(model), home / "lens")
-    return fit.record(settings, config.inject, model, work / shown)
+    return fit.record(settings, config.inject, model, work / shown) | {"mixed": kept}
 
 
 def _injections(config, manifest):

@@ -32,7 +32,7 @@ def train(config, home, record, work, *, network: str):
 
     from pipeline.models import NETWORKS
     from pipeline.nets import NETS, fit
-    from pipeline.nets.start import take_over
+    from pipeline.nets.start import mix, take_over
 
     start = _start(config, network)
     if not getattr(config.train, network).epochs:
@@ -54,9 +54,11 @@ def train(config, home, record, work, *, network: str):
         return model
 
     model = fit.fit(build, batches, validation, settings, work)
+    said = fit.record(settings, config.scenes, model, work)
+    if start:
+        said |= {"mixed": mix(model, build(), validation), "before": fit.history(start.card)}
     fit.save(model, home / "model.keras")
-    before = {"before": fit.history(start.card)} if start else {}
-    io.write_json(record, fit.record(settings, config.scenes, model, work) | before)
+    io.write_json(record, said)
 
 
 def _start(config, network):
@@ -130,7 +132,7 @@ def export(config, scenes_folder, record, home, *, network: str):
     module, others = NETWORKS[network], _networks(config, network, home.parent)
     fit.export(NETS[network].graphs(read_model(home / "model.keras")), home)
     card = io.read_json(record)
-    io.write_figure(record.with_suffix(".png"), loss_figure(card["log"], network), dpi=130)
+    io.write_figure(record.with_suffix(".png"), loss_figure(card, network), dpi=130)
     held_out = _read(module, config, scenes_folder / "validation", others)
     trained = engine.load(home.parent, network, config.apply)
     io.write_json(home / "card.json", card | module.calibrate(trained, *held_out))

@@ -116,9 +116,3 @@ def test_the_gain_has_the_error_of_as_many_galaxies_as_there_are(rng):
 def test_what_learnt_from_a_survey_is_known_by_what_comes_of_it():
     taken = {"before": {"log": [], "before": {"adapted": {}}}}
     assert adapt.has_adapted(taken) and not adapt.has_adapted({"before": {"log": []}})
-
-
-@pytest.mark.parametrize(("losses", "learnt"), [((0.6, 0.5), False), ((0.6, 0.3), True)])
-def test_a_training_that_is_never_better_than_its_start_has_learnt_nothing(losses, learnt):
-    log = [{"val_loss_before": 0.4, "val_loss": losses[0]}, {"val_loss": losses[1]}]
-    assert adapt.has_learnt(log) == learnt

@@ -127,7 +127,9 @@ def test_figures_of_little_have_few_numbers_on_their_axes():
     rates = figure.axes[3].xaxis
     assert {label.get_text() for label in rates.get_ticklabels(minor=True)} == {""}
     assert "0.1" in [label.get_text() for label in rates.get_ticklabels()]
-    (epochs,) = loss_figure([{"epoch": 0, "loss": 1.0, "val_loss": 2.0}], "unet").axes
+    log = [{"epoch": 0, "loss": 1.0, "val_loss": 2.0}]
+    (epochs,) = loss_figure({"log": log, "mixed": {"share": 0.5, "val_loss": 1.5}}, "unet").axes
+    assert epochs.get_legend_handles_labels()[1][-1] == "kept (50% of the change)"
     assert (epochs.get_xticks() % 1 == 0).all()
 
 

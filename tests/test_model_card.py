@@ -31,7 +31,7 @@ def test_a_card_says_what_a_network_learnt_from_how_well_and_where_it_fails(name
     page = model_cards({name: card})
     trainings = rows(page, "stamps an epoch")
     assert trainings[-1][0] == str(card["settings"]["stamps"])
-    assert trainings[-1][10] == card["machine"]
+    assert trainings[-1][11] == card["machine"]
     assert all(limit in page for limit in ABOUT[name][2:]) and len(ABOUT[name]) > 2
     measured = {label: float(value) for label, value, _ in rows(page, "score")}
     for label, found in card["scores"].items():
@@ -49,8 +49,11 @@ def test_trainings_are_in_the_order_in_which_they_were():
 @pytest.mark.parametrize("before, kept", [(0.5, "0.25"), (0.125, "0.125")])
 def test_the_loss_is_that_of_the_weights_that_were_kept(before, kept):
     log = [{"val_loss_before": before, "val_loss": 0.75}, {"val_loss": 0.25}, {"val_loss": 0.375}]
-    page = model_cards({"lens": shipped()["lens"] | {"log": log}})
-    assert rows(page, "stamps an epoch")[-1][8] == kept
+    card = {key: value for key, value in shipped()["lens"].items() if key != "mixed"}
+    page = model_cards({"lens": (card := card | {"log": log})})
+    assert rows(page, "stamps an epoch")[-1][8:10] == ["", kept]
+    page = model_cards({"lens": card | {"mixed": {"share": 0.7, "val_loss": 0.25}}})
+    assert rows(page, "stamps an epoch")[-1][8:10] == ["0.7", "0.25"]
 
 
 def test_where_a_network_is_worst_is_named():

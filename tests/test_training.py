@@ -15,7 +15,7 @@ from pipeline.data import Exposure
 from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import NETS, fit, progress, read_model
-from pipeline.nets.start import take_over
+from pipeline.nets.start import mix, take_over
 from pipeline.training import export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
@@ -110,6 +110,23 @@ def test_layers_that_are_not_trained_are_not_taken_over(rng):
     assert_array_equal(model.layers[-1].get_weights()[0], kept[0])
     with pytest.raises(ValueError):
         take_over(build(last=2), start)
+
+
+@pytest.mark.parametrize("right, share", [(-1.0, 0), (0.0, 0), (0.7, 0.7), (1.0, 1), (9.0, 1)])
+def test_as_much_of_a_training_is_kept_as_is_right(right, share, rng):
+    def line(slope):
+        given = keras.Input((3,))
+        model = keras.Model(given, keras.layers.Dense(1)(given))
+        model.compile(loss="mse")
+        model.set_weights([np.full((3, 1), slope), np.zeros(1)])
+        return model
+
+    x = rng.normal(size=(40, 3)).astype("f4")
+    held_out = fit.HeldOut(x, right * x.sum(1, keepdims=True), 16)
+    said = mix(model := line(1.0), line(0.0), held_out)
+    assert said["share"] == share
+    assert_allclose(model.get_weights()[0], share, rtol=1e-6)
+    assert said["val_loss"] == pytest.approx(model.evaluate(held_out, verbose=0), rel=1e-6)
 
 
 def test_a_network_of_no_epochs_is_taken_as_it_is(networks, tmp_path):

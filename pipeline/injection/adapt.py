@@ -37,12 +37,6 @@ def has_adapted(card):
     return bool(card) and ("adapted" in card or has_adapted(card.get("before")))
 
 
-def has_learnt(log):
-    """Whether some epoch of a training was better than what it began with, which is kept else."""
-    before = min((epoch.get("val_loss_before", np.inf) for epoch in log), default=np.inf)
-    return min((epoch["val_loss"] for epoch in log), default=np.inf) < before
-
-
 def too_few(n):
     """Say what to do where there are too few galaxies to learn from; empty for enough."""
     if n >= LEAST:

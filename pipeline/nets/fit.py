@@ -269,7 +269,7 @@ def record(settings, scenes, model, folder):
 def history(card):
     """What `record` wrote into a model card."""
     made = "settings", "scenes", "parameters", "epochs_trained", "training_seconds", "machine"
-    made += "versions", "trained", "log", "before", "adapted"
+    made += "versions", "trained", "log", "mixed", "before", "adapted"
     return {name: card[name] for name in made if name in card}
 
 

@@ -6,13 +6,14 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.report.figures import COLOURS
 
 
-def loss_figure(log, name):
-    """Draw the loss of training and validation against the epoch.
+def loss_figure(training, name):
+    """Draw the loss of training and validation against the epoch, and that of the weights kept.
 
     Parameters
     ----------
-    log : list of dict
-        ``epoch``, ``loss`` and ``val_loss`` of each epoch.
+    training : dict
+        Its ``log``: ``epoch``, ``loss`` and ``val_loss`` of each epoch; and where weights were
+        ``mixed`` with those that it began with, what came of that.
     name : str
         Of the network.
 
@@ -22,9 +23,13 @@ def loss_figure(log, name):
     """
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     ax = figure.subplots()
+    log = training["log"]
     epoch = [row["epoch"] + 1 for row in log]
     for key, label, colour in (("loss", "training", 0), ("val_loss", "validation", 1)):
         ax.plot(epoch, [row[key] for row in log], ".-", color=COLOURS[colour], label=label)
+    if kept := training.get("mixed"):
+        label = f"kept ({kept['share']:.0%} of the change)"
+        ax.axhline(kept["val_loss"], color=COLOURS[1], ls=":", label=label)
     ax.set(xlabel="epoch", ylabel="loss", title=name)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False)

@@ -111,19 +111,24 @@ def _trainings(card):
     while card:
         settings = card["settings"]
         said = [settings.get(name, "") for name in TRAINING]
-        said += [card["scenes"].get("seed", ""), _kept(card["log"])]
+        said += [card["scenes"].get("seed", ""), *_kept(card)]
         said += [card[name] for name in ("training_seconds", "machine", "trained")]
         software = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
         rows.insert(0, [*map(_plain, said), software])
         card = card.get("before")
-    ran = "scenes' seed", "validation loss", "seconds", "machine", "date", "software"
+    ran = "scenes' seed", "share kept", "validation loss", "seconds", "machine", "date", "software"
     return _table((*TRAINING.values(), *ran), rows)
 
 
-def _kept(epochs):
-    """Validation loss of the weights that a training kept, the least; empty if it has none."""
-    said = (epoch.get(name) for epoch in epochs for name in ("val_loss_before", "val_loss"))
-    return min((loss for loss in said if loss is not None), default="")
+def _kept(card):
+    """Share of what a training changed that was kept, and the validation loss of these weights.
+
+    Each is empty where it is not known; else the loss is the least.
+    """
+    if mixed := card.get("mixed"):
+        return mixed["share"], mixed["val_loss"]
+    said = (epoch.get(name) for epoch in card["log"] for name in ("val_loss_before", "val_loss"))
+    return "", min((loss for loss in said if loss is not None), default="")
 
 
 def _failures(scores):
