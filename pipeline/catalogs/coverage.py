@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
@@ -34,7 +35,8 @@ class Coverage(NamedTuple):
         Of the usable pixels [arcmin2]; NaN without a pixel scale.
     noise : float
         Of the sky in a patch of 1 arcsec [`unit`], of most pixels; NaN where it is unknown.
-    unit : str
+    unit : Unit
+        Equal to the same however it is spelled: FITS has "count s-1" where a table has "ct / s".
     usable : callable or None
         Says of any pixels, by rows and columns (n,), whether they are usable.
     """
@@ -45,7 +47,7 @@ class Coverage(NamedTuple):
     pixel_scale: float
     area: float
     noise: float
-    unit: str
+    unit: u.UnitBase
     usable: Callable | None = None
 
     def at(self, ra, dec, exactly=False):
@@ -95,7 +97,8 @@ def coverage(exposure, shape, band=0):
     noise = np.median(ivar[usable] ** -0.5) / scale if usable.any() else np.nan
     margin = np.where(usable, inside, 0).astype("f4")
     area = float(usable.mean()) * shape[0] * shape[1] * (scale / 60) ** 2
-    return Coverage(margin, tuple(shape), exposure.wcs, scale, area, float(noise), exposure.unit)
+    unit = u.Unit(exposure.unit)
+    return Coverage(margin, tuple(shape), exposure.wcs, scale, area, float(noise), unit)
 
 
 class Territories:
@@ -108,7 +111,7 @@ class Territories:
     ----------
     coverages : dict of Coverage
         By the tiles' names.
-    unit : str
+    unit : Unit or str
         Of fluxes; a tile whose fluxes have another is worth least.
     """
 
@@ -141,7 +144,7 @@ class Territories:
 
         That of all tiles, or of those whose fluxes have a `unit`.
         """
-        some = [name for name, it in self._all.items() if unit in (None, it.unit)]
+        some = [name for name, it in self._all.items() if unit is None or it.unit == unit]
         return sum(map(self._own_area, some)) if some else np.nan
 
     def _is_better(self, other, theirs, tile, own):

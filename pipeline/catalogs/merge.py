@@ -47,7 +47,7 @@ def merge(tables, coverages, settings, lenses=None):
     """
     merged = _concatenate(sorted(tables, key=_name))
     _check_ids(merged)
-    unit = str(merged["flux"].unit)
+    unit = merged["flux"].unit
     territories = Territories(coverages, unit)
     merged = merged[~superfluous(merged, territories, settings.radius)]
     areas = {"AREA": territories.area(), "AREAFLUX": territories.area(unit)}
