@@ -6,9 +6,10 @@ from numpy.testing import assert_allclose
 from pipeline import config
 from pipeline.catalogs.catalog import assemble
 from pipeline.catalogs.merge import merge
+from pipeline.flags import Flag
 from tests.test_catalog import stage_tables
 from tests.test_coverage import tile
-from tests.test_merge import ARCSEC, NO_LENSES
+from tests.test_merge import ARCSEC, NO_LENSES, TWO, catalog
 
 
 def placed(name, x, unit):
@@ -27,3 +28,39 @@ def test_a_unit_is_the_same_however_it_is_spelled(unit):
     merged = merge(tables, tiles, config.Merge(), NO_LENSES)
     assert sorted(merged["x"].tolist()) == [0, 520.1, 900]
     assert_allclose(merged.meta["AREAFLUX"], merged.meta["AREA"])
+
+
+DEEP = TWO | {"right": tile((500, -400), noise=0.5)}
+EDGE = int(Flag.EDGE)
+
+
+def sized(name, x, a, flags=0):
+    """Sources at `x` arcsec east of (150, 2) whose semi-major axes are `a` arcsec."""
+    return catalog(name, x, a=a, pixel_scale=1.0, flags=flags)
+
+
+def kept(*tables, tiles=DEEP):
+    return sorted(merge(tables, tiles, config.Merge(), NO_LENSES)["x"].tolist())
+
+
+@pytest.mark.parametrize("middle", [497.5, 499.5, 501])
+def test_a_galaxy_that_the_edge_of_a_deeper_tile_cuts_is_in_the_catalog_once_and_whole(middle):
+    cut = sized("right", [502.2, 900], 2.0, flags=[EDGE, 0])
+    assert kept(sized("left", [10, middle], 2.0), cut) == [10, middle, 900]
+
+
+@pytest.mark.parametrize("flag", [Flag.EDGE, Flag.SATURATED])
+def test_what_an_edge_cut_stays_if_the_whole_one_is_spoilt(flag):
+    spoilt = sized("left", [10, 499], 2.0, flags=[0, int(flag)])
+    assert kept(spoilt, sized("right", [502], 2.0, flags=EDGE)) == [10, 499, 502]
+
+
+def test_a_second_galaxy_at_the_edge_is_not_lost():
+    one, cut = sized("left", [498], 2.0), sized("right", [501.5], 2.0, flags=EDGE)
+    assert kept(sized("left", [498, 501.3], 2.0), cut) == [498, 501.3]
+    assert kept(sized("left", [501.9], 2.0), sized("right", [501, 502], 2.0, [EDGE, 0])) == [
+        501,
+        502,
+    ]
+    assert kept(one, sized("right", [500.5], 0.5, flags=EDGE)) == [498, 500.5]
+    assert kept(sized("left", [498], 0.5), cut) == [498, 501.5]

@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 def merge(tables, coverages, settings, lenses=None):
     """Concatenate the tiles' catalogs, keep a source seen twice once, and name known lenses.
 
-    A source is in two tiles if it and another are each other's nearest within `settings.radius`;
-    `pipeline.catalogs.overlaps` says which stays, and `pipeline.catalogs.coverage` whose every
-    place is.  A row is dropped only if the one it is dropped for stays.  The result does not depend
-    on the tiles' order.
+    A source is in two tiles if it and another are each other's nearest within `settings.radius`, or
+    farther where an edge cut one; `pipeline.catalogs.overlaps` says which stays, and
+    `pipeline.catalogs.coverage` whose every place is.  A row is dropped only if the one it is
+    dropped for stays.  The result does not depend on the tiles' order.
 
     Parameters
     ----------

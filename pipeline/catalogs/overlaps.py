@@ -8,6 +8,9 @@ from pipeline.catalogs.sphere import chord, unit_vectors
 from pipeline.flags import Flag
 
 SPOILT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.STAMP_CLIPPED
+# What an edge left of a source lies within so many semi-major axes, its own and the whole one's, of
+# the whole one: up to 2.3 of Gaussians 1.5 sigma, exponentials 2.5 scale lengths off the tile.
+REACH = 2.5
 
 
 def superfluous(merged, territories, radius):
@@ -22,11 +25,11 @@ def superfluous(merged, territories, radius):
     Parameters
     ----------
     merged : Table
-        ``id``, ``tile``, ``ra``, ``dec`` and ``flags`` of all tiles' sources; those without a sky
-        position (NaN) are never dropped.
+        ``id``, ``tile``, ``ra``, ``dec``, ``flags``, ``a`` and ``pixel_scale`` of all tiles'
+        sources, sorted by tile; those without a sky position (NaN) are never dropped.
     territories : pipeline.catalogs.coverage.Territories
     radius : float
-        Greatest distance of two detections of one source [arcsec].
+        Greatest distance of two detections of one source, where no edge cuts it [arcsec].
 
     Returns
     -------
@@ -54,7 +57,7 @@ def seen_elsewhere(tiles, radius):
     Parameters
     ----------
     tiles : sequence of Table
-        ``id``, ``tile``, ``ra``, ``dec`` and ``flags`` of each tile's sources.
+        The columns that `superfluous` takes, of each tile's sources.
     radius : float
         As of `superfluous`.
 
@@ -62,7 +65,7 @@ def seen_elsewhere(tiles, radius):
     -------
     ndarray, int64
     """
-    names = "id", "tile", "ra", "dec", "flags"
+    names = "id", "tile", "ra", "dec", "flags", "a", "pixel_scale"
     columns = (np.concatenate([np.asarray(tile[name]) for tile in tiles]) for name in names)
     joined = Table(dict(zip(names, columns, strict=True)))
     tile = np.unique(np.asarray(joined["tile"], "U"), return_inverse=True)[1]
@@ -96,20 +99,41 @@ def _rank(merged, away):
 
 
 def _same_source(merged, tile, radius):
-    """Pairs (m, 2) of rows of different tiles that are each other's nearest in those tiles."""
+    """Pairs (m, 2) of rows of different tiles that are each other's nearest in those tiles.
+
+    Those farther apart than `radius` are an unspoilt source, and what an edge left of it.
+    """
     ra, dec = np.asarray(merged["ra"]), np.asarray(merged["dec"])
     placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     if not len(placed):
         return np.zeros((0, 2), int)
-    where = unit_vectors(ra[placed], dec[placed])
-    tree = cKDTree(where, balanced_tree=False)
-    close = tree.query_pairs(chord(radius), output_type="ndarray")
-    distance = np.linalg.norm(where[close[:, 0]] - where[close[:, 1]], axis=1)
+    tree = cKDTree(unit_vectors(ra[placed], dec[placed]), balanced_tree=False)
+    flags = np.asarray(merged["flags"])[placed]
+    reach = REACH * (np.asarray(merged["a"]) * np.asarray(merged["pixel_scale"]))[placed]
+    cut = np.flatnonzero((flags & Flag.EDGE > 0) & (reach > radius))
+    near = tree.query_pairs(chord(radius), output_type="ndarray")
+    close = np.concatenate([near, _in_reach(cut, tree, reach)])
+    close = close[tile[placed[close[:, 0]]] != tile[placed[close[:, 1]]]]
+    distance = _distances(tree, close)
+    alike = (distance <= chord(radius)) | (flags[close] & int(SPOILT) == 0).any(axis=1)
     close = placed[close]
-    apart = tile[close[:, 0]] != tile[close[:, 1]]
-    close, distance = close[apart], distance[apart]
     first, second = close.T
-    return close[_nearest(first, tile[second], distance) & _nearest(second, tile[first], distance)]
+    mutual = _nearest(first, tile[second], distance) & _nearest(second, tile[first], distance)
+    return close[mutual & alike]
+
+
+def _in_reach(cut, tree, reach):
+    """Pairs (m, 2) of rows `cut` and any that lie within each other's `reach` (n,) [arcsec]."""
+    found = tree.query_ball_point(tree.data[cut], chord(reach[cut]))
+    pairs = [(i, j) for i, near in zip(cut.tolist(), found, strict=True) for j in near]
+    pairs = np.array(pairs, int).reshape(-1, 2)
+    pairs = pairs[_distances(tree, pairs) <= chord(reach[pairs[:, 1]])]
+    return np.sort(pairs, axis=1)  # the earlier first, as the tree's own
+
+
+def _distances(tree, pairs):
+    """Lengths (m,) of the lines between pairs of a tree's points."""
+    return np.linalg.norm(tree.data[pairs[:, 0]] - tree.data[pairs[:, 1]], axis=1)
 
 
 def _nearest(source, other_tile, distance):
