@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from pipeline import config
 from pipeline.catalogs.catalog import assemble
 from pipeline.catalogs.merge import merge
-from pipeline.flags import Flag
+from pipeline.flags import DEFECT, Flag
 from tests.test_catalog import stage_tables
 from tests.test_coverage import tile
 from tests.test_merge import ARCSEC, NO_LENSES, TWO, catalog
@@ -64,3 +64,10 @@ def test_a_second_galaxy_at_the_edge_is_not_lost():
     ]
     assert kept(one, sized("right", [500.5], 0.5, flags=EDGE)) == [498, 500.5]
     assert kept(sized("left", [498], 0.5), cut) == [498, 501.5]
+
+
+@pytest.mark.parametrize("flag", [*DEFECT, Flag.STAMP_CLIPPED])
+def test_whatever_spoils_a_source_its_clean_twin_is_kept(flag):
+    spoilt = sized("left", [0, 560], 0.3, flags=[0, int(flag)])
+    merged = merge([spoilt, sized("right", [560], 0.3)], TWO, config.Merge(), NO_LENSES)
+    assert dict(merged["x", "tile"].iterrows()) == {0: "left", 560: "right"}

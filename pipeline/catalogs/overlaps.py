@@ -5,9 +5,9 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.sphere import chord, unit_vectors
-from pipeline.flags import Flag
+from pipeline.flags import DEFECT, Flag
 
-SPOILT = Flag.EDGE | Flag.MASKED | Flag.SATURATED | Flag.STAMP_CLIPPED
+SPOILT = DEFECT | Flag.STAMP_CLIPPED
 # What an edge left of a source lies within so many semi-major axes, its own and the whole one's, of
 # the whole one: up to 2.3 of Gaussians 1.5 sigma, exponentials 2.5 scale lengths off the tile.
 REACH = 2.5
