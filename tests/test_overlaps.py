@@ -1,5 +1,6 @@
 """Which rows of sources in overlapping tiles a merged catalog has."""
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
@@ -71,3 +72,11 @@ def test_whatever_spoils_a_source_its_clean_twin_is_kept(flag):
     spoilt = sized("left", [0, 560], 0.3, flags=[0, int(flag)])
     merged = merge([spoilt, sized("right", [560], 0.3)], TWO, config.Merge(), NO_LENSES)
     assert dict(merged["x", "tile"].iterrows()) == {0: "left", 560: "right"}
+
+
+def test_a_source_with_a_flux_is_not_dropped_for_one_without():
+    tiles, masked = TWO | {"right": tile((500, -400), unit="ct")}, [0, int(Flag.MASKED)]
+    tables = [sized("left", [0, 560], 0.3, flags=masked), placed("right", [560.1, 900], "ct")]
+    assert kept(*tables, tiles=tiles) == [0, 560, 900]
+    tables[0]["flux"][1] = np.nan
+    assert kept(*tables, tiles=tiles) == [0, 560.1, 900]

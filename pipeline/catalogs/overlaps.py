@@ -16,17 +16,17 @@ REACH = 2.5
 def superfluous(merged, territories, radius):
     """Find the rows to drop: those of sources that another tile has too, or should have.
 
-    Of two rows of one source that with fewer `SPOILT` flags stays, then that of the tile which
-    the place belongs to, then that of smaller id.  A source that the tile which its place belongs
-    to does not have is dropped: so the catalog is as deep where tiles overlap as elsewhere, and
-    what a tile's edge left of a source is not in it.  What lies on pixels that the other tile lost,
-    were it a narrow trail, is not dropped.
+    Of two rows of one source that with a flux stays, then that with fewer `SPOILT` flags, then that
+    of the tile which the place belongs to, then that of smaller id.  A source that the tile which
+    its place belongs to does not have is dropped: so the catalog is as deep where tiles overlap as
+    elsewhere, and what a tile's edge left of a source is not in it.  What lies on pixels that the
+    other tile lost, were it a narrow trail, is not dropped.
 
     Parameters
     ----------
     merged : Table
-        ``id``, ``tile``, ``ra``, ``dec``, ``flags``, ``a`` and ``pixel_scale`` of all tiles'
-        sources, sorted by tile; those without a sky position (NaN) are never dropped.
+        ``id``, ``tile``, ``ra``, ``dec``, ``flux``, ``flags``, ``a`` and ``pixel_scale`` of all
+        tiles' sources, sorted by tile; those without a sky position (NaN) are never dropped.
     territories : pipeline.catalogs.coverage.Territories
     radius : float
         Greatest distance of two detections of one source, where no edge cuts it [arcsec].
@@ -48,7 +48,8 @@ def superfluous(merged, territories, radius):
         rows = np.flatnonzero(strange & (tile == own))
         strange[rows] = ~territories.has(names[own], *_places(merged, rows), exactly=True)
     pairs = pairs[~strange[pairs].any(axis=1)]
-    return dominated(pairs, _rank(merged, away)) | strange
+    fluxless = np.isnan(np.atleast_2d(np.asarray(merged["flux"]).T)).all(axis=0)
+    return dominated(pairs, _rank(merged, fluxless, away)) | strange
 
 
 def seen_elsewhere(tiles, radius):
@@ -57,7 +58,7 @@ def seen_elsewhere(tiles, radius):
     Parameters
     ----------
     tiles : sequence of Table
-        The columns that `superfluous` takes, of each tile's sources.
+        The columns that `superfluous` takes, but ``flux``, of each tile's sources.
     radius : float
         As of `superfluous`.
 
@@ -69,8 +70,8 @@ def seen_elsewhere(tiles, radius):
     columns = (np.concatenate([np.asarray(tile[name]) for tile in tiles]) for name in names)
     joined = Table(dict(zip(names, columns, strict=True)))
     tile = np.unique(np.asarray(joined["tile"], "U"), return_inverse=True)[1]
-    rank = _rank(joined, np.zeros(len(joined), bool))
-    dropped = dominated(_same_source(joined, tile, radius), rank)
+    none = np.zeros(len(joined), bool)
+    dropped = dominated(_same_source(joined, tile, radius), _rank(joined, none, none))
     return np.asarray(joined["id"], "i8")[dropped]
 
 
@@ -89,10 +90,13 @@ def _places(merged, rows):
     return tuple(np.asarray(merged[name], "f8")[rows] for name in ("ra", "dec"))
 
 
-def _rank(merged, away):
-    """Rank of each row, 0 the best: unspoilt, then not `away`, then of smaller id; (n,), int."""
+def _rank(merged, fluxless, away):
+    """Rank of each row, 0 the best: (n,), int.
+
+    Not `fluxless`, then unspoilt, then not `away`, then of smaller id.
+    """
     flags = np.asarray(merged["flags"]) & int(SPOILT)
-    worth = np.lexsort((np.asarray(merged["id"]), away, np.bitwise_count(flags)))
+    worth = np.lexsort((np.asarray(merged["id"]), away, np.bitwise_count(flags), fluxless))
     rank = np.empty_like(worth)
     rank[worth] = np.arange(len(worth))
     return rank
