@@ -80,3 +80,15 @@ def test_a_source_with_a_flux_is_not_dropped_for_one_without():
     assert kept(*tables, tiles=tiles) == [0, 560, 900]
     tables[0]["flux"][1] = np.nan
     assert kept(*tables, tiles=tiles) == [0, 560.1, 900]
+
+
+@pytest.mark.parametrize("apart", [0.4, 1.2, 2.0, 4.0])
+def test_a_source_that_each_of_two_tiles_leaves_to_the_other_is_in_the_catalog_once(apart):
+    """As its blend is divided otherwise, its centroid is on the other side of the border."""
+    left, right = sized("left", [10, 604 + apart / 2], 0.3), sized("right", [604 - apart / 2], 0.3)
+    assert len(kept(left, right, tiles=TWO)) == 2
+
+
+def test_what_either_of_two_tiles_leaves_to_a_third_is_not_in_the_catalog():
+    three = TWO | {"deep": tile((500, -160), side=200, noise=0.5)}
+    assert kept(sized("left", [10, 601], 0.3), sized("right", [603], 0.3), tiles=three) == [10]

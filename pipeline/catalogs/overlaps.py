@@ -11,6 +11,7 @@ SPOILT = DEFECT | Flag.STAMP_CLIPPED
 # What an edge left of a source lies within so many semi-major axes, its own and the whole one's, of
 # the whole one: up to 2.3 of Gaussians 1.5 sigma, exponentials 2.5 scale lengths off the tile.
 REACH = 2.5
+FAR = 5  # radii: at most so far apart are centroids that each of two tiles leaves to the other
 
 
 def superfluous(merged, territories, radius):
@@ -20,7 +21,8 @@ def superfluous(merged, territories, radius):
     of the tile which the place belongs to, then that of smaller id.  A source that the tile which
     its place belongs to does not have is dropped: so the catalog is as deep where tiles overlap as
     elsewhere, and what a tile's edge left of a source is not in it.  What lies on pixels that the
-    other tile lost, were it a narrow trail, is not dropped.
+    other tile lost, were it a narrow trail, is not dropped; nor are both rows of a source on the
+    border, each of which has its centroid beyond it.
 
     Parameters
     ----------
@@ -37,16 +39,18 @@ def superfluous(merged, territories, radius):
     """
     names, tile = np.unique(np.asarray(merged["tile"], "U"), return_inverse=True)
     away = ~_at_home(merged, names, tile, territories)
-    pairs = _same_source(merged, tile, radius)
-    strange = away.copy()  # to the tile that has its place
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[away[both[:, 0]]]
-    for other in np.unique(tile[both[:, 1]]).tolist():
-        rows = both[tile[both[:, 1]] == other, 0]
-        strange[rows] &= ~territories.has(names[other], *_places(merged, rows))
+    pairs, strange = [], away.copy()  # to the tile that has its place
+    for among, reach in ((np.ones_like(away), radius), (strange, FAR * radius)):
+        pairs.append(_same_source(merged, tile, among, reach))
+        both = np.concatenate([pairs[-1], pairs[-1][:, ::-1]])
+        both = both[strange[both[:, 0]]]
+        for other in np.unique(tile[both[:, 1]]).tolist():
+            rows = both[tile[both[:, 1]] == other, 0]
+            strange[rows] &= ~territories.has(names[other], *_places(merged, rows))
     for own in np.unique(tile[strange]).tolist():
         rows = np.flatnonzero(strange & (tile == own))
         strange[rows] = ~territories.has(names[own], *_places(merged, rows), exactly=True)
+    pairs = np.concatenate(pairs)
     pairs = pairs[~strange[pairs].any(axis=1)]
     fluxless = np.isnan(np.atleast_2d(np.asarray(merged["flux"]).T)).all(axis=0)
     return dominated(pairs, _rank(merged, fluxless, away)) | strange
@@ -71,7 +75,8 @@ def seen_elsewhere(tiles, radius):
     joined = Table(dict(zip(names, columns, strict=True)))
     tile = np.unique(np.asarray(joined["tile"], "U"), return_inverse=True)[1]
     none = np.zeros(len(joined), bool)
-    dropped = dominated(_same_source(joined, tile, radius), _rank(joined, none, none))
+    pairs = _same_source(joined, tile, ~none, radius)
+    dropped = dominated(pairs, _rank(joined, none, none))
     return np.asarray(joined["id"], "i8")[dropped]
 
 
@@ -102,13 +107,13 @@ def _rank(merged, fluxless, away):
     return rank
 
 
-def _same_source(merged, tile, radius):
-    """Pairs (m, 2) of rows of different tiles that are each other's nearest in those tiles.
+def _same_source(merged, tile, among, radius):
+    """Pairs (m, 2) of rows `among` all (n,) that are each other's nearest in their different tiles.
 
     Those farther apart than `radius` are an unspoilt source, and what an edge left of it.
     """
     ra, dec = np.asarray(merged["ra"]), np.asarray(merged["dec"])
-    placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    placed = np.flatnonzero(among & np.isfinite(ra) & np.isfinite(dec))
     if not len(placed):
         return np.zeros((0, 2), int)
     tree = cKDTree(unit_vectors(ra[placed], dec[placed]), balanced_tree=False)
