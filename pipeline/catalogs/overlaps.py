@@ -43,12 +43,12 @@ def superfluous(merged, territories, radius):
     for among, reach in ((np.ones_like(away), radius), (strange, FAR * radius)):
         pairs.append(_same_source(merged, tile, among, reach))
         both = np.concatenate([pairs[-1], pairs[-1][:, ::-1]])
-        both = both[strange[both[:, 0]]]
-        for other in np.unique(tile[both[:, 1]]).tolist():
-            rows = both[tile[both[:, 1]] == other, 0]
-            strange[rows] &= ~territories.has(names[other], *_places(merged, rows))
-    for own in np.unique(tile[strange]).tolist():
-        rows = np.flatnonzero(strange & (tile == own))
+        row, twin = both[strange[both[:, 0]]].T
+        for other, which in _by_tile(tile[twin]):
+            strange[row[which]] &= ~territories.has(names[other], *_places(merged, row[which]))
+    row = np.flatnonzero(strange)
+    for own, which in _by_tile(tile[row]):
+        rows = row[which]
         strange[rows] = ~territories.has(names[own], *_places(merged, rows), exactly=True)
     pairs = np.concatenate(pairs)
     pairs = pairs[~strange[pairs].any(axis=1)]
@@ -82,12 +82,17 @@ def seen_elsewhere(tiles, radius):
 
 def _at_home(merged, names, tile, territories):
     """Whether each row's place is its own tile's; (n,)."""
-    home, order = np.ones(len(tile), bool), np.argsort(tile, kind="stable")
-    start = np.searchsorted(tile[order], np.arange(len(names) + 1))
-    for name, first, last in zip(names.tolist(), start[:-1], start[1:], strict=True):
-        rows = order[first:last]
-        home[rows] = territories.has(name, *_places(merged, rows))
+    home = np.ones(len(tile), bool)
+    for own, rows in _by_tile(tile):
+        home[rows] = territories.has(names[own], *_places(merged, rows))
     return home
+
+
+def _by_tile(tile):
+    """Each tile among `tile` (n,) with where it is there: sorted once, not searched for each."""
+    order = np.argsort(tile, kind="stable")
+    some, start = np.unique(tile[order], return_index=True)
+    return zip(some.tolist(), np.split(order, start)[1:], strict=True)
 
 
 def _places(merged, rows):
