@@ -190,6 +190,16 @@ class TestZeroPoint:
             found = ingest(tile, Ingest(weight_is="rms", zero_point=zero_point, fit_sky=False))
             assert_allclose(found.flux[..., 0], pixels, rtol=1e-4)
 
+    @pytest.mark.parametrize(("kind", "power"), [("ivar", -2), ("rms", 1), ("variance", 2)])
+    def test_weights_beyond_single_precision_are_taken(self, tmp_path, pixels, kind, power):
+        noise = np.where(np.arange(SHAPE[1]) < 20, 5e-32, 2e-32) * np.ones(SHAPE)
+        path, weight = str(tmp_path / "a.fits"), str(tmp_path / "w.fits")
+        fits.PrimaryHDU(pixels * 1e-31, fits.Header({"BUNIT": "erg/s/cm2/Hz"})).writeto(path)
+        fits.PrimaryHDU(noise**power).writeto(weight)
+        tile = Tile(image={"r": path}, weight={"r": weight})
+        found = ingest(tile, Ingest(weight_is=kind, fit_sky=False))
+        assert_allclose(found.ivar[..., 0], (noise * 1e32) ** -2, rtol=1e-5)
+
     def test_a_large_value_for_missing_pixels_is_none_of_them(self, tmp_path, pixels):
         pixels[:25] = 1e30
         found = calibrated(tmp_path, pixels, {})

@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from pipeline.ingest import calibrate
 from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dead_pixels, of_few_photons
-from pipeline.ingest.fitsfile import read_bits, read_image
+from pipeline.ingest.fitsfile import read_bits, read_image, read_weight
 from pipeline.ingest.mishaps import InputError, NoPixels
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
@@ -142,7 +142,7 @@ def _weight(tile, band, kind, image, scale):
     """Weight map (y, x) as inverse variance, still relative if it is of exposure; or None."""
     if band not in tile.weight:
         return None, (f"{image.name}: no weight, so the noise was measured",)
-    read = read_image(*tile.place("weight", band), tile.window)
+    read = read_weight(*tile.place("weight", band), tile.window)
     _check_shape(read, image)
     read.data[read.zeros] = 0
     seen = np.isfinite(image.data) & (image.data != 0)  # sentinels may hold more than half the map

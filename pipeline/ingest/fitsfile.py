@@ -77,7 +77,19 @@ def read_image(where, index=None, n_bands=1, window=None):
     InputError
         If there is no such image, or it cannot be read.
     """
-    image = _read(where, _as_float, (index, n_bands, window))
+    return _linear(_read(where, _as_float, (index, n_bands, window)))
+
+
+def read_weight(where, index=None, n_bands=1, window=None):
+    """Read a weight as `read_image` an image, as float64 where it is: squares may need its range.
+
+    Inverse variances of images in erg/s/cm2/Angstrom are about 1e40.
+    """
+    return _linear(_read(where, _as_own_float, (index, n_bands, window)))
+
+
+def _linear(image):
+    """The image without an asinh scaling that its header tells of."""
     softening, offset = (as_number(image.header.get(k)) for k in ("BSOFTEN", "BOFFSET"))
     if not softening or offset is None:
         return image
@@ -252,6 +264,10 @@ def _plane(hdu, name, index, n_bands, window):
 
 def _as_float(raw):
     return np.array(raw, dtype="f4", order="C")
+
+
+def _as_own_float(raw):
+    return np.array(raw, dtype=np.result_type(raw, "f4"), order="C")
 
 
 def _as_bits(raw):

@@ -15,7 +15,7 @@ def zeros(hdu, data, index, window):
     Parameters
     ----------
     hdu : HDU
-    data : ndarray, (y, x), float32
+    data : ndarray, (y, x), float
         Its pixels, in `window`, of the plane `index`.
     index : int or None
     window : tuple of int or None

@@ -3,6 +3,7 @@
 import numpy as np
 
 ABSURD = 1e6  # times the typical weight, or of it one part in so many: a sentinel
+ROWS_AT_ONCE = 256
 
 
 def inverse_variance(weight, kind, scale, seen):
@@ -10,8 +11,8 @@ def inverse_variance(weight, kind, scale, seen):
 
     Parameters
     ----------
-    weight : ndarray, (y, x), float32
-        Of the image's counts; overwritten.
+    weight : ndarray, (y, x), float32 or float64
+        Of the image's counts; overwritten if it is float32.
     kind : str
         "ivar", "rms", "variance", or "exposure" (a relative weight, left relative).
     scale : float
@@ -25,20 +26,24 @@ def inverse_variance(weight, kind, scale, seen):
         Negative, non-finite, absurdly large and absurdly small weights are 0.
     """
     with np.errstate(all="ignore"):
-        useless = ~(weight > 0) | ~np.isfinite(weight)
-        if kind == "rms":
-            weight *= scale
-            np.power(weight, -2, out=weight)
-        elif kind == "variance":
-            np.divide(1 / scale / scale, weight, out=weight)
-        elif kind == "ivar":
-            weight /= scale
-            weight /= scale
-        useless |= ~np.isfinite(weight)
-        weight[useless] = 0
-        middle = typical(np.where(seen, weight, 0)) or typical(weight)
-        weight[(weight > ABSURD * middle) | (weight < middle / ABSURD)] = 0
-    return weight
+        ivar = weight.astype("f4", copy=False)
+        for start in range(0, len(weight), ROWS_AT_ONCE):
+            rows = np.s_[start : start + ROWS_AT_ONCE]
+            ivar[rows] = _of_flux(weight[rows].astype("f8"), kind, scale)
+        ivar[~(ivar > 0) | ~np.isfinite(ivar)] = 0
+        middle = typical(np.where(seen, ivar, 0)) or typical(ivar)
+        ivar[(ivar > ABSURD * middle) | (ivar < middle / ABSURD)] = 0
+    return ivar
+
+
+def _of_flux(weight, kind, scale):
+    """Inverse variance of flux in float64, for between counts and flux may lie 60 decades."""
+    weight[~(weight > 0)] = 0
+    if kind == "rms":
+        return (weight * scale) ** -2
+    if kind == "variance":
+        return 1 / (weight * scale * scale)
+    return weight / scale / scale if kind == "ivar" else weight
 
 
 def typical(weight):
