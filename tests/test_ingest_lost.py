@@ -135,6 +135,27 @@ class TestDeadPixels:
         image[40:65, 70:103], image[200:216, 8:24] = -9999, -1e30
         assert (take(save("a.fits", image)).ivar == 0).sum() == 25 * 33 + 16 * 16
 
+    @pytest.mark.parametrize("value", [-999.0, -1e17, -1e30, -3e38])
+    def test_pixels_far_darker_than_the_sky_are_lost(self, save, rng, value):
+        image = rng.normal(100, 5, (256, 256)).astype("f4")
+        image[60:180, 100] += 5000
+        lost = rng.uniform(size=image.shape) < 1e-3
+        lost[:, [70, 71, 102, 190]], lost[120, 20:60] = True, True
+        image[lost] = value
+        found = take(save("a.fits", image), {"fit_sky": True, "zero_point": 28.9})
+        assert_array_equal(found.ivar[..., 0] == 0, lost)
+        assert_allclose(found.ivar[~lost] ** -0.5, 50, rtol=0.1)
+        said = "darker than the sky" if value > -1e18 else "are no numbers"
+        assert sum(said in note for note in found.notes) == 1
+
+    def test_rough_strips_rings_of_filters_and_a_sky_too_high_are_not_dark(self, save, rng):
+        y, x = np.indices((512, 512))
+        image = rng.normal(0, np.where(x < 24, 8, 1)).astype("f4")
+        image += 1e4 * np.sinc(x - 300.5) * np.sinc(y - 100.5)
+        image -= 60 * np.exp(-(((np.hypot(x - 250, y - 350) - 60) / 12) ** 2))
+        assert image.min() < -100
+        assert (take(save("a.fits", image), {"fit_sky": True}).ivar > 0).all()
+
     @pytest.mark.parametrize("noise", [0.4, 0.6, 1])
     @pytest.mark.parametrize("sky", [0, 1000])
     def test_the_sky_is_natural_among_integers(self, save, rng, sky, noise):

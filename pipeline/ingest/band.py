@@ -7,9 +7,10 @@ from astropy.wcs import WCS
 
 from pipeline.ingest import calibrate
 from pipeline.ingest.bits import spoilt
-from pipeline.ingest.dead import dead_pixels, of_few_photons
+from pipeline.ingest.dead import dark_pixels, dead_pixels, of_few_photons
 from pipeline.ingest.fitsfile import read_bits, read_image, read_weight
 from pipeline.ingest.mishaps import InputError, NoPixels
+from pipeline.ingest.precision import check_size, drop_huge
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.steps import spread
@@ -19,8 +20,6 @@ from pipeline.ingest.weights import inverse_variance, typical
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
 NOT_SQUARE = 1.05  # pixels, from this elongation on
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
-ROWS = 100  # that tell how large the values are
-SMALL, LARGE = 1e-17, 1e17  # values whose squares single precision holds, with room
 SKEWED = 0.1  # of the noise: steps from which the noise may be that of few counts, and skewed
 UNEVEN = 3.0  # times what its neighbours say: a pixel's noise on a sky that was not followed
 WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
@@ -64,7 +63,8 @@ def read_band(tile, band, settings):
     flux = image.data
     pixel_scale, on_wcs = _pixel_scale(image, settings.pixel_scale)
     scale, unit, notes = calibrate.flux_scale(image, _zero_point(tile, band, settings), pixel_scale)
-    _check_size(flux, scale, image.name)
+    check_size(flux, scale, image.name)
+    drop_huge(flux, scale)
     weight, more = _weight(tile, band, settings.weight_is, image, scale)
     bad, full, reasons = _bad(tile, band, settings.bad_bits, image, weight)
     level, on_level = calibrate.saturation(image, _of(settings.saturation, band), bad)
@@ -98,20 +98,6 @@ def _image(tile, band):
             f"{image.name}: all {n_bands} bands name it, but it is no cube; name each band's image"
         )
     return image
-
-
-def _check_size(flux, scale, name):
-    """Refuse an image of whose values hardly one has an inverse square in single precision."""
-    sample = flux[:: max(1, len(flux) // ROWS)]
-    positive = sample[np.isfinite(sample) & (sample > 0)]
-    if not positive.size:
-        return
-    low, high = np.quantile(positive, (0.1, 0.9)) * scale
-    if low > LARGE or high < SMALL:
-        raise InputError(
-            f"{name}: values of {low:.1g} to {high:.1g} a pixel are beyond single precision; "
-            "set ingest.zero_point, which makes them nJy"
-        )
 
 
 def _pixel_scale(image, setting):
@@ -202,10 +188,9 @@ def _check_shape(other, image):
 def _noise(flux, weight, bad, settings, name):
     """Subtract the sky from `flux` in place; give inverse variance (y, x), sky and notes."""
     step = spread(flux, bad)
-    sky = fit_sky(flux, bad, settings.sky_mesh)
+    sky, notes = _sky(flux, bad, settings.sky_mesh, name)
     if not sky.rms > 0 and (weight is None or settings.weight_is == "exposure"):
         raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
-    notes = []
     if step:
         told = f"{name}: values come in steps of {step / sky.rms:.2g} of the noise of a pixel"
         notes.append(f"{told}; they were spread over these")
@@ -225,6 +210,17 @@ def _noise(flux, weight, bad, settings, name):
     flux[bad] = 0
     ivar[bad] = 0
     return ivar, sky, notes
+
+
+def _sky(flux, bad, mesh, name):
+    """Fit the sky; pixels that are darker than any can be become bad, in place, with a note."""
+    sky = fit_sky(flux, bad, mesh)
+    dark = dark_pixels(flux, bad, sky)
+    if not dark.any():
+        return sky, []
+    flux[dark], bad[dark] = 0, True
+    told = f"{name}: {dark.mean():.2%} of the pixels are far darker than the sky, and were left out"
+    return fit_sky(flux, bad, mesh), [told]
 
 
 def _left(sky, flux, bad, name):

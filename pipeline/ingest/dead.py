@@ -1,4 +1,4 @@
-"""Parts of an image that no light ever reached: borders and regions of one constant."""
+"""Parts of an image that no light ever reached: of one constant, or far darker than the sky."""
 
 import numpy as np
 from scipy import ndimage
@@ -12,6 +12,8 @@ FILLINGS = 8  # values that may fill blocks inside
 EDGE_RUN = 32  # pixels of the edge that a thin border has at least
 BESIDE = 0.3  # of the other pixels: more have a dead zero to the right only where zeros are strewn
 ALONE = 0.003  # of them: fewer are alone among zeros in an image of smooth sources without a sky
+DARK = 20  # times the noise, below the sky
+NEAR = 15  # pixels about a dark one, above whose light it is dark too: filters ring by a quarter
 SQUARE = np.ones((3, 3))  # of pixels, that rounded zeros fill at least
 
 
@@ -70,6 +72,36 @@ def of_few_photons(flux, dead, seen):
         return False
     alone = (full & (ndimage.uniform_filter(empty.astype("f4"), 3) > 7.5 / 9)).sum()
     return bool(max(EDGE_RUN, ALONE * n) < alone < n)
+
+
+def dark_pixels(flux, bad, sky):
+    """Find pixels too dark to be real, as -999 in columns that no mask marks.
+
+    Parameters
+    ----------
+    flux : ndarray, (y, x), float32
+        Finite everywhere, 0 where it is bad.
+    bad : ndarray, (y, x), bool
+        Pixels that say nothing.
+    sky : Sky
+
+    Returns
+    -------
+    ndarray, (y, x), bool
+        Pixels below the sky by 20 of its noise, and by more than anything near is above it: bright
+        light that was resampled rings, and what is dark with all about it is a sky too high.  So
+        are those of the same value.
+    """
+    snr = flux.copy()
+    sky.subtract_from(snr)
+    snr[bad] = 0
+    if not sky.rms > 0 or not snr.min() < -DARK * sky.rms:
+        return np.zeros_like(bad)
+    snr *= np.sqrt(np.minimum(sky.ivar(snr), np.float32(sky.rms**-2)))
+    dark = snr < -DARK
+    alone = snr < -DARK - np.abs(ndimage.maximum_filter(snr, NEAR))
+    dark[dark] = np.isin(flux[dark], flux[alone])
+    return dark
 
 
 def _suspects(flux):
