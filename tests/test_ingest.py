@@ -230,6 +230,11 @@ class TestSky:
         found = take(save("a.fits", pixels + 50))
         assert_allclose(found.flux.mean(), 50, atol=0.1)
 
+    @pytest.mark.parametrize("sky", [0.0, 1.0, 100.0])
+    def test_noise_is_none_of_the_sky_that_is_left(self, save, rng, sky):
+        found = take(save("a.fits", rng.normal(sky, 1, (256, 256))), {"fit_sky": False})
+        assert_allclose(found.ivar**-0.5, 1, rtol=0.1)
+
     def test_it_does_not_eat_a_large_galaxy(self, save, rng):
         y, x = np.indices((1024, 1024))
         galaxy = 20 * np.exp(-np.hypot(x - 500, y - 520) / 24)  # half-light radius 40 pixels

@@ -200,7 +200,7 @@ def _noise(flux, weight, bad, settings, name):
             flux -= sky.mean_of(flux)
         notes += _left(sky, flux, bad, name)
     if weight is None:
-        ivar = sky.ivar(flux)
+        ivar = sky.ivar(flux if settings.fit_sky else sky.taken_from(flux))
     else:
         ivar, factor = weight, _normalisation(sky, weight) if sky.rms > 0 else np.inf
         if settings.weight_is == "exposure":

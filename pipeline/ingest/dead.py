@@ -92,8 +92,7 @@ def dark_pixels(flux, bad, sky):
         light that was resampled rings, and what is dark with all about it is a sky too high.  So
         are those of the same value.
     """
-    snr = flux.copy()
-    sky.subtract_from(snr)
+    snr = sky.taken_from(flux)
     snr[bad] = 0
     if not sky.rms > 0 or not snr.min() < -DARK * sky.rms:
         return np.zeros_like(bad)

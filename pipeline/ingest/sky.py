@@ -54,6 +54,12 @@ class Sky:
         else:
             self._mesh.subfrom(flux)
 
+    def taken_from(self, flux):
+        """Copy of an image (y, x) without the sky."""
+        flat = flux.copy()
+        self.subtract_from(flat)
+        return flat
+
     def mean_of(self, flux):
         """Mean of an image (y, x) between the sources."""
         return np.float32(flux[~self._mask].mean(dtype="f8"))
