@@ -1,5 +1,6 @@
 """A config is proposed for files that are named and made as surveys do."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,16 @@ def proposed(*paths):
     return config, notes
 
 
-def test_bands_weights_and_masks_by_name(file):
-    names = [f"{f}_{b}{k}.fits" for f in ("a", "b") for b in "ri" for k in ("", ".weight", "_mask")]
-    config, notes = proposed(*(file(name, image(ra=ord(name[0]))) for name in names))
+@pytest.mark.parametrize("filters", [{}, {"r": "r.MP9602", "i": "HSC-I"}])
+def test_bands_weights_and_masks_by_name(file, filters):
+    kinds = {"image": "", "weight": ".weight", "mask": "_mask"}
+    for f, b, k in itertools.product("ab", "ri", kinds.values()):
+        cards = {"FILTER": filters[b]} if filters and not k else {}  # as weights often have none
+        file(f"{f}_{b}{k}.fits", image(ra=ord(f), **cards))
+    config, notes = proposed(*map(str, Path().glob("*.fits")))
     assert config["tiles"].keys() == {"a", "b"}
     assert config["tiles"]["a"] == {
-        "image": {"r": "a_r.fits", "i": "a_i.fits"},
-        "weight": {"r": "a_r.weight.fits", "i": "a_i.weight.fits"},
-        "mask": {"r": "a_r_mask.fits", "i": "a_i_mask.fits"},
+        kind: {filters.get(b, b): f"a_{b}{k}.fits" for b in "ri"} for kind, k in kinds.items()
     }
     assert config["ingest"] == {"weight_is": "exposure"}
     assert not notes
@@ -257,17 +260,12 @@ def test_planes_of_a_cube_are_bands_if_its_header_says_so(file, bands):
     assert not notes
 
 
-def test_no_image_is_lost_whose_name_tells_nothing(file):
+def test_no_image_is_lost_whose_name_tells_nothing_but_a_sign(file):
     names = "a.fits", "a_r.fits", "a-img.fits", "a_sci.fits", "a_img_sci.fits"
+    names += "K_-0.5_r.fits", "K_0.5_r.fits"
     flat = (image(shape=(1, 40, 40), ra=150.0 + i, FILTER="r") for i in range(len(names)))
     config, notes = proposed(*map(file, names, flat))
     assert len(config["tiles"]) == len(names) and not notes
-
-
-def test_signs_in_names_tell_tiles_apart(file):
-    names = "K_130_-0.5_r.fits", "K_130_0.5_r.fits"
-    config, _ = proposed(*(file(name, image(ra=150.0 + i)) for i, name in enumerate(names)))
-    assert len(config["tiles"]) == 2
 
 
 def test_what_cannot_be_used_is_said(file, tmp_path):

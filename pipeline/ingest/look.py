@@ -45,6 +45,8 @@ class Seen(NamedTuple):
         `IMAGE`, a value of ``ingest.weight_is``, `MASK`, or `OTHER`.
     band : str
         Empty if nothing tells it.
+    named : tuple of str
+        Words of the file's name that tell the band, which a header may spell otherwise.
     words : tuple of str
         Those of the file's name, and of the HDU's where it is one of several of its kind and band,
         that tell neither kind nor band.
@@ -56,6 +58,7 @@ class Seen(NamedTuple):
     place: str
     kind: str
     band: str
+    named: tuple[str, ...]
     words: tuple[str, ...]
     shape: tuple[int, ...]
     centre: tuple[float, float, float] | None
@@ -108,7 +111,8 @@ def _seen(path, hdu, hdus):
     if kind == "exposure":
         kind = _of_unit(hdu.header.get("BUNIT", "")) or _of_panstarrs(named, headers) or kind
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
-    return Seen(path, kind, band, words, without_ones(hdu.shape), _centre(hdu, hdus))
+    shape, centre = without_ones(hdu.shape), _centre(hdu, hdus)
+    return Seen(path, kind, band, tuple(tells), words, shape, centre)
 
 
 def _kind(words, without=""):

@@ -193,7 +193,7 @@ def _matched(images, seen, kind):
     found = {}
     rivals = [one for one in seen if one.kind == IMAGE]
     for other in (one for one in seen if one.kind == kind):
-        fits = [i for i in rivals if i.shape == other.shape and other.band in ("", i.band)]
+        fits = [i for i in rivals if i.shape == other.shape and _of_band(other, i)]
         named = [i for i in fits if i.words == other.words]
         near = named or [i for i in fits if _same_place(i, other)]
         shared = [len({*i.words} & {*other.words}) for i in near]
@@ -202,6 +202,11 @@ def _matched(images, seen, kind):
                 found.setdefault(image.place, []).append((bool(named), n, other.place))
     best = {place: max(options, key=lambda o: o[:2])[2] for place, options in found.items()}
     return {one.place: best[one.place] for one in images if one.place in best}
+
+
+def _of_band(other, image):
+    """Whether a weight's or mask's band, if it has one, is the image's, by its header or name."""
+    return other.band in ("", image.band, *image.named)
 
 
 def _entry(bands, weights, masks):
