@@ -143,6 +143,15 @@ def test_a_tile_is_split_by_its_detection_band(tmp_path):
         split(config.read(values))
 
 
+def test_shapes_without_wcs_must_agree_in_a_window_too(tmp_path, rng):
+    for band, side in {"g": 300, "r": 290}.items():
+        fits.PrimaryHDU(rng.normal(size=(side, side))).writeto(tmp_path / f"{band}.fits")
+    tile = Tile(image={band: f"{tmp_path}/{band}.fits" for band in "gr"})
+    for each in (tile, windowed(tile)):
+        with pytest.raises(InputError, match=r"r\.fits.*: shape \(290, 290\) but .*g\.fits.*resa"):
+            ingest(each, AS_GIVEN)
+
+
 def test_what_a_window_may_not_be(files):
     tile = files("plain")
     with pytest.raises(InputError, match="300x300 pixels do not hold the window"):

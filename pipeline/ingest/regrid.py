@@ -4,6 +4,7 @@ import numpy as np
 from reproject import reproject_interp
 from scipy import ndimage
 
+from pipeline.ingest.mishaps import InputError
 from pipeline.ingest.weights import typical
 from pipeline.pixels.gaps import span
 from pipeline.pixels.holes import fill_inwards
@@ -24,6 +25,14 @@ def same_grid(wcs, shape, other_wcs, other_shape):
     y, x = (np.array([0, 0, n - 1, n - 1, (n - 1) / 2])[order] for n, order in _orders(shape))
     here, there = wcs.pixel_to_world(x, y), other_wcs.pixel_to_world(x, y)
     return bool((here.separation(there).arcsec < SAME * pixel_side(wcs, shape)).all())
+
+
+def no_common_grid(name, shape, other, other_shape):
+    """Error of two images, by their names, of which not both have a WCS."""
+    return InputError(
+        f"{name}: shape {shape} but {other} has {other_shape}, and without a WCS "
+        "in both they cannot be brought to one grid; resample one of them"
+    )
 
 
 def _orders(shape):

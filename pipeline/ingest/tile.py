@@ -8,7 +8,7 @@ from pipeline.data import Exposure
 from pipeline.ingest.band import read_band
 from pipeline.ingest.mean import with_mean
 from pipeline.ingest.mishaps import InputError, NoPixels
-from pipeline.ingest.regrid import regrid, same_grid
+from pipeline.ingest.regrid import no_common_grid, regrid, same_grid
 from pipeline.ingest.window import blank, in_window
 
 
@@ -92,10 +92,7 @@ def _on_grid_of(first, band):
         if band.flux.shape == shape:
             note = f"{band.name}: no WCS to compare, so its pixels are taken as {first.name}'s"
             return dataclasses.replace(band, notes=(*band.notes, note) if first.wcs else band.notes)
-        raise InputError(
-            f"{band.name}: shape {band.flux.shape} but {first.name} has {shape}, and without a WCS "
-            "in both they cannot be brought to one grid; resample one of them"
-        )
+        raise no_common_grid(band.name, band.flux.shape, first.name, shape)
     if same_grid(first.wcs, shape, band.wcs, band.flux.shape):
         return band
     flux, ivar, area = regrid(band.flux, band.ivar, band.wcs, first.wcs, shape)

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.data import Exposure, blocks_wcs
 from pipeline.ingest.fitsfile import read_frame
-from pipeline.ingest.regrid import same_grid
+from pipeline.ingest.regrid import no_common_grid, same_grid
 
 MARGIN = 32  # beyond the window, for interpolation [pixel]
 _STEPS = 50  # along each side of the window
@@ -32,7 +32,7 @@ def in_window(tile, main):
     if tile.window is None:
         return dict.fromkeys(tile.image, tile)
     whole = read_frame(*tile.place("image", main))
-    return {band: tile if band == main else _view(tile, band, whole) for band in tile.image}
+    return {band: tile if band == main else _view(tile, band, main, whole) for band in tile.image}
 
 
 def blank(tile, main):
@@ -46,11 +46,15 @@ def blank(tile, main):
     )
 
 
-def _view(tile, band, whole):
+def _view(tile, band, main, whole):
     """The tile with its window in the pixels of `band`; `whole` is the frame it was meant for."""
-    frame = read_frame(*tile.place("image", band))
-    has_sky = whole[1] is not None and frame[1] is not None
-    if not has_sky or same_grid(whole[1], whole[0], *frame[::-1]):
+    place = tile.place("image", band)
+    frame = read_frame(*place)
+    if whole[1] is None or frame[1] is None:
+        if frame[0] != whole[0]:
+            raise no_common_grid(place[0], frame[0], tile.place("image", main)[0], whole[0])
+        return tile
+    if same_grid(whole[1], whole[0], *frame[::-1]):
         return tile
     window = _around(tile, whole, frame)
     return window and tile.model_copy(update={"window": window})
