@@ -180,6 +180,13 @@ class TestSky:
         found = take(save("a.fits", image), {"fit_sky": True}, weight=save("w.fits", image + 1))
         assert not any("sky still waves" in note for note in found.notes)
 
+    def test_an_image_without_noise_needs_a_weight(self, save):
+        y, x = np.indices((300, 300)) - 150
+        image = save("a.fits", 1e3 * np.exp(-(x**2 + y**2) / 18))
+        with pytest.raises(InputError, match=r"a\.fits.*: there is no noise.* needs a weight"):
+            take(image, {"fit_sky": True})
+        assert (take(image, weight=save("w.fits", np.ones((300, 300)))).ivar > 0).any()
+
     def test_noise_of_an_empty_image(self, save, rng):
         image = rng.normal(50, 3, (512, 512)).astype("f4")
         found = take(save("a.fits", image), {"fit_sky": True, "sky_mesh": 64})

@@ -10,7 +10,7 @@ from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dark_pixels, dead_pixels, of_few_photons
 from pipeline.ingest.fitsfile import read_bits, read_image, read_weight
 from pipeline.ingest.mishaps import InputError, NoPixels
-from pipeline.ingest.precision import check_size, drop_huge
+from pipeline.ingest.precision import SMALL, check_size, drop_huge
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.steps import spread
@@ -189,8 +189,8 @@ def _noise(flux, weight, bad, settings, name):
     """Subtract the sky from `flux` in place; give inverse variance (y, x), sky and notes."""
     step = spread(flux, bad)
     sky, notes = _sky(flux, bad, settings.sky_mesh, name)
-    if not sky.rms > 0 and (weight is None or settings.weight_is == "exposure"):
-        raise InputError(f"{name}: the image is constant, so it has no noise; is it the right HDU?")
+    if not sky.rms > SMALL and (weight is None or settings.weight_is == "exposure"):
+        raise InputError(f"{name}: there is no noise; is it the right HDU? A model needs a weight")
     if step:
         told = f"{name}: values come in steps of {step / sky.rms:.2g} of the noise of a pixel"
         notes.append(f"{told}; they were spread over these")
