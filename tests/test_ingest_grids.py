@@ -112,6 +112,16 @@ class TestGrids:
         claimed = (1 / found.ivar[10:110, 15:135, 1]).reshape(5, 20, 6, 20).sum((1, 3))
         assert_allclose((apertures**2 / claimed).mean(), 1, atol=0.6)
 
+    def test_a_distorted_image_is_seen_where_it_is_alone(self, save, rng):
+        """The inverse of this polynomial leads back into the image, far away from it."""
+        one, header = np.ones((200, 200)), sky_header(0.2, (200, 200))
+        header.update(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=5, B_ORDER=5)
+        header.update(A_5_0=1e-11, B_0_5=-1e-11, A_3_2=-1e-11, B_2_3=1e-11, A_2_0=1e-5)
+        main = save("r.fits", rng.normal(0, 1, (400, 400)), sky_header(0.6, (400, 400)))
+        image = save("i.fits", rng.normal(0, 1, (200, 200)), header)
+        seen = take({"r": main, "i": image}, weight={"i": save("w.fits", one)}).ivar[..., 1] > 0
+        assert 60**2 < seen[166:234, 166:234].sum() == seen.sum()
+
     def test_bad_pixels_stay_bad(self, save, rng, pixels):
         header = sky_header(0.2, SHAPE, offset=(0.5, 0.5))
         pixels[50, 60] = 1e6

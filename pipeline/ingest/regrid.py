@@ -1,5 +1,7 @@
 """Bring a band to another band's pixel grid."""
 
+import warnings
+
 import numpy as np
 from reproject import reproject_interp
 from scipy import ndimage
@@ -13,6 +15,7 @@ SAME = 0.01  # pixel
 COARSER = 1.4  # ratio of pixel sides from which the image is smoothed before it is sampled
 AT_ONCE = 2**22  # pixels that are computed at once
 WHOLE = 0.999  # share of good pixels in a resampled one
+AROUND, CIRCLE = 50, 1.01  # points along a side, and beyond the farthest of them
 REACH = 4  # how far a step of the image rings in its spline [pixel]
 RINGS = 0.14, 0.27  # part of a pixel's error in the spline beside it, and from there on each time
 WRONG = 0.1, 0.5  # part of the contrast about a lost pixel that its filling misses: gaps, holes
@@ -92,16 +95,38 @@ def regrid(flux, ivar, wcs, target_wcs, target_shape):
         width = side / np.sqrt(12)  # rms of a position within a pixel
         flux, ivar, good = (ndimage.gaussian_filter(p, width) for p in (flux, ivar, good))
     new = np.zeros((2, *target_shape), "f4")
-    rows = max(1, AT_ONCE // target_shape[1])
+    rows, shows = max(1, AT_ONCE // target_shape[1]), _shown(wcs, flux.shape)
     for start in range(0, target_shape[0], rows):
         part = slice(start, min(start + rows, target_shape[0]))
         grid = target_wcs[part, :], (part.stop - part.start, target_shape[1])
         new[0, part] = _interpolate(flux, wcs, *grid, order=3)
         new[1, part], whole = _interpolate(np.stack([ivar, good]), wcs, *grid, order=1)
-        new[:, part][:, ~(whole > WHOLE)] = 0
+        new[:, part][:, ~shows(grid[0], whole > WHOLE)] = 0
     new[:, ~(np.isfinite(new).all(axis=0) & (new[1] > 0))] = 0
     area = side**2
     return new[0] * np.float32(area), new[1] / np.float32(area), area
+
+
+def _shown(wcs, shape):
+    """Make a function that drops pixels of another grid beyond a circle about an image.
+
+    The inverse of a SIP polynomial may lead back into the image from far away.
+    """
+    if not wcs.has_distortion:
+        return lambda _, good: good
+    side, (height, width) = np.linspace(0, 1, AROUND), shape
+    x, y = np.concatenate([(side, 0 * side), (side, 1 + 0 * side)], axis=1)
+    x, y = np.append(x, y) * width - 0.5, np.append(y, x) * height - 0.5
+    centre = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2)
+    reach = CIRCLE * wcs.pixel_to_world(x, y).separation(centre).max()
+
+    def shows(grid, good):
+        rows, columns = np.nonzero(good)
+        good = good.copy()
+        good[good] = grid.pixel_to_world(columns, rows).separation(centre) < reach
+        return good
+
+    return shows
 
 
 def _filled(flux, ivar):
@@ -132,11 +157,13 @@ def _rung(error):
 
 def _interpolate(image, wcs, target_wcs, target_shape, *, order):
     """Resample one or more images, NaN beyond them; checking the way back is thrice as slow."""
-    return reproject_interp(
-        (image, wcs),
-        target_wcs,
-        target_shape,
-        order=order,
-        roundtrip_coords=False,
-        return_footprint=False,
-    )
+    with warnings.catch_warnings():  # of SIP far away from the image, which `_shown` drops
+        warnings.filterwarnings("ignore", "'WCS.all_world2pix' failed to converge", UserWarning)
+        return reproject_interp(
+            (image, wcs),
+            target_wcs,
+            target_shape,
+            order=order,
+            roundtrip_coords=False,
+            return_footprint=False,
+        )
