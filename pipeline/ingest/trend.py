@@ -4,7 +4,9 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.stats import median_abs_deviation
 
-BLOCKS, SMALLEST = 16, 256  # along a side, in which the sky is looked at; the image's, at least
+BLOCKS, SIDE = 16, 16  # along a side, in which the sky is looked at; a block's at least [pixel]
+SMALLEST, BENT = 128, 256  # pixels along a side, from which an image has a slope, and a bend
+ROWS = 256  # that tell the noise of a pixel
 LOOKED_AT = 32  # pixels along a side of a block, at most
 LEAST_SHARE = 0.25  # of a block's pixels that must be good
 APART = 3  # pixels whose difference tells the noise
@@ -22,7 +24,8 @@ class Trend:
 
     A mesh loses half of the step to its last cells to its median filter, and a sky that is steep
     there is taken for sources, which makes it worse.  A galaxy, but for one as faint as the noise,
-    is no polynomial: of an image that it fills most blocks agree with none, and there is none.
+    is no polynomial: of an image that it fills most blocks agree with none, and there is none.  In
+    one of less than 256 pixels a galaxy may be like a polynomial that bends: it has slopes alone.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ class Trend:
         within = AGREES * noise_of_neighbours(flux, bad)
         if len(sky) < FEWEST_BLOCKS or not within > 0:
             return
-        for degree in range(HIGHEST + 1):
+        for degree in range((HIGHEST if min(flux.shape) >= BENT else 1) + 1):
             terms = [(i, j) for i, j in np.ndindex(degree + 1, degree + 1) if i + j <= degree]
             design = np.stack([_law(i, where[0]) * _law(j, where[1]) for i, j in terms], axis=-1)
             weights = _agreed(design, sky, within)
@@ -68,9 +71,10 @@ class Trend:
 
 def _medians(flux, bad):
     """Places (2, block), from -1 to 1, and medians (block,) of blocks with enough good pixels."""
-    edges = [np.linspace(0, n, BLOCKS + 1).astype(int) for n in flux.shape]
+    blocks = [min(BLOCKS, n // SIDE) for n in flux.shape]
+    edges = [np.linspace(0, n, m + 1).astype(int) for n, m in zip(flux.shape, blocks, strict=True)]
     where, sky = [], []
-    for i, j in np.ndindex(BLOCKS, BLOCKS):
+    for i, j in np.ndindex(*blocks):
         ends = edges[0][i : i + 2], edges[1][j : j + 2]
         part = tuple(slice(*end, 1 + (end[1] - end[0]) // LOOKED_AT) for end in ends)
         good = ~bad[part]
@@ -89,7 +93,7 @@ def noise_of_neighbours(flux, bad):
     bad : ndarray, (y, x), bool
         Pixels that say nothing.
     """
-    step = max(1, len(flux) // SMALLEST)
+    step = max(1, len(flux) // ROWS)
     left, right = np.s_[::step, :-APART], np.s_[::step, APART:]
     apart = (flux[right] - flux[left])[~(bad[left] | bad[right])]
     return median_abs_deviation(apart, scale="normal") / np.sqrt(2) if apart.size else np.nan
