@@ -22,6 +22,7 @@ ZERO_POINTS = (
     "ZP",  # THELI
 )
 EXPOSURE = "EXPTIME", "EXP_TIME"  # the latter in images of UKIRT (Astro::FITS::HdrTrans)
+SUMS = {"ct", "adu", "photon", "ph"}  # units of counts that are not those of one second
 LEGACY = ("decals", "legacysurvey", "bass", "mzls")
 PLAUSIBLE = 10, 40
 LOWEST = -30  # that a config may say: 0 of maggies, as KiDS has them, -22 of erg/s/cm2/Angstrom
@@ -123,7 +124,7 @@ def _zero_point(header, image):
     for keyword in ZERO_POINTS:
         value = as_number(header.get(keyword))
         if value is not None:
-            sums = {"ct", "adu", ""} if keyword == "MAGZPT" else ()
+            sums = {*SUMS, ""} if keyword == "MAGZPT" else ()
             return _exposed(value, keyword, image, sums)
     counts = as_number(header.get("FLUXMAG0"))
     if counts is not None and counts > 0:
@@ -131,7 +132,7 @@ def _zero_point(header, image):
     density, pivot = (as_number(header.get(k)) for k in ("PHOTFLAM", "PHOTPLAM"))
     if density and pivot and density > 0 and pivot > 0 and of_counts(image):
         zero_point = -2.5 * math.log10(density) - 5 * math.log10(pivot) - 2.408
-        return _exposed(zero_point, "PHOTFLAM", image, {"ct", "adu"})
+        return _exposed(zero_point, "PHOTFLAM", image, SUMS)
     per_second, (seconds, _) = as_number(header.get("FPA.ZP")), _first(image, EXPOSURE)
     if per_second is not None and seconds:
         return per_second + 2.5 * math.log10(seconds), "FPA.ZP"
