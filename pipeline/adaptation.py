@@ -19,8 +19,10 @@ def adapt(config, manifest, home, work, gain):
     shown = learnt, rows["validation"]
     pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
     made = _fine_tune(base, pairs, config, home, work)
-    said = {"adapted": made | {"stamps_trained_on": len(learnt)}}
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
+    made |= {"stamps_trained_on": len(learnt), "places": learning.places(truth[~test])}
+    if "adapted" in base.card:
+        made["before"] = {"adapted": base.card["adapted"]}
     found = {"calibration": base.card["calibration"]}
     if made["mixed"]["share"]:
         found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
@@ -29,12 +31,12 @@ def adapt(config, manifest, home, work, gain):
     for network, means in ((base, base.card["calibration"]), (after, found["calibration"])):
         logit = lens.logits(network, stamps[test]).mean(1)
         compared.append((logit, lens.stated(means, logit, is_lens.mean())))
-    said["adapted"]["gain"] = learning.gained(*compared, is_lens, galaxy)
+    made["gain"] = learning.gained(*compared, is_lens, galaxy)
     io.copy_networks(base.home.parent, home, but="lens")
     card = {key: value for key, value in base.card.items() if key != "scores"}
-    io.write_json(home / "lens" / "card.json", card | said | found)
+    io.write_json(home / "lens" / "card.json", card | {"adapted": made} | found)
     io.write_figure(gain.with_name("loss.png"), loss_figure(made, "lens"), dpi=130)
-    io.write_json(gain, said["adapted"]["gain"])
+    io.write_json(gain, made["gain"])
 
 
 def calibrate(config, manifest, home, gain):
@@ -97,6 +99,8 @@ def _injections(config, manifest):
     for tile, optics, galaxies in _deflectors(config, manifest):
         cutouts = io.read_cutouts(tile / "lens_cutouts.fits", galaxies["id"])
         painted, truth = inject.paint(cutouts, galaxies, optics, settings)
+        for name in ("ra", "dec"):
+            truth[name] = np.repeat(np.asarray(galaxies[name]), 1 + settings.per_galaxy)
         stamps.append(lens.inputs(painted))
         truths.append(truth)
     return np.concatenate(stamps), vstack(truths, metadata_conflicts="silent")

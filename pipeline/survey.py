@@ -233,12 +233,11 @@ def selection(config, manifest, table, picture):
 
     network, tiles = load(config.networks, "lens", config.apply), io.tile_folders(manifest)
     lenses = known_lenses(io.read_table(config.truth) if config.truth else None)
-    others = left_out([_injected(tile) for tile in tiles], lenses, config.merge)
+    painted = [_injected(tile) for tile in tiles]
+    fresh = [some["id"][unlearnt(some, network.card, config.merge.radius)] for some in painted]
+    ids = np.setdiff1d(np.concatenate(fresh), left_out(painted, lenses, config.merge))
     injections = (io.read_table(tile / "injections.fits") for tile in tiles)
-    counted = (
-        table[~np.isin(table["id"], others) & unlearnt(table["id"], network.card)]
-        for table in injections
-    )
+    counted = (table[np.isin(table["id"], ids)] for table in injections)
     found = selection(counted, threshold(network, config.lens), config.inject)
     found.meta["HELDOUT"] = has_adapted(network.card)
     io.write_table(table, found)

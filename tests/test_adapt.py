@@ -5,12 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
 from pipeline import io
 from pipeline.adaptation import _injections
+from pipeline.adaptation import adapt as learn
 from pipeline.config import Config
 from pipeline.data import Exposure
 from pipeline.injection import adapt, inject
@@ -95,6 +96,39 @@ def test_what_is_found_is_of_galaxies_that_were_not_learnt_from(
     assert 0 < counted <= len(ids)
     assert found["n"][np.asarray(found["kind"]) == "no arcs"] == [counted]
     assert found.meta["HELDOUT"] == bool(card)
+
+
+def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_path, monkeypatch):
+    base = SimpleNamespace(home=tmp_path / "nets" / "lens")
+    base.card = {"calibration": {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}}
+    io.write_json(base.home / "card.json", base.card)
+    made = {"mixed": {"share": 0.0, "val_loss": 1.0}, "log": []}
+    monkeypatch.setattr(adapt, "LEAST", 5)
+    monkeypatch.setattr("pipeline.adaptation._fine_tune", lambda *_: dict(made))
+    monkeypatch.setattr("pipeline.models.engine.load", lambda *_: base)
+    monkeypatch.setattr("pipeline.models.lens.logits", lambda _, x: x.sum((1, 2, 3))[:, None])
+    written = [tmp_path / name for name in ("adapted", "work", "adapted/gain.json")]
+    for _ in range(2):  # the second time it begins with what came of the first
+        learn(few(50), survey, *written)
+        base.card = io.read_json(tmp_path / "adapted" / "lens" / "card.json")
+    every = vstack([io.read_table(tmp_path / "tiles" / name / "sources.fits") for name in "abc"])
+    learnt = adapt.places(every[adapt.sets(every["id"]) != "held_out"])
+    said = base.card["adapted"]
+    assert 0 < len(learnt) < len(every)
+    assert said["places"] == said["before"]["adapted"]["places"] == learnt
+
+
+def test_galaxies_that_were_learnt_from_are_known_by_their_places_whatever_their_ids():
+    before, after, further = ({"adapted": {"places": [[10.0, dec]]}} for dec in (0.0, 0.1, 0.2))
+    after["adapted"]["before"] = before
+    card = after | {"before": further}
+    galaxies = Table({"id": np.arange(6), "ra": np.full(6, 10.0), "dec": 0.1 * np.arange(6)})
+    galaxies["dec"] += 0.5 / 3600
+    assert_array_equal(adapt.unlearnt(galaxies, card, 1.0), [False] * 3 + [True] * 3)
+    assert adapt.unlearnt(galaxies, card, 0.4).all()
+    galaxies["ra"] = np.nan
+    held_out = adapt.sets(galaxies["id"]) == "held_out"
+    assert_array_equal(adapt.unlearnt(galaxies, card, 1.0), held_out)
 
 
 def test_the_gain_has_the_error_of_as_many_galaxies_as_there_are(rng):

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from pipeline.catalogs.sphere import chord, unit_vectors
+from pipeline.catalogs.sphere import chord, nearest, unit_vectors
 
 SAME = 20.0  # arcsec: entries of one name are one lens, placed more or less well, if not farther
 SYSTEM = 3.0  # arcsec: entries of any names are one lens, if not farther
@@ -113,12 +113,6 @@ def name_known(ra, dec, lenses, radius):
         Empty where no lens is known.
     """
     names = np.append(np.asarray(lenses["name"], "U"), "")
-    nearest = np.full(len(ra), -1)
-    rows = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    if len(rows) and len(lenses):
-        tree = cKDTree(unit_vectors(lenses["ra"], lenses["dec"]))
-        where = unit_vectors(ra[rows], dec[rows])
-        distance, index = tree.query(where, distance_upper_bound=chord(radius))
-        nearest[rows] = np.where(np.isfinite(distance), index, -1)
-    width = max(1, *np.char.str_len(names[np.unique(nearest)])) if len(nearest) else 1
-    return names.astype(f"U{width}")[nearest]  # no wider than needed: rows are many
+    found = nearest(ra, dec, (lenses["ra"], lenses["dec"]), radius)
+    width = max(1, *np.char.str_len(names[np.unique(found)])) if len(found) else 1
+    return names.astype(f"U{width}")[found]  # no wider than needed: rows are many

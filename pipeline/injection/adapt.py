@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from pipeline.catalogs.sphere import nearest
 from pipeline.config.inject import LEAST
 from pipeline.injection.inject import lots
 from pipeline.models import metrics
@@ -27,14 +28,54 @@ def sets(ids):
     return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
 
 
-def unlearnt(ids, card):
-    """Whether the lens finder of a card learnt nothing from these galaxies, if of the survey."""
-    return sets(ids) == "held_out" if has_adapted(card) else np.ones(len(ids), bool)
+def places(galaxies):
+    """Places [ra, dec] of galaxies [deg], each once, to 0.04 arcsec; unknown ones left out."""
+    where = np.column_stack([np.asarray(galaxies[name], "f8") for name in ("ra", "dec")])
+    return np.unique(where[np.isfinite(where).all(1)].round(5), axis=0).tolist()
+
+
+def unlearnt(galaxies, card, radius):
+    """Whether the lens finder of a card, and those that it began with, learnt nothing from these.
+
+    A galaxy is known by its place: its id changes with the settings of detection, and is another
+    in a tile that overlaps.  Where it has no place, or the card tells none, the id's set decides.
+
+    Parameters
+    ----------
+    galaxies : Table, (n,)
+        ``id``, ``ra``, ``dec`` [deg].
+    card : dict
+    radius : float
+        Greatest distance of two detections of one galaxy [arcsec].
+
+    Returns
+    -------
+    ndarray, (n,), bool
+    """
+    ra, dec = (np.asarray(galaxies[name], "f8") for name in ("ra", "dec"))
+    held_out, found = sets(galaxies["id"]) == "held_out", np.ones(len(ra), bool)
+    for said in _adaptations(card):
+        is_placed = np.isfinite(ra) & np.isfinite(dec) & ("places" in said)
+        learnt = np.reshape(said.get("places", []), (-1, 2)).T
+        found &= np.where(is_placed, nearest(ra, dec, learnt, radius) < 0, held_out)
+    return found
 
 
 def has_adapted(card):
     """Whether the lens finder of a card, or one that it began with, learnt from a survey."""
-    return bool(card) and ("adapted" in card or has_adapted(card.get("before")))
+    return any(True for _ in _adaptations(card))
+
+
+def _adaptations(card):
+    """What a card says of each time that its network, or one it began with, learnt from a survey.
+
+    One that was adapted twice says the former time ``before`` the latter.
+    """
+    if "adapted" in card:
+        yield card["adapted"]
+        yield from _adaptations(card["adapted"])
+    if "before" in card:
+        yield from _adaptations(card["before"])
 
 
 def too_few(n):
