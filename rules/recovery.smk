@@ -15,7 +15,9 @@ rule recovered:
     threads: 4
     resources:
         mem_mb=memory(2000, per_mb=16),
-        runtime=minutes(10 * settings.recover.passes, per_mb=0.5),
+        runtime=minutes(
+            10 * settings.recover.passes, per_mb=0.5 * settings.recover.passes
+        ),
     params:
         config=section("recover", "detect", "cut", "punet", "apply"),
         code=made_with("recovered", "unet", "punet", "photometry"),

@@ -1,0 +1,22 @@
+"""What the workflow asks a cluster for grows with what its settings ask of a job."""
+
+import re
+
+from tests.workflow_run import run, server  # noqa: F401
+
+SIDE = 10_000
+MEGABYTES = 10 * SIDE**2 / 1e6  # of each of two tiles
+START = 1 + 0.001 * 2
+
+
+def asked(run, target, rule, **changed):
+    """Run time [minute] and memory [MB] that a rule asks for, of two large tiles."""
+    tiles = {name: {"image": {"r": f"results/x/sky/{name}.fits"}} for name in ("t1", "t2")}
+    _, said = run.configured("-n", target, tiles=tiles, survey={"side": SIDE}, **changed)
+    said = re.search(rf"rule {rule}:.*?\n\n", said, flags=re.DOTALL)[0]
+    return [int(re.search(rf"{name}=(\d+)", said)[1]) for name in ("runtime", "mem_mb")]
+
+
+def test_every_pass_of_recover_takes_as_long(run):
+    once, four = (asked(run, "recover", "recovered", recover={"passes": n})[0] for n in (1, 4))
+    assert abs(four - START - 4 * (once - START)) < 4
