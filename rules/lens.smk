@@ -1,3 +1,9 @@
+# Run time that a tile's arcs take to be painted, and the lens finder to look at them [minute].
+ARCS = settings.inject.galaxies * settings.inject.per_galaxy
+ORIENTATIONS = 8 if settings.lens.turns else 1
+INJECTION = 1e-4 * ARCS + 3e-5 * (settings.inject.galaxies + ARCS) * ORIENTATIONS
+
+
 rule injections:
     input:
         made_by("ingest", "exposure.fits"),
@@ -12,7 +18,7 @@ rule injections:
     threads: 4
     resources:
         mem_mb=memory(2000, per_mb=8),
-        runtime=minutes(5),
+        runtime=minutes(5 + INJECTION),
     params:
         config=section("inject", "apply", lens={"prevalence", "turns"}),
         code=made_with("injections", "lens"),

@@ -169,6 +169,24 @@ def test_the_finder_hears_the_snr_of_galaxy_and_arcs(stamps):
     assert_allclose(heard, (flux + said["arc_flux"]) / error)
 
 
+def test_no_more_stamps_are_held_at_once_for_many_arcs_on_each(stamps, monkeypatch):
+    shown = []
+
+    def find(cutouts, snr):
+        shown.append(len(cutouts))
+        return Table({"p_lens": snr, "p_lens_std": snr})
+
+    def read(ids):
+        return stamps[np.isin(stamps.id, ids)]
+
+    monkeypatch.setattr(inject, "AT_ONCE", 8)
+    for per_galaxy, at_once in ((1, [8]), (3, [8, 8]), (8, [9, 9, 9, 9])):
+        settings = SETTINGS.model_copy(update={"per_galaxy": per_galaxy})
+        inject.inject(sources(), read, find, OPTICS, settings)
+        assert shown == at_once
+        shown.clear()
+
+
 def test_counts_add_up(stamps):
     said = injected(stamps, sources())
     found = selection([said, said], 0.6, SETTINGS)

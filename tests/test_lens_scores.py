@@ -1,5 +1,6 @@
 """The lens finder's threshold, and what is counted above it."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +32,20 @@ def test_one_other_in_a_thousand_passes_the_networks_threshold(rng, monkeypatch,
     p_lens = lens.apply(network, SimpleNamespace(id=np.arange(len(said))), settings)["p_lens"]
     passes = p_lens[~is_lens] > lens.threshold(network, settings)
     assert_allclose(passes.mean(), lens.FALSE_POSITIVE_RATE, rtol=0.05)
+
+
+def test_one_orientation_is_in_memory_at_a_time(monkeypatch):
+    stamps = np.ones((64, 64, 64, 2), "f4")
+    monkeypatch.setattr(lens, "logits", lambda network, stamps: stamps[:, 0, 0])
+    monkeypatch.setattr(lens, "inputs", lambda cutouts: stamps)
+    found = {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}
+    network = SimpleNamespace(card={"calibration": found})
+    tracemalloc.start()
+    said = lens.apply(network, SimpleNamespace(id=np.arange(64)), Lens(turns=True, prevalence=0.5))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * stamps.nbytes
+    assert_allclose(said["p_lens"], expit(1.0))
 
 
 def test_recall_counts_false_positives():

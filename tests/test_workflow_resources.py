@@ -17,6 +17,17 @@ def asked(run, target, rule, **changed):
     return [int(re.search(rf"{name}=(\d+)", said)[1]) for name in ("runtime", "mem_mb")]
 
 
+def test_time_for_arcs_follows_how_many_stamps_are_shown(run):
+    usual, _ = asked(run, "inject", "injections")
+    assert usual < START + 7
+    many = {"galaxies": 2000, "per_galaxy": 40}
+    shown = asked(run, "inject", "injections", inject=many)[0]
+    turned = asked(run, "inject", "injections", inject=many, lens={"turns": True})[0]
+    stamps, found = 2000 * 41, 1.36e-3 / 60  # minutes on two cores
+    assert shown > stamps * (found + 4e-3 / 60)
+    assert turned > stamps * (8 * found + 4e-3 / 60)
+
+
 def test_every_pass_of_recover_takes_as_long(run):
     once, four = (asked(run, "recover", "recovered", recover={"passes": n})[0] for n in (1, 4))
     assert abs(four - START - 4 * (once - START)) < 4

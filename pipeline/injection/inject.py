@@ -15,7 +15,7 @@ from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 
 UNFIT = int(Flag.POINT_LIKE | DEFECT)
-AT_ONCE = 64  # galaxies
+AT_ONCE = 576  # stamps in memory, of one galaxy or more
 CANVAS = 1.25  # side on which arcs are drawn, in sides of a stamp, for theirs is no hard edge
 COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "id": ("", "meta.id", "Identifier of the galaxy, as in the catalog"),
@@ -116,9 +116,9 @@ def inject(sources, read, find, optics, settings):
     Table
         `COLUMNS`; for each galaxy a row without arcs and then `settings.per_galaxy` with.
     """
-    parts = []
-    for start in range(0, max(len(sources), 1), AT_ONCE):
-        some = sources[start : start + AT_ONCE]
+    parts, at_once = [], max(1, AT_ONCE // (1 + settings.per_galaxy))
+    for start in range(0, max(len(sources), 1), at_once):
+        some = sources[start : start + at_once]
         stamps, truth = paint(read(some["id"]), some, optics, settings)
         said = find(stamps, snr=_painted_snr(truth))
         parts.append(hstack([truth, Table(said)["p_lens", "p_lens_std"]]))

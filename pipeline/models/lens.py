@@ -105,9 +105,8 @@ def apply(network, cutouts, settings, snr=np.inf):
         ``id``, ``p_lens``, and ``p_lens_std``, the spread of the members' probabilities.
     """
     found = network.card["calibration"]
-    stamps = inputs(cutouts)
-    views = [turned([stamps], k)[0] for k in range(8 if settings.turns else 1)]
-    each = np.mean([logits(network, view) for view in views], axis=0)
+    stamps, views = inputs(cutouts), 8 if settings.turns else 1
+    each = sum(logits(network, turned([stamps], k)[0]) for k in range(views)) / views
     fainter = np.clip(np.broadcast_to(snr, len(each)) / FAINTEST, 1e-3, 1)
     fainter = STEEP * np.log(fainter)
     members = stated(found, each, settings.prevalence, fainter[:, None])
