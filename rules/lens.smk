@@ -3,6 +3,9 @@ ARCS = settings.inject.galaxies * settings.inject.per_galaxy
 ORIENTATIONS = 8 if settings.lens.turns else 1
 INJECTION = 1e-4 * ARCS + 3e-5 * (settings.inject.galaxies + ARCS) * ORIENTATIONS
 
+# Stamps of an adaptation, at most.
+STAMPS = settings.adapt.galaxies * (1 + settings.adapt.per_galaxy)
+
 
 rule injections:
     input:
@@ -66,8 +69,8 @@ rule adaptation:
         "<benchmarks>/adapt.tsv"
     threads: 8
     resources:
-        mem_mb=memory(6000, per_tile=0.1),
-        runtime=growing(240),
+        mem_mb=memory(5000 + 0.16 * STAMPS, per_tile=0.1),
+        runtime=growing(max(240, STAMPS * settings.adapt.epochs // 450)),
     params:
         config=section(
             "truth", "adapt", "merge", "apply", "networks", inject=PAINTED_WITH

@@ -28,6 +28,16 @@ def test_time_for_arcs_follows_how_many_stamps_are_shown(run):
     assert turned > stamps * (8 * found + 4e-3 / 60)
 
 
+def test_what_adapt_needs_follows_its_stamps(run):
+    usual, large, long = (
+        asked(run, "adapt", "adaptation", adapt=settings)
+        for settings in ({}, {"galaxies": 20_000, "per_galaxy": 8}, {"epochs": 24})
+    )
+    assert usual[0] == 240 and usual[1] > 6000
+    assert large[0] == 20 * usual[0] and large[1] > 5000 + 0.144 * 180_000
+    assert long == [2 * usual[0], usual[1]]
+
+
 def test_every_pass_of_recover_takes_as_long(run):
     once, four = (asked(run, "recover", "recovered", recover={"passes": n})[0] for n in (1, 4))
     assert abs(four - START - 4 * (once - START)) < 4
