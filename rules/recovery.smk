@@ -38,7 +38,7 @@ rule completeness:
         "<logs>/completeness.log",
     resources:
         mem_mb=memory(1000, per_tile=PAINTED),
-        runtime=minutes(0.01),
+        runtime=minutes(0.01 * settings.recover.passes),
     params:
         config=section("recover"),
         code=made_with("completeness"),

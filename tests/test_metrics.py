@@ -107,6 +107,19 @@ def test_what_belongs_to_one_member_is_resampled_together(rng):
     assert found["n"] == 100
 
 
+def test_members_are_drawn_as_often_as_their_number_is(rng):
+    member, values, drawn = np.array([2, 0, 2, 1]), np.array([5.0, 1.0, 6.0, 3.0]), []
+
+    def statistic(*columns):
+        drawn.append(np.column_stack(columns))
+        return 0.0
+
+    pooled(statistic, values, -values, member=member, n_draws=1, draw=lambda _: np.array([2, 0, 2]))
+    first, whole = (sorted(rows.tolist()) for rows in drawn)
+    assert first == [[1, -1], [5, -5], [5, -5], [6, -6], [6, -6]]
+    assert whole == [[1, -1], [3, -3], [5, -5], [6, -6]]
+
+
 def test_share_has_an_error_even_where_all_or_none_hit():
     none = share(np.zeros(50, bool))
     assert none["value"] == 0

@@ -41,3 +41,8 @@ def test_what_adapt_needs_follows_its_stamps(run):
 def test_every_pass_of_recover_takes_as_long(run):
     once, four = (asked(run, "recover", "recovered", recover={"passes": n})[0] for n in (1, 4))
     assert abs(four - START - 4 * (once - START)) < 4
+
+
+def test_measuring_what_was_recovered_takes_longer_after_more_passes(run):
+    once, many = (asked(run, "recover", "completeness", recover={"passes": n})[0] for n in (1, 500))
+    assert once == 2 and many > 500 * 2 * 0.1 / 60 * 5  # 0.1 s a pass, on a slower machine too

@@ -63,12 +63,13 @@ def pooled(statistic, *values, member, n_draws=20, draw=None):
     dict
         ``value``, ``error`` and ``n``, the number of members.
     """
+    member = np.asarray(member)
     order, n = np.argsort(member, kind="stable"), int(np.max(member, initial=-1)) + 1
-    parts = np.split(order, np.searchsorted(member, np.arange(1, n), sorter=order))
+    ordered, values = member[order], [np.asarray(v)[order] for v in values]
 
     def of_members(chosen):
-        rows = np.concatenate([parts[i] for i in chosen])
-        return statistic(*(v[rows] for v in values))
+        times = np.bincount(chosen, minlength=n)[ordered]
+        return statistic(*(np.repeat(v, times, axis=0) for v in values))
 
     return bootstrap(of_members, np.arange(n), n_draws=n_draws, draw=draw)
 
