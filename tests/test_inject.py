@@ -74,6 +74,18 @@ def test_painted_flux_and_snr_are_as_asked(stamps):
     assert (np.asarray(truth["arc_flux"]) <= 900.1).all()
 
 
+def test_no_arcs_are_larger_than_a_stamp_holds(stamps, caplog):
+    large = Inject(per_galaxy=8, einstein_radius=(2.0, 30.0))
+    with caplog.at_level("INFO"):
+        painted, truth = inject.paint(stamps, sources(), OPTICS, large)
+    added = (painted.flux - np.repeat(stamps.flux, 9, axis=0))[..., 0].astype("f8")
+    is_lens = np.asarray(truth["is_lens"])
+    share = added.sum((1, 2))[is_lens] / truth["arc_flux"][is_lens]
+    assert share.min() > 0.3 and np.median(share) > 0.95
+    assert truth["theta_e"][is_lens].max() <= 2 / 3 * 32 * OPTICS.pixel_scale
+    assert "Einstein radii end at 4.27 arcsec" in caplog.text
+
+
 def test_photons_scatter_but_keep_the_mean(rng):
     light = np.full((50, 50), 4.0, "f4")
     seen = OPTICS._replace(gain=(2.0,)).observed(light, np.ones((50, 50, 1)), rng)

@@ -46,7 +46,9 @@ class Inject(Settings):
         0.65, description="Its half-light radius, at least, in widths (FWHM) of the PSF."
     )
     einstein_radius: Range = Field(
-        (0.3, 3.0), description="Range of the Einstein radii, drawn evenly in logarithm [arcsec]."
+        (0.3, 3.0),
+        description="Range of the Einstein radii, drawn evenly in logarithm [arcsec]; none is "
+        "above a third of the side of the lens finder's stamps.",
     )
     arc_snr: Range = Field(
         (3.0, 200.0),

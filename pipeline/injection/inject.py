@@ -1,5 +1,6 @@
 """Paint simulated arcs onto a survey's own galaxies."""
 
+import logging
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from pipeline.simulate.render import Renderer
 UNFIT = int(Flag.POINT_LIKE | DEFECT)
 AT_ONCE = 576  # stamps in memory, of one galaxy or more
 CANVAS = 1.25  # side on which arcs are drawn, in sides of a stamp, for theirs is no hard edge
+HELD = 2 / 3  # of half a stamp, for a canvas holds images at 1.8 Einstein radii from the lens then
 COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "id": ("", "meta.id", "Identifier of the galaxy, as in the catalog"),
     "theta_e": ("arcsec", "phys.angSize", "Einstein radius of the arcs; NaN for none"),
@@ -33,6 +35,8 @@ COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "p_lens": ("", "stat.probability", "Probability of a strong lens"),
     "p_lens_std": ("", "stat.stdev;stat.probability", "Spread of p_lens in the ensemble"),
 }
+
+log = logging.getLogger(__name__)
 
 
 def deflectors(sources, optics, settings):
@@ -136,7 +140,8 @@ def paint(cutouts, sources, optics, settings):
 
     Each galaxy's arcs are drawn from the seed and its id.  A gain, where it is known, gives the
     arcs' photons their noise.  Arcs have the same flux in all bands: the spectrum of a galaxy
-    that forms stars is flat in frequency.  The PSF is that of the detection band.
+    that forms stars is flat in frequency.  The PSF is that of the detection band.  Einstein radii
+    end where a stamp no longer holds the arcs.
 
     Parameters
     ----------
@@ -166,6 +171,8 @@ def paint(cutouts, sources, optics, settings):
             light, said = _draw(scene, settings, rng)
             flux[i] += optics.observed(light, stamps.ivar[i], rng)
             rows.append(scene.row | said)
+    if rows and scene.held < settings.einstein_radius[1]:
+        log.info("Einstein radii end at %.2f arcsec: stamps hold no larger arcs", scene.held)
     return replace(stamps, flux=flux), _truth(rows, stamps.unit)
 
 
@@ -177,6 +184,11 @@ class _Scene(NamedTuple):
     pixel: float  # arcsec
     weight: np.ndarray  # (y, x), inverse variance of sky and galaxy
     row: dict
+
+    @property
+    def held(self):
+        """Largest Einstein radius of arcs that the stamp holds [arcsec]."""
+        return HELD * len(self.weight) / 2 * self.pixel
 
 
 def _scene(stamps, i, source, optics):
@@ -200,7 +212,8 @@ def _scene(stamps, i, source, optics):
 
 def _draw(scene, settings, rng):
     """Draw noiseless arcs (y, x), in a stamp, and what they are."""
-    theta_e = float(np.exp(rng.uniform(*np.log(settings.einstein_radius))))
+    limits = np.fmin(settings.einstein_radius, scene.held)
+    theta_e = float(np.exp(rng.uniform(*np.log(limits))))
     arcs = paint_arcs(scene.renderer, scene.body, theta_e / scene.pixel, 1.0, rng)
     margin = (len(arcs) - len(scene.weight)) // 2
     inside = slice(margin, margin + len(scene.weight))
