@@ -11,9 +11,10 @@ from scipy.ndimage import uniform_filter
 
 from pipeline import config, io
 from pipeline.data import Exposure
+from pipeline.deblending import colours
 from pipeline.deblending.deblend import deblended_flux
 from pipeline.deblending.own import own_light
-from pipeline.deblending.shares import Front, divide, reconcile
+from pipeline.deblending.shares import Front, divide, divide_bands, reconcile
 from pipeline.detection.detect import detect
 from pipeline.detection.psf import Moffat
 from pipeline.stamps.behind import cut_without
@@ -94,6 +95,26 @@ def test_a_star_has_none_of_a_giants_light_and_the_giant_the_rest(rng):
     assert 0.99 < sum(taken) / exposure.flux.sum() < 1.0001
 
 
+@pytest.mark.parametrize("reference", [0, 1])
+@pytest.mark.parametrize("star", [(60, 3), (6, 60), (30, 30)])
+def test_light_before_a_giant_adds_up_in_every_band(star, reference):
+    """Of a star that fills whole blocks of the giant's, which thus has its own light of them."""
+    light = np.full((SIDE, SIDE, 2), (20, 60), "f4")
+    exposure = Exposure(light.copy(), np.ones_like(light), None, ("r", "g"))
+    exposure.flux[116:132, 68:84] += star
+    found = sources(1, 0)
+    found["x"][1], found["y"][1], found.meta["DETBAND"] = 128, 128, reference
+    stamps = cut_without(exposure, light, found, 32, np.array([1, 8]))
+    maps = {name: np.ones((2, 32, 32), "f4") for name in ("TARGET", "SHARE", "SHARE_0", "SHARE_1")}
+    stamps, front = replace(stamps, reference=reference), Front.of(light, exposure, found)
+    colours.colour(maps, stamps, (SIDE, SIDE), front)
+    share, taken = [maps[name] for name in colours.names(stamps)], np.zeros_like(stamps.flux)
+    for rows, divided in divide_bands(share, stamps, (SIDE, SIDE), front):
+        taken[rows] = divided * stamps.flux[rows]
+    assert_allclose(taken[0].sum((0, 1)) / 256, star, rtol=1e-4)
+    assert_allclose(taken[1, 15:17, 9:11].sum((0, 1)) / 256, (20, 60), rtol=1e-4)
+
+
 def test_a_star_has_no_light_on_lost_pixels(rng):
     exposure, stamps, share, front = claims(rng)
     exposure.ivar[118:121, 60:75] = exposure.flux[118:121, 60:75] = 0
@@ -111,7 +132,7 @@ def divide_all(share, stamps, front):
 def test_whose_stamps_show_all_light_compete_for_all_light(rng):
     """A source of its own in fine pixels beside the star, which is not seen without the giant."""
     _, stamps, share, front = claims(rng)
-    share[:], front = 0.5, Front(front.rows, np.full((SIDE, SIDE), 0.25, "f4"))
+    share[:], front = 0.5, Front(front.rows, np.full((SIDE, SIDE, 1), 0.25, "f4"))
     stamps = replace(stamps, binning=np.array([1, 1]), corner=np.repeat(stamps.corner[:1], 2, 0))
     parts = dict(divide_all(share, stamps, front))
     assert_allclose(parts[1], 0.5 / (0.5 + 0.125))
@@ -126,7 +147,7 @@ def test_no_light_is_counted_twice(rng):
     stamps = stamps[np.zeros(5, int)]
     parts = dict(divide_all(share, stamps, front))
     x, y = stamps.corner[0]
-    seen = front.fraction[y : y + 32, x : x + 32]
+    seen = front.fraction[y : y + 32, x : x + 32, 0]
     taken = sum(parts[i] * np.where(front.rows[i], seen, 1) for i in range(5))
     assert taken.min() > 0.3 and taken.max() < 1 + 1e-5
 

@@ -19,29 +19,31 @@ class Front(NamedTuple):
     ----------
     rows : ndarray, (n,), bool
         Which of the sources they are.
-    fraction : ndarray, (y, x), float32
+    fraction : ndarray, (y, x, band), float32
         Fraction of the light of each of the tile's pixels that their stamps show.
     behind : ndarray, (y, x, band), optional
         The light that they do not.
+    band : int
+        Whose light is shared out: that of the detection, but in `divide_bands`.
     """
 
     rows: np.ndarray
     fraction: np.ndarray
     behind: np.ndarray | None = None
+    band: int = 0
 
     @classmethod
     def of(cls, behind, exposure, sources):
-        """Those of an exposure's `sources` before the light `behind`, in the detection band.
+        """Those of an exposure's `sources` before the light `behind`.
 
         Both as of `pipeline.detection.detect.detect`; None if there is no such light.
         """
         if behind is None:
             return None
-        band = sources.meta.get("DETBAND", 0)
-        large, light = np.maximum(behind[..., band], 0), exposure.flux[..., band]
-        seen = np.maximum(light - behind[..., band], 0)
-        fraction = seen / np.maximum(seen + large, np.finfo("f4").tiny)
-        return cls(np.asarray(sources["before"]), fraction, behind)
+        fraction = np.maximum(exposure.flux - behind, 0)
+        whole = fraction + np.maximum(behind, 0)
+        np.divide(fraction, whole, out=fraction, where=whole > 0)
+        return cls(np.asarray(sources["before"]), fraction, behind, sources.meta.get("DETBAND", 0))
 
 
 def reconcile(maps, cutouts, shape, front=None):
@@ -114,7 +116,7 @@ def divide(share, cutouts, shape, front=None, colours=None):
 
 
 def divide_bands(share, cutouts, shape, front=None):
-    """As `divide`, of each band.
+    """As `divide`, of each band, before whatever light is behind in it.
 
     Parameters
     ----------
@@ -129,8 +131,11 @@ def divide_bands(share, cutouts, shape, front=None):
     divided : ndarray, (m, y, x, band), float32
         Of one band if there is one map of shares.
     """
-    shares = share if isinstance(share, list) else [share]
-    for parts in zip(*(divide(one, cutouts, shape, front) for one in shares), strict=True):
+    shares = [(share, front)]
+    if isinstance(share, list):
+        shares = [(one, front and front._replace(band=i)) for i, one in enumerate(share)]
+    bands = [divide(one, cutouts, shape, before) for one, before in shares]
+    for parts in zip(*bands, strict=True):
         yield parts[0][0], np.stack([divided for _, divided in parts], axis=-1)
 
 
@@ -169,7 +174,7 @@ def _layers(share, cutouts, shape, front, colours):
     """
     blocks, total = cutouts.binning, np.zeros(shape[:2], "f4")
     whole = np.broadcast_to(np.float32(1), shape[:2])
-    front = front or Front(np.zeros(len(cutouts), bool), whole)
+    front = front or Front(np.zeros(len(cutouts), bool), whole[..., None])
     left = _left_by_fine(share, cutouts, shape, front) if (blocks >= COARSE).any() else whole
     laid = _laid(share, cutouts, shape, front)
     for block, own, (window, part) in zip(blocks, colours, laid, strict=True):
@@ -195,5 +200,6 @@ def _left_by_fine(share, cutouts, shape, front):
 
 def _laid(share, cutouts, shape, front):
     """As `pipeline.stamps.masks.on_tile`, of shares of all the light of a pixel."""
+    fraction = front.fraction[..., front.band]
     for is_before, (window, part) in zip(front.rows, on_tile(share, cutouts, shape), strict=True):
-        yield window, part * front.fraction[window] if is_before else part
+        yield window, part * fraction[window] if is_before else part
