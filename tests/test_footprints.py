@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.ndimage import binary_dilation
 
-from pipeline.deblending.footprints import footprints, label_image
+from pipeline.deblending import footprints as module
+from pipeline.deblending.footprints import Footprints, crowding, footprints, label_image
 from pipeline.stamps.cutouts import cut
 from tests.test_deblend import discs, exposure_of, measure, sources_at
 
@@ -38,6 +40,29 @@ def test_neighbours_do_not_reach_round_the_edge():
     exposure = exposure_of(np.zeros((40, 40)))
     table = measure(exposure, sources_at((39, 20), (0, 21)))[2]
     assert_array_equal(table["n_neighbours"], [0, 0])
+
+
+def neighbours_of(masks):
+    """As `crowding` counts them, of masks (n, y, x)."""
+    claims = Footprints(*np.nonzero(masks), np.ones(masks.sum()))
+    return crowding(claims, len(masks), masks.sum(0))["n_neighbours"]
+
+
+@pytest.mark.parametrize("density", [0.01, 0.05, 0.3])
+def test_neighbours_are_whose_pixels_meet_once_widened_by_one(rng, density):
+    masks = rng.random((9, 12, 15)) < density
+    wide = np.array([binary_dilation(mask, np.ones((3, 3))) for mask in masks])
+    meet = (wide[:, None] & masks).any((2, 3)) & ~np.eye(9, dtype=bool)
+    assert_array_equal(neighbours_of(masks), meet.sum(1))
+
+
+def test_no_more_is_compared_of_wider_footprints(monkeypatch):
+    compared, pairs = [], module._pairs
+    monkeypatch.setattr(module, "_pairs", lambda *of: compared.append(sum(of[1])) or pairs(*of))
+    for width in (6, 60):
+        assert_array_equal(neighbours_of(np.ones((4, 5, width), bool)), 3)
+    narrow, wide = np.split(np.array(compared), 2)
+    assert_array_equal(narrow, wide)
 
 
 def test_blend_fraction_by_hand():

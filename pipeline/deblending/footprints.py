@@ -156,20 +156,28 @@ def _same_sources(sources, cutouts):
 def _count_neighbours(claims, n):
     """Count the other sources whose pixels are the same as, or next to, a source's; (n,), int32."""
     width = claims.x.max(initial=0) + 3  # rows of pixels never run into each other
-    order = np.lexsort((claims.source, claims.y * width + claims.x))
-    pixel, source = (claims.y * width + claims.x)[order], claims.source[order]
+    source, first, last = _runs(claims.source, claims.y * width + claims.x)
     found = np.zeros(0, int)
-    for step in (0, 1, width - 1, width, width + 1):  # the other half of the 3x3 by symmetry
-        first, end = (np.searchsorted(pixel, pixel + step, side) for side in ("left", "right"))
-        for pair in _pairs(first, end - first):
+    for step in (-width, 0, width):  # of two runs that touch, one begins in or next to the other
+        start = np.searchsorted(first, first + step - 1)
+        end = np.searchsorted(first, last + step + 1, "right")
+        for pair in _pairs(start, end - start):
             low, high = np.sort(source[pair], axis=0)
             found = np.union1d(found, (low * n + high)[low < high])
     both = np.concatenate([found // max(n, 1), found % max(n, 1)])
     return np.bincount(both, minlength=n).astype("i4")
 
 
+def _runs(source, pixel):
+    """Join claims (m,) on pixels in a row: ``source``, first and last pixel, in order of these."""
+    begins = np.ones(len(pixel), bool)
+    begins[1:] = (np.diff(pixel) != 1) | (np.diff(source) != 0)
+    order, ends = np.argsort(pixel[begins]), np.roll(begins, -1)
+    return source[begins][order], pixel[begins][order], pixel[ends][order]
+
+
 def _pairs(first, count):
-    """Yield numbers of claims, and of each the `count` claims from `first` on; (2, m)."""
+    """Yield numbers of runs, and of each the `count` runs from `first` on; (2, m)."""
     part = np.cumsum(count) // _PAIRS_AT_ONCE
     for some in np.split(np.arange(len(count)), np.flatnonzero(np.diff(part)) + 1):
         one, before = np.repeat(some, count[some]), np.cumsum(count[some]) - count[some]
