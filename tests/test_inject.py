@@ -24,7 +24,7 @@ SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
 def sources(n=4):
     table = Table({"id": 10 + np.arange(n), "x": 50.0 + 40 * np.arange(n), "y": np.full(n, 50.3)})
     shape = {"a": 4.0, "b": 3.0, "theta": 30.0, "r50": 4.0, "flux_auto": 900.0, "flags": 0}
-    for name, value in (shape | {"flux_auto_err": 3.0}).items():
+    for name, value in (shape | {"flux_auto_err": 3.0, "pixel_scale": 0.2}).items():
         table[name] = np.full(n, value)
     table.meta |= {"DETBAND": 0, "PSFFWHM": 3.0, "PSFBETA": 3.0}
     return table

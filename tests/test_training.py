@@ -253,7 +253,8 @@ def test_a_survey_of_few_galaxies_is_told_how_many_are_needed(tmp_path):
     (tmp_path / "tiles.txt").write_text("t1\n")
     plane = np.ones((4, 4, 1), "f4")
     io.write_exposure(tmp_path / "tiles/t1/exposure.fits", Exposure(plane, plane, None, ("r",)))
-    numbers = {name: [1.0] for name in ("ra", "dec", "x", "y")}
+    numbers = {name: [1.0] for name in ("ra", "dec", "x", "y", "a")}
+    numbers["pixel_scale"] = [np.nan]
     sources = Table({"id": [1], "tile": ["t1"], **numbers, "flags": [0]})
     io.write_table(tmp_path / "tiles/t1/sources.fits", sources)
     written = [tmp_path / name for name in ("adapted", "work", "gain.json")]
