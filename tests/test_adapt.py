@@ -114,6 +114,7 @@ def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_
     every = vstack([io.read_table(tmp_path / "tiles" / name / "sources.fits") for name in "abc"])
     learnt = adapt.places(every[adapt.sets(every["id"]) != "held_out"])
     said = base.card["adapted"]
+    assert base.card["calibration"] == {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}
     assert 0 < len(learnt) < len(every)
     assert said["places"] == said["before"]["adapted"]["places"] == learnt
 

@@ -45,11 +45,14 @@ def mix(model, start, validation):
     """
     before, after = start.get_weights(), model.get_weights()
 
-    def loss_with(share):
+    def keep(share):
         pairs = zip(before, after, strict=True)
         model.set_weights([old + share * (new - old) for old, new in pairs])
-        return model.evaluate(validation, verbose=0, return_dict=True)["loss"]
 
-    losses = [loss_with(share) for share in SHARES]
-    best = SHARES[np.nanargmin(losses)]
-    return {"share": round(float(best), 2), "val_loss": float(loss_with(best))}
+    losses = []
+    for share in SHARES:
+        keep(share)
+        losses.append(float(model.evaluate(validation, verbose=0, return_dict=True)["loss"]))
+    best = int(np.nanargmin(losses))
+    keep(SHARES[best])
+    return {"share": round(float(SHARES[best]), 2), "val_loss": losses[best]}
