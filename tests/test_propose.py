@@ -260,9 +260,9 @@ def test_planes_of_a_cube_are_bands_if_its_header_says_so(file, bands):
     assert not notes
 
 
-def test_no_image_is_lost_whose_name_tells_nothing_but_a_sign(file):
+def test_no_image_is_lost_whose_name_tells_nothing_or_differs_by_a_sign(file):
     names = "a.fits", "a_r.fits", "a-img.fits", "a_sci.fits", "a_img_sci.fits"
-    names += "K_-0.5_r.fits", "K_0.5_r.fits"
+    names += "K_130_-0.5_r.fits", "K_130_0.5_r.fits"
     flat = (image(shape=(1, 40, 40), ra=150.0 + i, FILTER="r") for i in range(len(names)))
     config, notes = proposed(*map(file, names, flat))
     assert len(config["tiles"]) == len(names) and not notes
