@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from contextlib import suppress
 
 from astropy import units as u
 from astropy.utils.exceptions import AstropyWarning
@@ -11,18 +12,18 @@ from pipeline.ingest.fitsfile import as_number
 
 FLAM = u.erg / u.s / u.cm**2 / u.AA
 OF_COUNTS = u.dimensionless_unscaled, u.ct, u.adu, u.ph
-NANOMAGGIES = {"nanomaggy", "nanomaggies", "nmgy", "nmaggy", "nanomaggie"}
-MAGGIES = {"maggy", "maggies", "mgy"}
 ANOTHER_AREA = 0.03  # of a pixel's: PIXAR_SR is a mean over a detector, which differs by less
 SPELLINGS = (
     (r"\b(adus?|dns?)\b", "adu"),
     (r"\b(electrons?|counts?|cts?|e-|e)(?![\w-])", "ct"),
     (r"\bcps\b", "ct/s"),
     (r" ?/ ?exp\b", ""),  # of UKIRT: counts of the exposure time
-    (r"\b(u|µ|micro) ?(jy|janskys?)\b", "uJy"),
-    (r"\bn(ano)? ?(jy|janskys?)\b", "nJy"),
+    (r"\b(u|µ|micro)[ -]?(jy|janskys?)\b", "uJy"),
+    (r"\bn(ano)?[ -]?(jy|janskys?)\b", "nJy"),
     (r"\b(?-i:mjy|MJY|Mjy)(?= ?/ ?sr| sr)", "MJy"),  # mJy/sr are too faint to be seen
     (r"\b(jy|janskys?)\b", "Jy"),
+    (r"\b(n|nano-?)(mgy|magg(y|ies?))\b", "nmgy"),
+    (r"\b(mgy|magg(y|ies?))\b", "mgy"),
     (r"\bphotons\b", "photon"),
     (r"\bergs?\b", "erg"),
     (r"\b(a|ang|angstroms?)\b", "Angstrom"),
@@ -52,12 +53,11 @@ def physical(header, pixel_scale, pivot=None):
     """
     bunit = str(header.get("BUNIT", "")).strip()
     told = f"unit {bunit} from BUNIT"
-    if bunit.lower() in NANOMAGGIES | MAGGIES:
-        zero_point = 22.5 if bunit.lower() in NANOMAGGIES else 0.0
-        return 10 ** (0.4 * (AB_ZERO_POINT - zero_point)), told
     unit = _parse(plain_unit(header))
     if unit is None:
         return None
+    if unit.is_equivalent(u.mgy):
+        return unit.to(u.mgy) * 10 ** (0.4 * AB_ZERO_POINT), told
     if unit.is_equivalent(u.Jy):
         return unit.to(FLUX_UNIT), told
     if pivot and unit.is_equivalent(FLAM):
@@ -94,7 +94,8 @@ def own_unit(image):
     for header in (image.header, image.primary):
         unit = _parse(plain_unit(header))
         if unit is not None and unit != u.dimensionless_unscaled and unit.scale == 1:
-            return unit.to_string("fits")
+            with suppress(ValueError):
+                return unit.to_string("fits")
     return "ct"
 
 
@@ -120,12 +121,10 @@ def plain_unit(header):
 
 
 def _parse(text):
-    """Make `text` a unit that FITS can hold, or None."""
+    """Make `text` a unit, or None."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            unit = u.Unit(text)
-            unit.to_string("fits")
+            return u.Unit(text)
     except (ValueError, TypeError):
         return None
-    return unit
