@@ -182,18 +182,17 @@ def demo():
     """Table of the demo's completeness, purity and errors."""
     catalog, known = (io.read_table(DEMO / p) for p in ("catalog.fits", "sky/truth.fits"))
     found = truth.compare(catalog, known, sorted(set(catalog["tile"])), Report().match_radius)
-    rows = [
-        "| of galaxies (sources) with S/N > 10 and no neighbour within 2 arcsec | |",
-        "|---|---|",
-    ]
-    for name in ("completeness", "purity"):
+    rows = ["| the demo | |", "|---|---|"]
+    for name, of in (("completeness", "galaxies"), ("purity", "sources")):
         share, low, high, n = found[name]
-        rows.append(f"| {name} | {share:.1%} ({low:.1%} to {high:.1%}, of {n}) |")
+        told = f"{name}, of {of} with S/N > 10 and no neighbour within 2 arcsec"
+        rows.append(f"| {told} | {share:.1%} ({low:.1%} to {high:.1%}, of {n}) |")
     share, low, high, n = found["coverage"]
     told = "68 % intervals of the total flux that hold the truth, of galaxies without the flags "
     told += "EDGE, MASKED, SATURATED, SHARP"
     rows.append(f"| {told} | {share:.1%} ({low:.1%} to {high:.1%}, of {n}) |")
-    rows.append(f"| median distance from the truth | {found['offset_pix']:.3f} pixel |")
+    told = "median distance of these galaxies from their true positions"
+    rows.append(f"| {told} | {found['offset_pix']:.3f} pixel |")
     return "\n".join(rows)
 
 

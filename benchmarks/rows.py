@@ -51,19 +51,19 @@ DEBLENDING = (
         pairs("0.06", "given_unet", "mape: %"),
     ),
     Row(
-        "same: NMAD; beyond 0.75 mag",
+        'pairs at 0.06": NMAD; beyond 0.75 mag',
         "SEP 0.233; 5.2 %. 0.081; 0.10 % (b2m2f)",
         at_most(0.06, 0.001),
         pairs("0.06", "given_unet", "nmad_dm: 3", "outliers: %"),
     ),
     Row(
-        "same: mean IoU of the two masks, U-Net; probabilistic U-Net",
+        'pairs at 0.06": mean IoU of the two masks, U-Net; probabilistic U-Net',
         "SEP 0.57, photutils 0.60, oracle hard partition 0.73",
         at_least(0.88, 0.88),
         (*pairs("0.06", "given_unet", "iou: 3"), *pairs("0.06", "given_punet", "iou: 3")),
     ),
     Row(
-        "same: coverage of the 68 % interval",
+        'pairs at 0.06": coverage of the 68 % interval',
         "none has one",
         (),
         pairs("0.06", "given_unet", "coverage_68: %"),
@@ -81,13 +81,13 @@ DEBLENDING = (
         pairs("0.20", "given_unet", "iou: 3", "mape: %"),
     ),
     Row(
-        'the whole chain with its own detection, 0.06": mean IoU, missed = 0',
+        'its own detection, 0.06": mean IoU, missed = 0',
         "SEP 0.57",
         at_least(0.82),
         pairs("0.06", "own_unet", "iou: 3"),
     ),
     Row(
-        "same: recall; precision",
+        'its own detection, 0.06": recall; precision',
         "SEP 0.84",
         at_least(0.93, 0.97),
         pairs("0.06", "own_unet", "recall: 3", "precision: 3"),
@@ -100,56 +100,59 @@ DEBLENDING = (
         ("hsc: given: median_dm: +", "hsc: given: nmad_dm: 3", "hsc: given: outliers: %"),
     ),
     Row(
-        "same: median of those brighter than mag 24.5; of the fainter",
+        "HSC: median of those brighter than mag 24.5; of the fainter",
         "",
         (),
         ("hsc: given: median_dm_bright: +", "hsc: given: median_dm_faint: +"),
     ),
     Row(
-        "same, scarlet's, from its own published numbers",
+        "HSC: these two of scarlet, from its own published numbers",
         "",
         (),
         ("hsc: scarlet: median_dm_bright: +", "hsc: scarlet: median_dm_faint: +"),
     ),
     Row(
-        "same, own detection: found; median; NMAD; beyond 0.75 mag",
+        "HSC, its own detection: found; median; NMAD; beyond 0.75 mag",
         "",
         (),
         tuple(f"hsc: own: {k}" for k in ("recall: %", "median_dm: +", "nmad_dm: 3", "outliers: %")),
     ),
     Row(
-        "same, SEP with Kron fluxes: found; median; NMAD; beyond 0.75 mag",
+        "HSC, SEP with Kron fluxes: found; median; NMAD; beyond 0.75 mag",
         "",
         (),
         tuple(f"hsc: sep: {k}" for k in ("recall: %", "median_dm: +", "nmad_dm: 3", "outliers: %")),
     ),
     Row(
-        "same, own detection, all sources: seconds a blend",
+        "HSC, its own detection, all sources: seconds a blend",
         "scarlet 120",
         at_most(0.1),
         ("hsc: own: seconds: 3",),
     ),
-    Row("same: coverage of the 68 % interval", "", at_least(0.6), ("hsc: given: coverage_68: %",)),
+    Row("HSC: coverage of the 68 % interval", "", at_least(0.6), ("hsc: given: coverage_68: %",)),
     Row(
-        "coverage of the 68 % and 95 % flux intervals, simulated test",
+        "simulated test: coverage of the 68 % and 95 % flux intervals",
         "",
         ((0.66, 0.70), (0.94, 0.96)),
         ("card.photometry: coverage_68: 3", "card.photometry: coverage_95: 3"),
     ),
     Row(
-        "same, 68 %, in bins of S/N and of separation/Re and /FWHM: the least; the most",
+        "simulated test: of the 68 %, in bins of S/N and of separation/Re and /FWHM: the least;"
+        " the most",
         "",
         (*at_least(0.62), *at_most(0.74)),
         tuple(f"card.photometry: coverage_68_in_bins: {k}: 3" for k in ("least", "most")),
     ),
     Row(
-        "same, 68 %, of those with a neighbour within one PSF width, which is known; which is not",
+        "simulated test: of the 68 %, of those with a neighbour within one PSF width, which is"
+        " known; which is not",
         "",
         (),
         tuple(f"card.photometry: coverage_68_of_close: {k}: 3" for k in ("known", "unknown")),
     ),
     Row(
-        "same, 68 %, of diffuse galaxies (S/N < 30, half-light radius > 4 pixels); their median Δm",
+        "simulated test: of the 68 %, of diffuse galaxies (S/N < 30, half-light radius > 4 pixels);"
+        " their median Δm",
         "",
         (),
         ("card.photometry: diffuse: coverage_68: 3", "card.photometry: diffuse: median_dm: +"),
@@ -164,7 +167,7 @@ DEBLENDING = (
         ),
     ),
     Row(
-        'pairs at 0.06": the same',
+        'pairs at 0.06": ECE on the union of masks; AUROC of spread against error',
         "",
         (),
         pairs("0.06", "pixels", "ece_punet: 3", "auroc_of_spread: 3"),
@@ -172,8 +175,8 @@ DEBLENDING = (
 )
 FINDING = (
     Row(
-        "simulated one-band stamps as in the Lens Finding Challenge: AUROC; TPR0; TPR10; of how"
-        " many non-lenses",
+        "challenge (simulated one-band stamps as in the Lens Finding Challenge): AUROC; TPR0; TPR10"
+        "; of how many non-lenses",
         "0.9325; 0.221; 0.357 (three winners, of the challenge's own 100,000 stamps)",
         at_least(0.97, 0.3, 0.45),
         (
@@ -184,19 +187,19 @@ FINDING = (
         ),
     ),
     Row(
-        "same: TPR at FPR 1e-2; 1e-3; 1e-4",
+        "challenge: TPR at FPR 1e-2; 1e-3; 1e-4",
         "",
         (),
         tuple(f"challenge: tpr_at_fpr_{rate}: 3" for rate in ("0.01", "0.001", "0.0001")),
     ),
     Row(
-        'same: TPR at FPR 1e-2 for Einstein radius > 0.8" and arc S/N > 20',
+        'challenge: TPR at FPR 1e-2 for Einstein radius > 0.8" and arc S/N > 20',
         "",
         at_least(0.9),
         ("challenge: tpr_of_clear_arcs_at_fpr_0.01: %",),
     ),
     Row(
-        "same: AUROC of S/N alone; of size alone",
+        "challenge: AUROC of S/N alone; of size alone",
         "",
         at_most(0.6, 0.6),
         ("challenge: auroc_of_snr_alone: 3", "challenge: auroc_of_re_alone: 3"),
@@ -208,7 +211,7 @@ FINDING = (
         ("card.lens: calibration_error: 3", "challenge: calibration_error: 3"),
     ),
     Row(
-        "the challenge's: slope of the log odds found against those stated, 1 if they are right",
+        "challenge: slope of the log odds found against those stated, 1 if they are right",
         "",
         (),
         ("challenge: odds_slope: 2",),
@@ -223,7 +226,7 @@ FINDING = (
         ),
     ),
     Row(
-        'such stamps in Hubble\'s pixels (0.05", PSF 0.07"): AUROC, binned as the chain does; not',
+        'challenge, in Hubble\'s pixels (0.05", PSF 0.07"): AUROC, binned as the chain does; not',
         "",
         (),
         ("challenge_hubble: auroc: 3", "challenge_hubble_unbinned: auroc: 3"),
@@ -236,19 +239,20 @@ FINDING = (
         ("lenses: pairs_ranked_right: %", "lenses: pairs_ranked_right_by_flux: %"),
     ),
     Row(
-        "same: AUROC; of the flux alone",
+        "SLACS: AUROC; of the flux alone",
         "",
         (),
         ("lenses: auroc: 3", "lenses: auroc_of_flux_alone: 3"),
     ),
     Row(
-        "the 27 lenses above the threshold of FPR 1e-3 on validation; those with visible arcs",
+        "SLACS: the 27 lenses above the threshold of FPR 1e-3 on validation; those with visible"
+        " arcs",
         "0.41 at low FPR (HOLISMOKES XV, HST, one band)",
         at_least(0.6, 0.75),
         ("lenses: above_threshold: %", "lenses: above_threshold_visible: %"),
     ),
     Row(
-        "same: their controls, models of the galaxies with traces of the arcs in some, above it",
+        "SLACS: their controls, models of the galaxies with traces of the arcs in some, above it",
         "",
         (),
         ("lenses: controls_above_threshold: %",),
@@ -261,7 +265,7 @@ FINDING = (
         ("lenses: false_positives: %",),
     ),
     Row(
-        "same, one by one: COSMOS; KiDS; DECaLS; VISTA; VIKING",
+        "false positives, one by one: COSMOS; KiDS; DECaLS; VISTA; VIKING",
         "",
         (),
         tuple(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, Settings
+from pipeline.config.tile import Tile
 from pipeline.config.train import Fit
 
 README = Path(__file__).parent.parent / "config" / "README.md"
@@ -18,6 +19,8 @@ def table():
     rows, trainings = [], []
     for row in settings(Config()):
         (trainings if row[0].startswith("train.") else rows).append(row)
+        if row[0] == "tiles":
+            rows += settings(Tile.model_construct(image={}), "tiles.{tile}.")
     of_all = list(settings(Fit(), "train.{network}."))
     known = {(last(name), default) for name, default, _ in of_all}
     rows += of_all + [row for row in trainings if (last(row[0]), row[1]) not in known]

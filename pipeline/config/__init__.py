@@ -26,7 +26,9 @@ class Ingest(Settings):
     """How the survey writes its FITS files."""
 
     weight_is: Literal["ivar", "rms", "variance", "exposure"] = Field(
-        "ivar", description="Meaning of the weight maps."
+        "ivar",
+        description="What weight maps hold: ivar, variance, rms, or exposure (any relative weight, "
+        "scaled to the noise that is measured).",
     )
     bad_bits: Annotated[int, BeforeValidator(_bits), Field(ge=0)] | None = Field(
         None,
@@ -93,7 +95,8 @@ class Apply(Settings):
         "openvino", description="Engine of the inference: openvino on CPUs, tensorflow on GPUs."
     )
     precision: Literal["auto", "f32", "bf16"] = Field(
-        "auto", description="Arithmetic of openvino; auto is bf16 where the processor has it."
+        "auto",
+        description="Arithmetic of openvino, f32 or bf16; auto is bf16 where the processor has it.",
     )
     batch_size: int = Field(32, gt=0, description="Stamps computed at once.")
 
@@ -143,7 +146,7 @@ class Survey(Settings):
     stars_per_arcmin2: float = Field(2.5, ge=0, description="Stars between magnitude 15 and 25.")
     lenses_per_tile: int = Field(6, ge=0, description="Strong lenses in a tile.")
     damage: bool = Field(True, description="Whether one tile's file is cut short.")
-    seed: Seed = 26
+    seed: Seed = Field(26, description="Seed of the sky.")
 
     @model_validator(mode="after")
     def _tiles_differ(self):
@@ -187,8 +190,8 @@ class Config(Settings):
     )
     truth: str | None = Field(
         None,
-        description="Table of what was simulated, with the columns of `demo_survey`'s, magnitudes "
-        "and fluxes those of the detection band: to score the catalog.",
+        description="Table of what was simulated, to score the catalog: with the columns of the "
+        "demo's sky/truth.fits, magnitudes and fluxes those of the detection band.",
     )
     ingest: Ingest = Ingest()
     detect: Detect = Detect()

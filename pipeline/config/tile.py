@@ -13,7 +13,9 @@ Pixel = Annotated[int, Field(ge=0)]
 class Tile(Settings):
     """Where the images of one tile are: `path` or `path[HDU name or number]` of each band."""
 
-    image: dict[str, str] = Field(min_length=1, description="Image of each band.")
+    image: dict[str, str] = Field(
+        min_length=1, description="Path, or `path[HDU]`, of each band's image."
+    )
     weight: dict[str, str] = Field({}, description="Weight of each band; see ingest.weight_is.")
     mask: dict[str, str] = Field({}, description="Integer bit mask of each band.")
     zero_point: PerBand[float] = Field(

@@ -23,7 +23,7 @@ class Scenes(Settings):
     shard: int = Field(12_000, gt=0, description="Stamps in one file, at most.")
     size: Side = Field(64, description="Side of a stamp of blends [pixel].")
     lens_size: Side = Field(96, description="Side of a stamp for the lens finder [pixel].")
-    seed: Seed = 1
+    seed: Seed = Field(1, description="Seed of the scenes of both sets.")
 
     def side(self, kind):
         """Side of the stamps of a kind: ``blends`` or ``lenses``."""
@@ -47,8 +47,8 @@ class Fit(Settings):
         1, gt=0, description="Times that each stamp is learnt from; then new ones are drawn."
     )
     epochs: int = Field(12, ge=0, description="Of none, `start` is calibrated and scored as it is.")
-    batch_size: int = Field(64, gt=0)
-    learning_rate: Positive = 2e-3
+    batch_size: int = Field(64, gt=0, description="Stamps of a step.")
+    learning_rate: Positive = Field(2e-3, description="Largest rate of the schedule.")
     patience: int = Field(5, gt=0, description="Epochs without gain before training stops.")
     filters: tuple[Annotated[int, Field(gt=0)], ...] = Field(
         (16, 32, 64),
