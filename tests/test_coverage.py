@@ -62,6 +62,13 @@ def test_every_place_has_one_owner_and_areas_add_up(rng):
     assert np.isnan(Territories({}, "nJy").area())
 
 
+@pytest.mark.parametrize("side, overlap", [(200, 50), (600, 100), (1000, 96)])
+def test_an_overlap_of_any_width_counts_once(side, overlap):
+    row = {str(i): tile((i * (side - overlap), 0), side) for i in range(5)}
+    union = (5 * side - 4 * overlap) * side / 3600
+    assert_allclose(Territories(row, "nJy").area(), union, rtol=0.004)
+
+
 def test_alike_tiles_share_an_overlap_in_its_middle():
     coverages = {"a": tile(), "b": tile((600, 0))}
     assert owners(coverages, *places([10, 640, 760, 1300], 400)) == [["a"], ["a"], ["b"], ["b"]]

@@ -14,7 +14,7 @@ from pipeline.catalogs.sphere import unit_vectors
 
 STEP = 16  # pixels from one that is looked at to the next
 DEEPER = 1.25  # by this factor of the noise a tile is worth more than another
-_AREA_POINTS = 128  # along each side of a tile, at most
+_AREA_POINTS = 64  # along each side of a tile
 
 
 class Coverage(NamedTuple):
@@ -158,10 +158,12 @@ class Territories:
         it = self._all[tile]
         if not self._others.get(tile):
             return it.area
-        step = max(1, -(-max(it.margin.shape) // _AREA_POINTS))
-        y, x = STEP * step * np.array(np.nonzero(it.margin[::step, ::step])) + (STEP - 1) / 2
-        sky = it.wcs.pixel_to_world(x, y).icrs
-        return it.area * self.has(tile, sky.ra.deg, sky.dec.deg).mean() if len(x) else 0.0
+        cells = np.indices((_AREA_POINTS, _AREA_POINTS)).reshape(2, -1)
+        places = (cells + np.random.default_rng(0).random(cells.shape)) / _AREA_POINTS
+        y, x = places = (places.T * it.shape).T
+        usable = it.margin[tuple(places.astype(int) // STEP)] > 0
+        sky = it.wcs.pixel_to_world(x[usable] - 0.5, y[usable] - 0.5).icrs
+        return it.area * self.has(tile, sky.ra.deg, sky.dec.deg).mean() if usable.any() else 0.0
 
 
 def _noise_classes(coverages, unit):
