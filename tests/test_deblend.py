@@ -202,9 +202,9 @@ def test_an_aperture_that_leaves_its_stamp_is_flagged():
 def test_uncertainty_is_the_largest_of_the_stamps():
     exposure = exposure_of(np.zeros((40, 50)))
     stamps = cut(exposure, sources_at((10, 10), (14, 10), (49, 39)), 16)
-    spread = np.ones((3, 16, 16), "f4") * np.array([0.2, 0.3, 0.1])[:, None, None]
+    spread = np.ones((3, 16, 16), "f4") * np.array([0.3, 0.2, 0.1])[:, None, None]
     image = np.zeros(exposure.flux.shape[:2], "f4")
     deblend.raise_to(image, stamps[2:], spread[2:])
     deblend.raise_to(image, stamps[:2], spread[:2])
-    assert_allclose(image[10, [2, 6, 18, 22]], [0.2, 0.3, 0.3, 0])
+    assert_allclose(image[10, [2, 6, 18, 22]], [0.3, 0.3, 0.2, 0])
     assert_allclose(image[39, 49], 0.1)
