@@ -15,7 +15,16 @@ def test_what_is_shown_is_the_extreme():
     assert_array_equal(chosen["lenses"], np.argsort(-table["p_lens"])[:5])
     assert not (table["flags"][chosen["strangest"]] & int(Flag.EDGE)).any()
     assert len(chosen["strangest"]) == 5
-    assert (table["blend_fraction"][chosen["blends"]] > 0.1).all()
+
+
+def test_blends_are_bright_whole_and_much_claimed():
+    table = catalog(7)
+    table["flags"], table["n_neighbours"] = 0, 1
+    table["blend_fraction"] = [0.3, 0.05, 0.5, 0.6, 0.7, 0.8, 0.9]
+    table["flux"][3] = 19.0 * table["flux_err"][3]
+    table["flags"][4:6] = int(Flag.EDGE), int(Flag.STAMP_CLIPPED)
+    table["n_neighbours"][6] = 0
+    assert_array_equal(choose(table, config.Report(blends=9))["blends"], [2, 0])
 
 
 def test_a_cosmic_ray_is_not_among_the_strangest():
