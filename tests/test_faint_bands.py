@@ -40,14 +40,16 @@ def test_faint_bands_are_without_bias_and_their_intervals_hold(rng, snr, referen
         assert found[name].unit == "nJy"
 
 
-def test_the_noise_of_the_detection_bands_aperture_counts_once():
-    """By hand: its total is as uncertain as its aperture's flux, so that their ratio is known."""
+@pytest.mark.parametrize(("width", "ratio"), [(0.2, 0.0), (0.52, 0.48)])
+def test_the_noise_of_the_detection_bands_aperture_counts_once(width, ratio):
+    """By hand: what its total is less certain than its aperture's flux, that is of their ratio."""
     totals = Table({"id": [1]})
-    for name, total in zip(PERCENTILES, (80.0, 100.0, 120.0), strict=True):
-        totals[name] = [[total, 1.0]]
+    for name, side in zip(PERCENTILES, (-1, 0, 1), strict=True):
+        totals[name] = [[100 * (1 + side * width), 1.0]]
     measured = Table({"flux": [[80.0, 4.0]], "flux_err": [[16.0, 1.0]]})
+    half = 5 * np.hypot(1 / 4, ratio)
     found = complete(totals, measured, 0)
-    assert_allclose([found[name][0, 1] for name in PERCENTILES], [3.75, 5, 6.25])
+    assert_allclose([found[name][0, 1] for name in PERCENTILES], [5 - half, 5, 5 + half])
 
 
 def test_what_is_bright_or_alone_stays_as_it_is(rng):
