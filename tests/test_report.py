@@ -203,6 +203,7 @@ def test_the_same_findings_make_the_same_page():
 
 def test_stamps_are_in_units_of_the_noise():
     stamps = cutouts(catalog(3))
+    stamps.ivar[:, :5] = np.array([0, 0, 1, 100, 100])[:, None, None]  # the median stays
     assert_allclose(in_noise(stamps), 2 * stamps.flux, rtol=1e-6)
     picked = pick(stamps, stamps.id[1:2], 0.2)
     assert list(picked) == [int(stamps.id[1])]
@@ -270,5 +271,12 @@ def test_stamps_of_any_size_make_a_mosaic():
     images = [np.ones((side, side, bands)) for side, bands in ((8, 1), (16, 3), (5, 2))]
     figure = mosaic(3 * images, [str(i) for i in range(9)])
     (ax,) = figure.axes
-    assert len(ax.images) == 9 and [text.get_text() for text in ax.texts] == list("012345678")
+    assert len(ax.images) == 9
+    assert [text.get_text() for text in ax.texts] == list("012345678")
     assert mosaic([], []) is None and gallery([]) is None
+
+
+def test_the_reddest_of_three_bands_is_red():
+    figure = mosaic([np.ones((8, 8, 3)) * [1, 2, 3]], [""])
+    red, green, blue = np.moveaxis(figure.axes[0].images[0].get_array(), -1, 0)
+    assert (red > green).all() and (green > blue).all()

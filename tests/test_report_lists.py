@@ -51,6 +51,31 @@ def test_known_lenses_that_are_missed_come_first():
     assert words.index("ring missed") < words.index("arc recovered")
 
 
+def test_the_numbers_at_the_top_are_of_good_tiles_and_of_systems():
+    table = catalog()
+    table["p_lens"], table["anomaly"] = 0.01, 0.5
+    table["p_lens"][:4], table["anomaly"][:2] = [0.9, 0.5, 0.3, 0.3], [0.99, 0.9]
+    table["ra"][2:4], table["dec"][2:4] = table["ra"][0], table["dec"][0]  # pieces of the first
+    table["known_lens"] = np.array(["", "ring"] + 38 * [""])
+    tiles = [
+        TileFacts("a", 1, depth=25.0, psf_fwhm=0.7),
+        TileFacts("b", 1, depth=24.0, psf_fwhm=0.9),
+        TileFacts("c", rejected="empty"),
+    ]
+    _, words = read(write_page(findings(table, tiles, settings=config.Report(stamps=0, blends=0))))
+    for said in (
+        "2 / 3 tiles used",
+        "24.50 5σ point-source depth [AB]",
+        "0.80″ PSF FWHM",
+        "2 candidate systems, p_lens > 0.06",
+        "1.8 lenses expected",
+        "0.9 of them among sources of an anomaly above 0.98",
+        "ring recovered 0.500 2",
+        "EDGE 1 8 20.0 %",
+    ):
+        assert said in words
+
+
 def test_numbers_per_area_are_of_the_tiles_with_fluxes():
     table = catalog()
     table.meta |= {"AREA": 26.0, "AREAFLUX": 13.0}
