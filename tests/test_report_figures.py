@@ -1,6 +1,7 @@
 """What the report's figures draw is what they were given."""
 
 import numpy as np
+import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose
 
@@ -88,6 +89,14 @@ def test_what_to_expect_is_drawn_as_the_table_says():
     assert_allclose(said, [[0.9, 0.7, 0.6, 0.5], [0.45, 0.7, 0.9, 1]])
     row = next(row for row in expected.rows(0.3) if row["threshold"] == 0.3)
     assert_allclose([row["purity"], row["completeness"]], [line[2] for line in said])
+
+
+@pytest.mark.parametrize("name, i", [("p_lens", 0), ("anomaly", 1)])
+def test_every_score_is_in_its_histogram(name, i):
+    table = catalog()
+    table[name][:3] = np.nan, 0.0, 1.0
+    ax = figures.scores(table).axes[i]
+    assert sum(bar.get_height() for bar in ax.patches) == 39
 
 
 def test_the_map_shows_a_field_across_the_meridian_whole():

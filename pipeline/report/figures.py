@@ -109,7 +109,7 @@ def scores(catalog):
     for ax, name, label in zip(
         panels, ("p_lens", "anomaly"), ("lens probability p_lens", "anomaly"), strict=True
     ):
-        values = np.asarray(catalog[name])
+        values = np.asarray(catalog[name], "f8")  # `LEAST_P_LENS` in 4 bytes is below the first bin
         values = values[np.isfinite(values)]
         if not len(values):
             return None
