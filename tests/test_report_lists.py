@@ -55,7 +55,8 @@ def test_the_numbers_at_the_top_are_of_good_tiles_and_of_systems():
     table = catalog()
     table["p_lens"], table["anomaly"] = 0.01, 0.5
     table["p_lens"][:4], table["anomaly"][:2] = [0.9, 0.5, 0.3, 0.3], [0.99, 0.9]
-    table["ra"][2:4], table["dec"][2:4] = table["ra"][0], table["dec"][0]  # pieces of the first
+    for name in ("ra", "dec"):  # pieces of the first
+        table[name][2:4] = table[name][0] + 1 / 3600
     table["known_lens"] = np.array(["", "ring"] + 38 * [""])
     tiles = [
         TileFacts("a", 1, depth=25.0, psf_fwhm=0.7),
