@@ -11,8 +11,9 @@ from pipeline.flags import Flag
 from pipeline.injection import recover
 from pipeline.injection.completeness import completeness
 from pipeline.models.binned import share
-from pipeline.report.completeness_figure import completeness_figure
+from pipeline.report.completeness_figure import LEAST, completeness_figure
 from tests.test_recover import OPTICS, SETTINGS, sky, sources
+from tests.test_report_figures import points
 
 
 def told(rng, n=4000, inside=0.68):
@@ -53,7 +54,30 @@ def test_counts_medians_and_coverage_are_those_put_in(rng, inside):
     for kind in ("true_snr", "size", "neighbour", "true_snr x size"):
         assert rows["n"][kinds == kind].sum() == 4000
         assert rows["n_clean"][kinds == kind].sum() == every["n_clean"]
-    assert completeness_figure(rows).axes
+
+
+def test_the_figure_draws_the_table(rng):
+    rows = completeness([told(rng)], SETTINGS)
+    figure, kinds = completeness_figure(rows), np.asarray(rows["kind"])
+    measures = "completeness", "median_dm", "coverage_68"
+    for quantity, axes in zip(
+        ("true_mag", "neighbour"), np.reshape(figure.axes, (2, 3)), strict=True
+    ):
+        some = rows[kinds == quantity]
+        for name, ax in zip(measures, axes, strict=True):
+            shown = some if name == "completeness" else some[some["n_clean"] >= LEAST]
+            (((_, value), ends),) = points(ax)
+            assert_allclose(value, shown[name])
+            assert_allclose(np.ptp(ends, axis=1), 2 * shown[f"{name}_err"])
+    lines = [line for line in figure.axes[0].lines if "PSF widths" in str(line.get_label())]
+    by_size = rows[kinds == "true_mag x size"]
+    by_size.sort(["size_low", "true_mag_low"])
+    assert len(lines) == len(np.unique(by_size["size_low"]))
+    drawn = np.concatenate([line.get_ydata() for line in lines])
+    assert_allclose(drawn, by_size["completeness"])
+    every = rows[kinds == "all"][0]
+    said = f"{every['completeness']:.1%} detected", f"{every['coverage_68']:.1%} ±"
+    assert all(words in figure.get_suptitle() for words in said)
 
 
 def seen_to(table, of_unit_snr):

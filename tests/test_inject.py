@@ -16,6 +16,7 @@ from pipeline.report.selection_figure import selection_figure
 from pipeline.simulate.arcs import Body, paint_arcs
 from pipeline.simulate.render import Renderer
 from pipeline.stamps.cutouts import cut
+from tests.test_report_figures import points
 
 OPTICS = Optics(fwhm=3.0, beta=3.0, pixel_scale=0.2, gain=(0.0,))
 SETTINGS = Inject(per_galaxy=3, einstein_radius=(0.8, 1.6))
@@ -211,7 +212,21 @@ def test_counts_add_up(stamps):
         assert n[kind == name].sum() == left
         assert found["n_found"][kind == name].sum() == found["n_found"][kind == "all"][0]
     assert (found["share_low"] <= found["share"] + 1e-9).all()
-    assert selection_figure(found).axes
+
+
+def test_the_figure_draws_the_table(stamps):
+    found = selection([injected(stamps, sources())], 0.6, SETTINGS)
+    figure, kind = selection_figure(found), np.asarray(found["kind"])
+    for name, ax in zip(("theta_e", "arc_mag", "deflector_mag"), figure.axes, strict=False):
+        rows, ((_, share), ends) = found[kind == name], next(points(ax))
+        assert_allclose(share, rows["share"])
+        assert_allclose(ends, np.column_stack([rows["share_low"], rows["share_high"]]))
+    (plane,) = figure.axes[3].collections
+    corners, both = plane.get_coordinates()[1:, 1:], found[kind == "theta_e x arc_mag"]
+    assert np.isfinite(plane.get_array().filled(np.nan)).sum() == len(both)
+    for row in both:
+        here = np.isclose(corners, [row["theta_e_high"], row["arc_mag_high"]]).all(-1)
+        assert plane.get_array()[here] == row["share"]
 
 
 def injections(rng, n_galaxies, per_galaxy, scatter):
@@ -256,4 +271,4 @@ def test_no_galaxies_give_an_empty_table(stamps):
     found = selection([said], 0.5, SETTINGS)
     assert len(found) == 0
     assert found["n"].dtype.kind == found["n_galaxies"].dtype.kind == "i"
-    assert selection_figure(found).axes
+    assert "No galaxies are bright" in selection_figure(found).get_suptitle()
