@@ -102,10 +102,8 @@ def _known(table, i):
 
 
 def _edges(settings):
-    """Edges of each quantity's bins; rounding must not lose the largest."""
+    """Edges of each quantity's bins."""
     snr, size = np.geomspace(*settings.snr, BINS + 1), np.geomspace(*settings.size, SIZES + 1)
-    for edges in (snr, size):
-        edges[[0, -1]] *= 1 - 1e-6, 1 + 1e-6
     return {"true_mag": MAGNITUDES, "true_snr": snr, "size": size, "neighbour": NEIGHBOURS}
 
 

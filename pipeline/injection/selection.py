@@ -81,10 +81,7 @@ def _edges(settings):
     radii, snrs = (
         np.geomspace(*limits, BINS + 1) for limits in (settings.einstein_radius, settings.arc_snr)
     )
-    # Rounding must not lose the largest; arcs held below their galaxy's light are faint.
-    radii[-1] *= 1 + 1e-9
-    snrs = np.concatenate([[0.0], snrs[:-1], [snrs[-1] * (1 + 1e-9)]])
-    radii[0] *= 1 - 1e-9
+    snrs = np.append(0.0, snrs)  # arcs held below their galaxy's light are faint
     magnitudes = {"arc_mag": MAGNITUDES, "deflector_mag": MAGNITUDES}
     decades = {"deflector_snr": np.concatenate([[0.0], DEFLECTOR_SNRS, [np.inf]])}
     return {"theta_e": radii, "arc_snr": snrs} | magnitudes | decades
