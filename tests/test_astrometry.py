@@ -74,5 +74,11 @@ def test_a_source_that_noise_makes_narrow_is_as_uncertain_as_a_point():
     assert narrow == point
 
 
+def test_however_bright_a_galaxy_its_centre_is_as_uncertain_as_a_hundredth_of_its_width():
+    sigma = np.array([3.0, 6.0])
+    error = position_error(np.sqrt(2 * np.log(2)) * sigma, np.array([1e9, 1e9]), FWHM)
+    assert_allclose(error, sigma / 100, rtol=1e-5)
+
+
 def test_an_error_without_signal_is_unknown():
     assert np.isnan(position_error(np.array([2.0]), np.array([-1.0]), FWHM)).all()
