@@ -74,7 +74,9 @@ def test_alike_tiles_share_an_overlap_in_its_middle():
     assert owners(coverages, *places([10, 640, 760, 1300], 400)) == [["a"], ["a"], ["b"], ["b"]]
 
 
-@pytest.mark.parametrize("noise, owner", [(0.5, "b"), (0.95, "a"), (1.05, "a"), (2.0, "a")])
+@pytest.mark.parametrize(
+    "noise, owner", [(0.5, "b"), (0.8, "b"), (0.95, "a"), (1.05, "a"), (2.0, "a")]
+)
 def test_the_deeper_tile_has_the_whole_overlap(noise, owner):
     coverages = {"a": tile(), "b": tile((600, 0), noise=noise), "c": tile((9e3, 0))}
     assert owners(coverages, *places([640], 400)) == [[owner]]
