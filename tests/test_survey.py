@@ -1,6 +1,7 @@
 import galsim
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import uniform_filter
@@ -65,6 +66,25 @@ def test_the_first_tile_has_a_satellite_and_a_bleeding_star(survey):
     tile = survey[1][0]
     ridge = tile.image[(tile.mask == camera.Bit.SATELLITE)]
     assert ridge.mean() > np.median(tile.image) + 3 * SETTINGS.sky_rms
+
+
+def test_charge_runs_up_and_down_the_columns_of_saturated_pixels(rng):
+    clean, rms = np.zeros((256, 256)), np.full((256, 256), SETTINGS.sky_rms)
+    level = camera.SATURATION * SETTINGS.sky_rms / 0.035
+    clean[100, 80], clean[100, 90] = 10.5 * level, 0.9 * level
+    _, _, mask, _ = camera.observe(SETTINGS, clean, rms, 1, rng)
+    row, column = np.nonzero(mask & camera.Bit.BLEED)
+    assert (row.min(), row.max()) == (90, 110)  # as far as nine pixels hold, and one more
+    assert (column.min(), column.max()) == (79, 81)
+
+
+def test_one_galaxy_in_eight_lies_close_to_another():
+    empty = config.Survey(side=4096, galaxies_per_arcmin2=1, stars_per_arcmin2=0, lenses_per_tile=0)
+    sky = draw_sky(empty)[:-1]  # without the bleeding star
+    where = SkyCoord(sky["ra"], sky["dec"], unit="deg")
+    apart = where.match_to_catalog_sky(where, nthneighbor=2)[1].arcsec
+    assert np.mean(apart < 2.5) == pytest.approx(0.22, abs=0.02)  # of a pair both
+    assert np.mean(apart < 0.7) < 0.01
 
 
 def test_positions_are_where_the_light_is(survey):
