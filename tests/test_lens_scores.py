@@ -77,6 +77,34 @@ def test_what_is_seen_through_rings_has_scores_of_its_own(rng):
     assert found["through_rings"]["recall_at_fpr_0.01"]["n"] == 200
 
 
+def test_arcs_are_counted_by_size_and_brightness_by_hand():
+    """Half of the lenses are bright and found; one in a hundred of the others is above the rest."""
+    wide, bright = np.tile([False, True], 100), np.repeat([False, True], 100)
+    is_lens = np.arange(400) < 200
+    truth = Table({"is_lens": is_lens, "snr": np.ones(400), "re": np.ones(400)})
+    truth["theta_e"] = np.append(np.where(wide, 1.0, 0.4), np.full(200, np.nan))
+    truth["arc_snr"] = np.append(np.where(bright, 30.0, 10.0), np.full(200, np.nan))
+    truth["pixel_scale"], truth["fwhm"] = 0.2, 4.0
+    logits = np.append(np.where(bright, 2.0, 0.95), np.linspace(0, 1, 200))
+    p_lens = np.where(is_lens, 0.8, 0.4)
+    found = lens_scores.score(logits, p_lens, np.ones((400, 8, 8, 2)), truth)
+    curves = {
+        name: [(row["from"], row["n"], row["recall"]) for row in rows]
+        for name, rows in found["completeness_at_fpr_0.01"].items()
+    }
+    assert curves["einstein_radius_arcsec"] == [(0.3, 100, 0.5), (0.8, 100, 0.5)]
+    assert curves["einstein_radius_fwhm"] == [(1.0, 100, 0.5)]
+    assert curves["arc_snr"] == [(10, 100, 0), (20, 100, 1)]
+    assert found["recall_of_clear_arcs_at_fpr_0.01"]["value"] == 1
+    assert found["recall_of_clear_arcs_at_fpr_0.01"]["n"] == 50
+    assert_allclose(found["log_loss"]["value"], -np.log(0.8 * 0.6) / 2)
+
+
+def test_brightness_is_of_the_middle_in_units_of_the_noise():
+    stamps = np.ones((1, 16, 16, 2)) * [1.0, 4.0]
+    assert_allclose(lens_scores.brightness(stamps), 4 * 4 * 2)
+
+
 @pytest.mark.parametrize("sense", [1, -1])
 def test_few_that_are_no_lenses_are_above_the_threshold(sense, rng):
     """Though the network has it the wrong way round, as one may that has learnt little."""
