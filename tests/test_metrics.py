@@ -56,6 +56,15 @@ def test_calibrated_fluxes_hold_68_percent_at_every_width(rng, monkeypatch):
         assert_allclose(held[rows].mean(), 0.68, atol=0.02)
 
 
+def test_the_area_under_the_roc_curve_by_hand():
+    assert metrics.roc_auc([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0]) == 3 / 4
+    assert metrics.roc_auc([0.5, 0.5], [1, 0]) == 1 / 2
+
+
+def test_nmad_is_the_standard_deviation_of_gaussians(rng):
+    assert_allclose(metrics.nmad(rng.normal(5, 3, 100_000)), 3, rtol=0.02)
+
+
 def test_brier_by_hand():
     assert_allclose(metrics.brier([0.0, 0.5, 1.0], [0, 1, 1]), 0.25 / 3)
 
