@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pipeline import io
-from pipeline.catalogs.catalog import COLUMNS, PER_BAND, assemble, empty, magnitudes, number
+from pipeline.catalogs.catalog import (
+    COLUMNS,
+    PER_BAND,
+    assemble,
+    empty,
+    flux_snr,
+    magnitudes,
+    number,
+)
 
 INTERFACE = [
     "id",
@@ -138,6 +146,19 @@ def test_a_missing_column_is_an_error():
 
 def test_flags_of_all_stages_are_kept():
     assert_array_equal(assemble(stage_tables(3), "t1")["flags"], 5)
+
+
+def test_signal_to_noise_is_of_the_detection_band_and_0_where_there_is_none():
+    table = Table({"flux": [[1.0, 20.0], [1.0, np.nan], [1.0, 5.0]]}, meta={"DETBAND": 1})
+    table["flux_err"] = [[1.0, 2.0], [1.0, 1.0], [1.0, 0.0]]
+    assert_array_equal(flux_snr(table, "flux"), [10, 0, 0])
+
+
+def test_an_angle_in_another_unit_is_brought_to_the_columns():
+    tables = stage_tables()
+    degrees = tables[0]["pa"].to_value("deg")
+    tables[0]["pa"] = tables[0]["pa"].to("rad")
+    assert_allclose(assemble(tables, "t1")["pa"], degrees, rtol=1e-6)
 
 
 def test_magnitudes_by_hand():
