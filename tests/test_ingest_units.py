@@ -221,6 +221,7 @@ class TestElectrons:
         found = calibrated(tmp_path, pixels, cards)
         assert_allclose(found.gain, [0.2], rtol=1e-5)
         assert_allclose(found.saturation, [50000.0], rtol=1e-5)
+        assert_allclose(calibrated(tmp_path, pixels, cards, gain=3.0).gain, [0.3], rtol=1e-5)
 
     @pytest.mark.parametrize(
         ("bunit", "gain"), [("ELECTRONS", 1.0), ("electrons/s", 900.0), ("e/s", 900.0), ("e", 1.0)]
@@ -237,10 +238,11 @@ class TestElectrons:
         found = calibrated(tmp_path, pixels, cards | {"EXPTIME": 20.0})
         assert found.gain == (20 * per_second,)
 
-    def test_the_gain_of_a_count_a_second_is_taken_as_it_is(self, tmp_path, pixels):
-        cards = {"BUNIT": "ADU/s", "GAIN": 1800.0, "EXPTIME": 900.0}
+    @pytest.mark.parametrize("gain", [40.0, 1800.0])
+    def test_the_gain_of_a_count_a_second_is_taken_as_it_is(self, tmp_path, pixels, gain):
+        cards = {"BUNIT": "ADU/s", "GAIN": gain, "EXPTIME": 900.0}
         found = calibrated(tmp_path, pixels, cards)
-        assert found.gain == (1800.0,)
+        assert found.gain == (gain,)
         assert any("from GAIN, taken for that of a count/s" in note for note in found.notes)
 
     def test_a_header_s_gain_is_not_taken_with_a_weight(self, tmp_path, pixels):
@@ -262,6 +264,12 @@ class TestElectrons:
         assert_allclose(found.saturation, [4900.0], rtol=1e-3)
         found = calibrated(tmp_path, pixels, {"SATURATE": 101.0}, fit_sky=True)
         assert found.saturation == (np.inf,)
+
+    def test_saturation_is_what_several_share_far_above_the_sky(self, tmp_path, pixels):
+        assert calibrated(tmp_path, np.minimum(pixels, 110), {}).saturation == (np.inf,)
+        for n, level in ((7, np.inf), (8, 5000.0)):
+            pixels[20, :n] = 5000
+            assert calibrated(tmp_path, pixels, {}).saturation == (level,)
 
     def test_a_saturated_pixel_keeps_its_flux(self, tmp_path, pixels):
         pixels[5, 5] = 6000
