@@ -21,6 +21,15 @@ def test_a_threshold_from_few_is_that_from_many(rng):
     assert_allclose(many, np.log(999), rtol=0.03)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 20, 40, 100])
+def test_a_threshold_from_a_handful_is_rough_but_not_out_of_reach(rng, n):
+    """Though their tail is all that few can tell, and there is none of one or two."""
+    found = [lens_scores.threshold_at(rng.logistic(size=n), 1e-3) for _ in range(1000)]
+    assert np.isfinite(found).all()
+    if n >= 10:
+        assert_allclose(np.median(found), np.log(999), rtol=0.08)
+
+
 @pytest.mark.parametrize("prevalence", [1e-3, 0.5])
 def test_one_other_in_a_thousand_passes_the_networks_threshold(rng, monkeypatch, prevalence):
     is_lens = np.arange(60_000) % 4 == 0

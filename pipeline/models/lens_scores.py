@@ -13,7 +13,7 @@ IN_PSF_WIDTHS = 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 40.0  # the same
 RATES = np.logspace(-4, 0, 33)[:-1]  # of false positives, of the ROC curve
 ARC_SNRS = 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 1e5
 CLEAR = 0.8, 20.0  # Einstein radius [arcsec] and S/N of arcs that anyone would see
-ENOUGH = 10  # non-lenses above a threshold that is measured, at least
+ENOUGH = 10  # non-lenses above a threshold that is measured, or in a tail, at least
 TAIL = 0.05  # share of the non-lenses that an extrapolated threshold rests on
 
 
@@ -21,11 +21,12 @@ def threshold_at(logit, rate):
     """Value that a share `rate` of non-lenses exceed.
 
     It is their quantile where `ENOUGH` of them or more lie above it.  Where there are too
-    few, it is extrapolated: the excesses of the highest `TAIL` (ten at least) over the value they
-    exceed are taken for exponential, as those of a logit are that falls off like a logistic or
-    anything else with an exponential tail (Pickands 1975, Ann. Statist. 3, 119, of shape 0).  From
-    k such excesses the distance of the threshold from that value is known to 1 / sqrt(k), if the
-    tail goes on as it begins, which nothing in the sample can say.
+    few, it is extrapolated from the highest `TAIL` of them (`ENOUGH` at least, a third at most, for
+    the rest is no tail), taken for the tail of a logistic, as that of a logit is, or for any that
+    becomes exponential (Pickands 1975, Ann. Statist. 3, 119, of shape 0).  A logistic of scale s
+    exceeds what a share p is above by -s ln(1 - p) / p on average.  From k such excesses the
+    distance of the threshold from that value is known to 1 / sqrt(k), if the tail goes on as it
+    begins, which nothing in the sample can say.
 
     Parameters
     ----------
@@ -39,13 +40,12 @@ def threshold_at(logit, rate):
     """
     ranked = np.sort(np.asarray(logit, "f8"))
     n = len(ranked)
-    if rate * n >= ENOUGH:
+    k = min(max(round(TAIL * n), ENOUGH), n // 3)
+    if rate * n >= min(k, ENOUGH):
         return float(np.quantile(ranked, 1 - rate))
-    k = min(max(round(TAIL * n), 10), n - 1)
-    if k / n <= rate or k < 1:
-        return float(ranked[-1])
-    start, highest = ranked[n - k - 1], ranked[n - k :]
-    return float(start + np.mean(highest - start) * np.log(k / (n * rate)))
+    start, highest, share = ranked[n - k - 1], ranked[n - k :], k / n
+    scale = np.mean(highest - start) * share / -np.log1p(-share)
+    return float(start + scale * np.log(share / (1 - share) * (1 - rate) / rate))
 
 
 def recall_at(p_lens, is_lens, rate):
