@@ -126,6 +126,14 @@ def test_few_that_are_no_lenses_are_above_the_threshold(sense, rng):
     assert 0 < np.mean(p_lens[~is_lens] > found["threshold"]) < 3e-3
 
 
+def test_few_that_are_told_apart_make_no_certainty():
+    is_lens = np.arange(30) % 3 > 0
+    logits = np.where(is_lens, 1.0, -1.0)[:, None]
+    found = lens.calibrate(lambda graph, values: values, logits, {"is_lens": is_lens})
+    said = lens.stated(found["calibration"], logits[:, 0], is_lens.mean())
+    assert_allclose(said, np.where(is_lens, 21 / 22, 1 / 12), rtol=1e-3)
+
+
 def test_a_threshold_is_given_or_the_networks_own():
     class Network:
         home, card = "here", {"calibration": {"threshold": 0.5}}

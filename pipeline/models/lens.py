@@ -37,10 +37,11 @@ def logits(network, stamps):
 def calibrate(network, stamps, truth, light=None):
     """Make a probability of the mean logit, on validation, and set the threshold.
 
-    Scale and shift are those of Platt (1999).  The threshold is the ``p_lens``, at balanced
-    classes, which a share `FALSE_POSITIVE_RATE` of the non-lenses exceed: their quantile if there
-    are 10,000 of them or more; from fewer, an extrapolation of the logit's tail, see
-    `pipeline.models.lens_scores.threshold_at`.
+    Scale and shift are those of Platt (1999), towards his targets: of n lenses (n + 1) / (n + 2)
+    instead of 1, of n others 1 / (n + 2) instead of 0, so that no certainty comes of few.  The
+    threshold is the ``p_lens``, at balanced classes, which a share `FALSE_POSITIVE_RATE` of the
+    non-lenses exceed: their quantile if there are 10,000 of them or more; from fewer, an
+    extrapolation of the logit's tail, see `pipeline.models.lens_scores.threshold_at`.
 
     Returns
     -------
@@ -50,7 +51,9 @@ def calibrate(network, stamps, truth, light=None):
     """
     mean = logits(network, stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
-    scale, shift = metrics.log_odds_line(mean, said)
+    n_lenses, n_others = said.sum(), (1 - said).sum()
+    targets = np.where(said, (n_lenses + 1) / (n_lenses + 2), 1 / (n_others + 2))
+    scale, shift = metrics.log_odds_line(mean, targets)
     prevalence, others = float(said.mean()), scale * mean[said == 0] + shift
     threshold = None
     if len(others) and prevalence > 0:

@@ -56,7 +56,7 @@ def diagram(p, truth):
 
 
 def log_odds_line(logit, truth):
-    """Slope and offset of the log odds of what came true against a logit (Platt 1999)."""
+    """Slope and offset of the log odds of what came true, or how likely, against a logit."""
     from scipy.optimize import minimize
 
     said = np.asarray(truth, float)
