@@ -13,14 +13,16 @@ def adapt(config, manifest, home, work, gain):
 
     base = engine.load(config.networks, "lens", config.apply)
     stamps, truth = _injections(config, manifest)
-    rows = {name: learning.sets(truth["id"]) == name for name in learning.SHARES}
+    sets = learning.kept_sets(truth, base.card, config.merge.radius)
+    rows = {name: sets == name for name in learning.SHARES}
     learnt = np.flatnonzero(rows["train"])
     learnt = learnt[learning.balanced(truth["is_lens"][learnt])]
     shown = learnt, rows["validation"]
     pairs = [(stamps[some], lens.target(stamps[some], truth[some])) for some in shown]
     made = _fine_tune(base, pairs, config, home, work)
     after, test = engine.load(home, "lens", config.apply), rows["held_out"]
-    made |= {"stamps_trained_on": len(learnt), "places": learning.places(truth[~test])}
+    made["stamps_trained_on"] = len(learnt)
+    made["places"] = {name: learning.places(truth[some]) for name, some in rows.items()}
     if "adapted" in base.card:
         made["before"] = {"adapted": base.card["adapted"]}
     found = {"calibration": base.card["calibration"]}

@@ -1,6 +1,7 @@
 """What the lens finder learns from of a survey's own galaxies, and what is said of the gain."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,28 +109,44 @@ def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_
     monkeypatch.setattr("pipeline.models.engine.load", lambda *_: base)
     monkeypatch.setattr("pipeline.models.lens.logits", lambda _, x: x.sum((1, 2, 3))[:, None])
     written = [tmp_path / name for name in ("adapted", "work", "adapted/gain.json")]
-    for _ in range(2):  # the second time it begins with what came of the first
+    for other in (0, 10_000):  # the second time it begins with what came of the first
+        monkeypatch.setattr("pipeline.adaptation._injections", partial(renumbered, other))
         learn(few(50), survey, *written)
         base.card = io.read_json(tmp_path / "adapted" / "lens" / "card.json")
     every = vstack([io.read_table(tmp_path / "tiles" / name / "sources.fits") for name in "abc"])
-    learnt = adapt.places(every[adapt.sets(every["id"]) != "held_out"])
+    sets, others = (adapt.sets(every["id"] + other) for other in (0, 10_000))
     said = base.card["adapted"]
     assert base.card["calibration"] == {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}
-    assert 0 < len(learnt) < len(every)
-    assert said["places"] == said["before"]["adapted"]["places"] == learnt
+    assert said["gain"]["galaxies"] == np.sum(sets == "held_out") > 0
+    assert np.any((sets != "held_out") & (others == "held_out"))
+    assert said["places"] == {name: adapt.places(every[sets == name]) for name in adapt.SHARES}
+    assert said["before"]["adapted"]["places"] == said["places"]
+
+
+def renumbered(other, *given):
+    """Injections onto galaxies whose ids are others, as those of tiles with new names."""
+    stamps, truth = _injections(*given)
+    truth["id"] += other
+    return stamps, truth
 
 
 def test_galaxies_that_were_learnt_from_are_known_by_their_places_whatever_their_ids():
-    before, after, further = ({"adapted": {"places": [[10.0, dec]]}} for dec in (0.0, 0.1, 0.2))
+    names = "train", "validation", "train"
+    before, after, further = (
+        {"adapted": {"places": {name: [[10.0, 0.1 * i]]}}} for i, name in enumerate(names)
+    )
     after["adapted"]["before"] = before
     card = after | {"before": further}
     galaxies = Table({"id": np.arange(6), "ra": np.full(6, 10.0), "dec": 0.1 * np.arange(6)})
     galaxies["dec"] += 0.5 / 3600
     assert_array_equal(adapt.unlearnt(galaxies, card, 1.0), [False] * 3 + [True] * 3)
     assert adapt.unlearnt(galaxies, card, 0.4).all()
+    assert_array_equal(adapt.kept_sets(galaxies, card, 1.0)[:3], names)
+    sets = adapt.sets(galaxies["id"])
+    assert_array_equal(adapt.kept_sets(galaxies, card, 1.0)[3:], sets[3:])
     galaxies["ra"] = np.nan
-    held_out = adapt.sets(galaxies["id"]) == "held_out"
-    assert_array_equal(adapt.unlearnt(galaxies, card, 1.0), held_out)
+    assert_array_equal(adapt.unlearnt(galaxies, card, 1.0), sets == "held_out")
+    assert_array_equal(adapt.kept_sets(galaxies, card, 1.0), sets)
 
 
 def test_the_gain_has_the_error_of_as_many_galaxies_as_there_are(rng):

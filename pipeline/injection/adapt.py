@@ -28,9 +28,26 @@ def sets(ids):
     return np.array(list(SHARES))[np.searchsorted(ends, lots(np.asarray(ids, "i8") ^ SALT))]
 
 
+def kept_sets(galaxies, card, radius):
+    """Name the set that each galaxy belongs to: the one that a card's lens finder knows it in.
+
+    So what that learnt from is not held out, whatever the galaxies' ids are now.  Others, and those
+    whose places are unknown, are in the sets of their ids.  Parameters are those of `unlearnt`.
+
+    Returns
+    -------
+    ndarray, (n,), str
+    """
+    found = sets(galaxies["id"])
+    for name in reversed(SHARES):  # where two galaxies meet, both were learnt from
+        for said in _adaptations(card):
+            found[_known(galaxies, said, [name], radius)] = name
+    return found
+
+
 def places(galaxies):
     """Places [ra, dec] of galaxies [deg], each once, to 0.04 arcsec; unknown ones left out."""
-    where = np.column_stack([np.asarray(galaxies[name], "f8") for name in ("ra", "dec")])
+    where = _where(galaxies)
     return np.unique(where[np.isfinite(where).all(1)].round(5), axis=0).tolist()
 
 
@@ -52,13 +69,23 @@ def unlearnt(galaxies, card, radius):
     -------
     ndarray, (n,), bool
     """
-    ra, dec = (np.asarray(galaxies[name], "f8") for name in ("ra", "dec"))
-    held_out, found = sets(galaxies["id"]) == "held_out", np.ones(len(ra), bool)
+    held_out, found = sets(galaxies["id"]) == "held_out", np.ones(len(galaxies), bool)
     for said in _adaptations(card):
-        is_placed = np.isfinite(ra) & np.isfinite(dec) & ("places" in said)
-        learnt = np.reshape(said.get("places", []), (-1, 2)).T
-        found &= np.where(is_placed, nearest(ra, dec, learnt, radius) < 0, held_out)
+        is_placed = np.isfinite(_where(galaxies)).all(1) & ("places" in said)
+        learnt = _known(galaxies, said, ["train", "validation"], radius)
+        found &= np.where(is_placed, ~learnt, held_out)
     return found
+
+
+def _known(galaxies, said, names, radius):
+    """Whether galaxies are where an adaptation says that those of its sets `names` are; (n,)."""
+    there = [place for name in names for place in said.get("places", {}).get(name, [])]
+    return nearest(*_where(galaxies).T, np.reshape(there, (-1, 2)).T, radius) >= 0
+
+
+def _where(galaxies):
+    """Right ascension and declination of galaxies [deg], NaN where unknown; (n, 2)."""
+    return np.column_stack([np.asarray(galaxies[name], "f8") for name in ("ra", "dec")])
 
 
 def has_adapted(card):
