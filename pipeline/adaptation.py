@@ -28,17 +28,28 @@ def adapt(config, manifest, home, work, gain):
     found = {"calibration": base.card["calibration"]}
     if made["mixed"]["share"]:
         found = lens.calibrate(after, stamps[rows["validation"]], truth[rows["validation"]])
-    is_lens, galaxy = (np.asarray(truth[name])[test] for name in ("is_lens", "id"))
-    compared = []
-    for network, means in ((base, base.card["calibration"]), (after, found["calibration"])):
-        logit = lens.logits(network, stamps[test]).mean(1)
-        compared.append((logit, lens.stated(means, logit, is_lens.mean())))
-    made["gain"] = learning.gained(*compared, is_lens, galaxy)
+    calibrations = base.card["calibration"], found["calibration"]
+    made["gain"] = _gain((base, after), calibrations, stamps[test], truth[test])
     io.copy_networks(base.home.parent, home, but="lens")
     card = {key: value for key, value in base.card.items() if key != "scores"}
     io.write_json(home / "lens" / "card.json", card | {"adapted": made} | found)
     io.write_figure(gain.with_name("loss.png"), loss_figure(made, "lens"), dpi=130)
     io.write_json(gain, made["gain"])
+
+
+def _gain(networks, calibrations, stamps, truth):
+    """What the second of two lens finders gains on the first, and where their candidates begin."""
+    from pipeline.injection.adapt import gained
+    from pipeline.models import lens
+
+    is_lens, compared = np.asarray(truth["is_lens"]), []
+    for network, means in zip(networks, calibrations, strict=True):
+        logit = lens.logits(network, stamps).mean(1)
+        compared.append((logit, lens.stated(means, logit, is_lens.mean())))
+    said = gained(*compared, is_lens, np.asarray(truth["id"]))
+    for when, means in zip(("before", "after"), calibrations, strict=True):
+        said[when] |= {name: means.get(name) for name in ("threshold", "non_lenses")}
+    return said
 
 
 def calibrate(config, manifest, home, gain):

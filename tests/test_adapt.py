@@ -101,7 +101,8 @@ def test_what_is_found_is_of_galaxies_that_were_not_learnt_from(
 
 def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_path, monkeypatch):
     base = SimpleNamespace(home=tmp_path / "nets" / "lens")
-    base.card = {"calibration": {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}}
+    calibration = {"scale": 1.0, "shift": 0.0, "prevalence": 0.5, "threshold": 0.9}
+    base.card = {"calibration": calibration | {"non_lenses": 7}}
     io.write_json(base.home / "card.json", base.card)
     made = {"mixed": {"share": 0.0, "val_loss": 1.0}, "log": []}
     monkeypatch.setattr(adapt, "LEAST", 5)
@@ -116,7 +117,9 @@ def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_
     every = vstack([io.read_table(tmp_path / "tiles" / name / "sources.fits") for name in "abc"])
     sets, others = (adapt.sets(every["id"] + other) for other in (0, 10_000))
     said = base.card["adapted"]
-    assert base.card["calibration"] == {"scale": 1.0, "shift": 0.0, "prevalence": 0.5}
+    assert base.card["calibration"] == calibration | {"non_lenses": 7}
+    for when in ("before", "after"):
+        assert (said["gain"][when]["threshold"], said["gain"][when]["non_lenses"]) == (0.9, 7)
     assert said["gain"]["galaxies"] == np.sum(sets == "held_out") > 0
     assert np.any((sets != "held_out") & (others == "held_out"))
     assert said["places"] == {name: adapt.places(every[sets == name]) for name in adapt.SHARES}
