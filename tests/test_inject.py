@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
 
 from pipeline.config import Inject
 from pipeline.data import Exposure
@@ -73,6 +74,38 @@ def test_painted_flux_and_snr_are_as_asked(stamps):
     ivar = painted.ivar[..., 0]
     assert_allclose(np.sqrt((added**2 * ivar).sum((1, 2))), truth["arc_snr"], rtol=0.01, atol=0.01)
     assert (np.asarray(truth["arc_flux"]) <= 900.1).all()
+
+
+def noisier(light):
+    """How many times noisier smoothed noise is than white noise in filters like light (y, x)."""
+    point = np.zeros_like(light, "f8")
+    point[point.shape[0] // 2, point.shape[1] // 2] = 1
+    return np.linalg.norm(gaussian_filter(light.astype("f8"), 1.0)) / (
+        np.linalg.norm(light) * np.linalg.norm(gaussian_filter(point, 1.0))
+    )
+
+
+def test_the_snr_of_arcs_is_that_in_correlated_noise(stamps):
+    exposure, table = Exposure(stamps.flux[0], stamps.ivar[0], None, ("r",)), sources()
+    table.meta["NOISECOR"] = noisier(np.pad(OPTICS.psf.kernel(), 20))
+    optics = Optics.of(exposure, table)._replace(pixel_scale=0.2)
+    painted, truth = inject.paint(stamps, table, optics, SETTINGS)
+    is_lens = np.asarray(truth["is_lens"])
+    arcs = (painted.flux - np.repeat(stamps.flux, 4, axis=0))[is_lens, ..., 0]
+    real = [np.linalg.norm(light) / noisier(light) for light in arcs]
+    assert table.meta["NOISECOR"] > 2
+    assert_allclose(real, truth["arc_snr"][is_lens], rtol=0.2)
+
+
+@pytest.mark.parametrize(("gain", "rises"), [(0.0, 2.0), (1e-6, 1.0)])
+def test_the_noise_of_photons_is_not_correlated(stamps, gain, rises):
+    """Arcs as bright as their galaxy, which is all that its light allows where photons are few."""
+    stamps.flux[:], stamps.ivar[:, :9] = 1, 0
+    settings, snrs = SETTINGS.model_copy(update={"arc_snr": (1e6, 2e6)}), []
+    for correlation in (1.0, 2.0):
+        optics = OPTICS._replace(gain=(gain,), correlation=correlation)
+        snrs.append(np.asarray(inject.paint(stamps, sources(), optics, settings)[1]["arc_snr"]))
+    assert_allclose(snrs[0], rises * snrs[1], rtol=1e-4)
 
 
 def test_no_arcs_are_larger_than_a_stamp_holds(stamps, caplog):

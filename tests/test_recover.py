@@ -97,10 +97,11 @@ def test_a_seed_and_a_name_decide_everything(rng):
 def test_correlated_noise_takes_more_light(rng):
     exposure = sky(rng)
     plain, correlated = (
-        recover.paint(exposure, sources(NOISECOR=by), OPTICS, SETTINGS, "t")[1] for by in (1.0, 1.5)
+        recover.paint(exposure, sources(), Optics.of(exposure, sources(NOISECOR=by)), SETTINGS, "t")
+        for by in (1.0, 1.5)
     )
-    assert_array_equal(plain["true_snr"], correlated["true_snr"])
-    assert_allclose(correlated["true_flux"], 1.5 * plain["true_flux"])
+    assert_array_equal(plain[1]["true_snr"], correlated[1]["true_snr"])
+    assert_allclose(correlated[1]["true_flux"], 1.5 * plain[1]["true_flux"])
 
 
 @pytest.mark.parametrize(

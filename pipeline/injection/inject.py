@@ -207,7 +207,8 @@ def _scene(stamps, i, source, optics):
     row = {"id": int(source["id"]), "deflector_flux": flux}
     row["deflector_snr"] = flux / float(source["error"])
     renderer = optics.renderer(side, binning)
-    return _Scene(renderer, body, optics.pixel_scale * binning, ivar / (1 + ivar * photons), row)
+    weight = ivar / (optics.correlation**2 + ivar * photons)
+    return _Scene(renderer, body, optics.pixel_scale * binning, weight, row)
 
 
 def _draw(scene, settings, rng):

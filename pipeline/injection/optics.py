@@ -23,18 +23,23 @@ class Optics(NamedTuple):
         In arcsec; NaN if unknown.
     gain : tuple of float
         Electrons per unit of flux, one a band; 0 where unknown.
+    correlation : float
+        How many times noisier the sky is in a filter like the PSF than independent pixels
+        (`pipeline.detection.matched.noise_correlation`).
     """
 
     fwhm: float
     beta: float
     pixel_scale: float
     gain: tuple[float, ...]
+    correlation: float = 1.0
 
     @classmethod
     def of(cls, exposure, sources):
         """Make those of an exposure and of the sources found in it."""
         psf = (float(sources.meta.get(name, np.nan)) for name in ("PSFFWHM", "PSFBETA"))
-        return cls(*psf, exposure.pixel_scale, exposure.gain)
+        correlation = float(sources.meta.get("NOISECOR", 1.0))
+        return cls(*psf, exposure.pixel_scale, exposure.gain, correlation)
 
     @property
     def psf(self):

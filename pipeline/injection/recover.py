@@ -54,8 +54,7 @@ def paint(exposure, sources, optics, settings, key):
     ----------
     exposure : Exposure
     sources : Table
-        Those found in it; `meta` has the number of the detection band (``DETBAND``), and what
-        correlation makes of the noise of a filter like the PSF (``NOISECOR``).
+        Those found in it; `meta` has the number of the detection band (``DETBAND``).
     optics : Optics
         Without a PSF no galaxy is painted.
     settings : pipeline.config.Recover
@@ -70,14 +69,14 @@ def paint(exposure, sources, optics, settings, key):
     """
     rng = np.random.default_rng((settings.seed, *key.encode()))
     (photons,) = rng.spawn(1)
-    band, correlation = (sources.meta.get(k, v) for k, v in (("DETBAND", 0), ("NOISECOR", 1.0)))
+    band = sources.meta.get("DETBAND", 0)
     flux, rows = exposure.flux.copy(), []
     cell = max(SPACING, ROOM * settings.size[1]) * optics.fwhm
     places = _places(exposure.seen[..., band], cell, optics.fwhm, rng)[: settings.galaxies]
     for x, y, place in places:
         re, snr = (np.exp(rng.uniform(*np.log(limits))) for limits in (settings.size, settings.snr))
         light, onto, own = _draw(re * optics.fwhm, (x, y), flux.shape[:2], optics, rng)
-        noise = correlation * exposure.ivar[round(y), round(x), band] ** -0.5
+        noise = optics.correlation * exposure.ivar[round(y), round(x), band] ** -0.5
         total = snr * noise / np.sqrt((light.astype("f8") ** 2).sum())
         light = np.float32(total) * light[own]
         flux[onto] += optics.observed(light, exposure.ivar[onto], photons)
