@@ -297,6 +297,32 @@ def test_intervals_of_completeness_hold_though_galaxies_differ(rng, scatter):
     assert np.mean(held) == pytest.approx(0.68, abs=0.11)
 
 
+def of_a_depth(rng, of_unit_snr, held, first):
+    """A table as of `inject`: arcs are found above a S/N of 10, none is brighter than `held`."""
+    least, most = -2.5 * np.log10(np.array(SETTINGS.arc_snr)) + of_unit_snr
+    magnitudes = np.where(np.arange(2000) % 5, rng.uniform(max(most, held), least, 2000), np.nan)
+    snr = 10 ** (0.4 * (of_unit_snr - magnitudes))
+    values = {"theta_e": 1 + 0 * magnitudes, "arc_mag": magnitudes, "arc_snr": snr}
+    values |= {"deflector_mag": np.full(2000, held), "deflector_snr": np.full(2000, 100.0)}
+    return Table(values | {"id": first + np.arange(2000) // 5, "p_lens": 1.0 * (snr > 10)})
+
+
+@pytest.mark.parametrize("held", [[10.0, 10.0], [23.5, 26.0]])
+def test_arcs_too_faint_for_a_shallow_tile_are_missed(rng, held):
+    """Above a S/N of 10 are arcs brighter than mag 25 in the one tile, 27.5 in the other."""
+    tables = [of_a_depth(rng, *of) for of in ((27.5, held[0], 0), (30.0, held[1], 400))]
+    found = selection(tables, 0.5, SETTINGS)
+    rows = found[np.asarray(found["kind"]) == "arc_mag"]
+    share = dict(zip(rows["arc_mag_low"], rows["share"], strict=True))
+    assert_allclose([share[mag] for mag in (26, 27, 28)], [0.5, 0.25, 0], atol=0.04)
+    assert (rows["n_faint"][rows["arc_mag_low"] < 26] == 0).all()
+    assert (rows["share_low"] <= rows["share"]).all() and (
+        rows["share"] <= rows["share_high"]
+    ).all()
+    both = found["n_faint"][np.asarray(found["kind"]) == "theta_e x arc_mag"]
+    assert both.sum() == rows["n_faint"].sum() == found["n_faint"].sum() / 2
+
+
 def test_no_galaxies_give_an_empty_table(stamps):
     said = injected(stamps, sources()[:0])
     assert len(said) == 0

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy.table import Column, Table, vstack
 
 from pipeline.models.binned import wilson, worth
 
@@ -21,12 +21,16 @@ TOGETHER = ("theta_e", "arc_mag"), ("theta_e", "arc_snr")
 COUNTS = {  # UCD and meaning
     "n": ("meta.number", "Stamps that the finder saw"),
     "n_found": ("meta.number", "Those of them above the threshold"),
-    "n_galaxies": ("meta.number", "Galaxies that they show"),
-    "share": ("stat.value", "n_found / n: completeness; the false positives' share without arcs"),
+    "n_faint": ("meta.number", "Arcs as bright, but of too low an S/N to be painted: missed"),
+    "n_galaxies": ("meta.number", "Galaxies that the stamps show"),
+    "share": (
+        "stat.value",
+        "n_found / (n + n_faint): completeness; the false positives' share without arcs",
+    ),
     "share_low": ("stat.value;stat.min", "Lower end of the 68 % interval (Wilson; galaxies count)"),
     "share_high": ("stat.value;stat.max", "Upper end of the 68 % interval"),
 }
-_SUMS = 6  # of each bin: see `_sums`
+_SUMS = 7  # of each bin: see `_sums`
 
 
 def selection(tables, threshold, settings):
@@ -52,22 +56,30 @@ def selection(tables, threshold, settings):
         name of a quantity or two ("theta_e x arc_snr"), or "no arcs", the galaxies as they are.
         Then come the limits of each of `QUANTITIES`, ``..._low`` and ``..._high`` (NaN where it
         is not binned in), and `COUNTS`.
+
+    Notes
+    -----
+    Of one magnitude shallow tiles have arcs below the least S/N, which are not painted.  They count
+    as missed, or the faint bins would tell of the deep tiles alone.  The bright ones tell of the
+    shallow tiles alone: arcs above the largest S/N are not painted either, and nobody knows how
+    many of them are found.  Galaxies too faint for such an S/N have as many arcs in fewer
+    magnitudes, and weigh more there.
     """
     edges = _edges(settings)
     kinds = [(), *((name,) for name in QUANTITIES), *TOGETHER]
     shapes = {kind: [len(edges[name]) - 1 for name in kind] for kind in kinds}
-    sums = {kind: np.zeros((_SUMS, *shape), int) for kind, shape in shapes.items()}
-    controls = np.zeros(_SUMS, int)
+    sums = {kind: np.zeros((_SUMS, *shape)) for kind, shape in shapes.items()}
+    controls = np.zeros(_SUMS)
     for table in tables:
-        is_found = np.asarray(table["p_lens"]) > threshold
-        has_arcs = np.isfinite(np.asarray(table["theta_e"]))
-        ids = np.asarray(table["id"])
-        controls += _sums(ids[~has_arcs], is_found[~has_arcs], np.zeros(np.sum(~has_arcs), int), 1)[
-            :, 0
-        ]
-        tells = has_arcs & ~np.isin(ids, ids[~has_arcs & is_found])
+        stamps = Table({name: np.asarray(table[name]) for name in ("id", *QUANTITIES)})
+        stamps["is_found"], stamps["n_faint"] = np.asarray(table["p_lens"]) > threshold, 0.0
+        has_arcs = np.isfinite(stamps["theta_e"])
+        bare, arcs = stamps[~has_arcs], stamps[has_arcs]
+        controls += _count(bare, (), edges)
+        arcs = arcs[~np.isin(arcs["id"], bare["id"][bare["is_found"]])]
+        every = vstack([arcs, _too_faint(arcs, edges)])
         for kind in kinds:
-            sums[kind] += _count(table[tells], is_found[tells], kind, edges)
+            sums[kind] += _count(every if "arc_mag" in kind else arcs, kind, edges)
     rows = [_row("no arcs", {}, controls)]
     for kind, count in sums.items():
         for at in np.argwhere(count[0] > 0):
@@ -87,8 +99,28 @@ def _edges(settings):
     return {"theta_e": radii, "arc_snr": snrs} | magnitudes | decades
 
 
-def _count(table, is_found, kind, edges):
-    """`_sums` of the arcs in bins of the quantities of `kind`; (_SUMS, ...)."""
+def _too_faint(arcs, edges):
+    """Expect as many arcs below the least S/N, in a bin of magnitude, as were drawn above it.
+
+    Returns
+    -------
+    Table
+        As `arcs`: each once in every bin that it would reach into, with ``n_faint`` of them.
+    """
+    snr, low, high = np.asarray(arcs["arc_snr"]), MAGNITUDES[:-1], MAGNITUDES[1:]
+    of_unit_snr = np.asarray(arcs["arc_mag"]) + 2.5 * np.log10(np.where(snr > 0, snr, np.nan))
+    faintest, brightest = (of_unit_snr - 2.5 * np.log10(edges["arc_snr"][i]) for i in (1, -1))
+    drawn = faintest - np.fmax(brightest, arcs["deflector_mag"])  # none outshines its galaxy
+    below = np.clip(high - np.maximum(low, faintest[:, None]), 0, None)
+    expected = below / np.where(drawn > 0, drawn, np.inf)[:, None]
+    row, at = np.nonzero(expected > 0)
+    faint = arcs[row]
+    faint["arc_mag"], faint["n_faint"], faint["is_found"] = low[at], expected[row, at], False
+    return faint
+
+
+def _count(table, kind, edges):
+    """`_sums` of the stamps in bins of the quantities of `kind`; (_SUMS, ...)."""
     shape = [len(edges[name]) - 1 for name in kind]
     places, known = np.zeros(len(table), int), np.ones(len(table), bool)
     for name, n in zip(kind, shape, strict=True):
@@ -96,29 +128,32 @@ def _count(table, is_found, kind, edges):
         at = np.digitize(values, edges[name]) - 1
         known &= np.isfinite(values) & (at >= 0) & (at < n)
         places = places * n + at
-    sums = _sums(np.asarray(table["id"])[known], is_found[known], places[known], math.prod(shape))
-    return sums.reshape(_SUMS, *shape)
+    return _sums(table[known], places[known], math.prod(shape)).reshape(_SUMS, *shape)
 
 
-def _sums(ids, is_found, places, n_places):
-    """Sums over each bin's galaxies, of stamps n, found f, 1, n n, f n and f f; (_SUMS, n_places).
+def _sums(stamps, places, n_places):
+    """Sums over each bin's galaxies; (_SUMS, n_places).
 
-    A galaxy is in one table alone, so that sums of all tables add up.
+    Those are of arcs n, found f, 1 if stamps show it, n n, f n, f f and of arcs that are too faint,
+    which n has too.  A galaxy is in one table alone, so that sums of all tables add up.
     """
-    galaxies, galaxy = np.unique(ids, return_inverse=True)
+    faint = np.asarray(stamps["n_faint"])
+    galaxies, galaxy = np.unique(stamps["id"], return_inverse=True)
     pairs, pair = np.unique(places * max(len(galaxies), 1) + galaxy, return_inverse=True)
-    n = np.bincount(pair, minlength=len(pairs))
-    f = np.bincount(pair, is_found, minlength=len(pairs))
-    place = pairs // max(len(galaxies), 1)
-    parts = n, f, np.ones_like(n), n * n, f * n, f * f
-    return np.array([np.bincount(place, part, minlength=n_places) for part in parts]).astype(int)
+    n_faint, n_shown, f = (
+        np.bincount(pair, weights, minlength=len(pairs))
+        for weights in (faint, faint == 0, stamps["is_found"])
+    )
+    n, place = n_shown + n_faint, pairs // max(len(galaxies), 1)
+    parts = n, f, n_shown > 0, n * n, f * n, f * f, n_faint
+    return np.array([np.bincount(place, part, minlength=n_places) for part in parts])
 
 
 def _row(kind, limits, sums):
     """One row of the table; ``worth`` is how many independent stamps its are worth."""
-    n, n_found, n_galaxies = (int(value) for value in sums[:3])
-    row = {"kind": kind, "n": n, "n_found": n_found, "n_galaxies": n_galaxies}
-    row["worth"] = worth(sums)
+    n, n_found, n_galaxies, n_faint = sums[[0, 1, 2, -1]]
+    row = {"kind": kind, "n": round(n - n_faint), "n_found": n_found, "n_galaxies": n_galaxies}
+    row |= {"n_faint": round(n_faint), "worth": worth(sums[:6])}
     for name in QUANTITIES:
         row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
     return row
@@ -135,11 +170,11 @@ def _table(rows, threshold):
             said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
             said["meta"] = {"ucd": ucd}
             columns.append(Column(values, f"{name}_{end}", **said))
-    names = "n", "n_found", "n_galaxies"
-    n, found, galaxies = (np.array([row[name] for row in rows], int) for name in names)
-    share = found / np.maximum(n, 1)
+    names = "n", "n_found", "n_faint", "n_galaxies"
+    n, found, faint, galaxies = (np.array([row[name] for row in rows], int) for name in names)
+    share = found / np.maximum(n + faint, 1)
     low, high = wilson(share, np.array([row["worth"] for row in rows], "f8"))
-    for name, values in zip(COUNTS, (n, found, galaxies, share, low, high), strict=True):
+    for name, values in zip(COUNTS, (n, found, faint, galaxies, share, low, high), strict=True):
         ucd, meaning = COUNTS[name]
         columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))
     return Table(columns, meta={"PLENSMIN": float(threshold)})
