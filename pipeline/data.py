@@ -6,6 +6,7 @@ where ``ivar > 0``; flux is finite everywhere, so no stage after ingest thinks a
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from astropy.wcs import WCS, Sip
@@ -75,6 +76,24 @@ class Exposure:
         """Make the exposure of a tile that is rejected for `reason`: no pixels at all."""
         none = np.zeros((0, 0, len(bands)), "f4")
         return cls(none, none, None, tuple(bands), rejected=reason)
+
+
+class Frame(NamedTuple):
+    """An exposure without its pixels.
+
+    Attributes
+    ----------
+    wcs : WCS or None
+        As in `Exposure`.
+    shape : tuple of int
+        ``(y, x)`` [pixel].
+    usable : tuple of float
+        Share of the pixels that are usable, one a band; empty where nobody has counted them.
+    """
+
+    wcs: WCS | None
+    shape: tuple[int, int]
+    usable: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from pipeline.data import Exposure
+from pipeline.data import Exposure, Frame
 from pipeline.stamps.planes import in_8_bit, parts, scratch  # noqa: F401
 from pipeline.storage.cubes import (  # noqa: F401
     new_cutouts,
@@ -95,9 +95,10 @@ def _notes(hdus):
 
 
 def read_frame(path):
-    """Read only the coordinates (None if there are none) and the shape (y, x) of an exposure."""
+    """Read only the `Frame` of an exposure; older ones do not say how many pixels are usable."""
     header = fits.getheader(path, "SCI")
-    return wcs_of(header), (header.get("NAXIS2", 0), header.get("NAXIS1", 0))
+    shape = header.get("NAXIS2", 0), header.get("NAXIS1", 0)
+    return Frame(wcs_of(header), shape, tuple(header["USABLE*"].values()))
 
 
 def read_rejection(path):
@@ -112,8 +113,11 @@ def write_exposure(path, exposure):
         header["REJECTED"] = plain(exposure.rejected)
     if np.isfinite(exposure.pixel_scale):
         header["PIXSCALE"] = exposure.pixel_scale, "[arcsec]"
-    for i, (gain, level) in enumerate(zip(exposure.gain, exposure.saturation, strict=True)):
+    usable = np.count_nonzero(exposure.ivar, axis=(0, 1)) / max(exposure.ivar[..., 0].size, 1)
+    said = zip(exposure.gain, exposure.saturation, usable, strict=True)
+    for i, (gain, level, share) in enumerate(said):
         header[f"GAIN{i}"] = gain, "[electron / BUNIT], 0 if unknown"
+        header[f"USABLE{i}"] = share, "Share of pixels with IVAR above 0"
         if np.isfinite(level):
             header[f"SATUR{i}"] = level, "[BUNIT]"
     notes = fits.table_to_hdu(

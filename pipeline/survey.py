@@ -106,7 +106,7 @@ def _coverage(tile, catalog):
 
     path = tile / "exposure.fits"
     band = int(catalog.meta.get("DETBAND", 0))
-    found = coverage(io.read_exposure(path, STEP), io.read_frame(path)[1], band)
+    found = coverage(io.read_exposure(path, STEP), io.read_frame(path), band)
     return found._replace(usable=partial(io.read_usable, path, band))
 
 
@@ -175,7 +175,7 @@ def _facts(tiles):
         report.tile_facts(
             name,
             io.read_exposure(tile / "exposure.fits", STEP),
-            io.read_frame(tile / "exposure.fits")[1],
+            io.read_frame(tile / "exposure.fits"),
             io.read_table(tile / "sources.fits"),
             lenses,
         )

@@ -161,10 +161,10 @@ def uncertainty(config, tile):
     from pipeline.deblending.deblend import raise_to
     from pipeline.models import punet
 
-    (cutouts,), (wcs, shape) = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
+    (cutouts,), frame = _read(tile, "cutouts"), io.read_frame(tile / "exposure.fits")
     maps = io.open_maps(tile / "shares.fits", "TARGET", *names(cutouts))
     features = io.read_records(tile / "features.npy")
-    image, tables = np.zeros(shape, "f4"), []
+    image, tables = np.zeros(frame.shape, "f4"), []
     with io.new_masks(tile / "masks.fits", cutouts, *punet.MASKS) as keep:
         for rows in io.parts(len(cutouts)):
             some, kept = cutouts[rows], features[rows]
@@ -174,7 +174,7 @@ def uncertainty(config, tile):
             keep(rows, masks)
             tables.append(draws)
     io.write_table(tile / "draws.fits", _stacked(tables))
-    io.write_images(tile / "uncertainty.fits", wcs, UNCERTAINTY=image)
+    io.write_images(tile / "uncertainty.fits", frame.wcs, UNCERTAINTY=image)
 
 
 @per_tile("sources.fits cutouts.fits shares.fits deblended.fits draws.fits", "photometry.fits")

@@ -165,7 +165,8 @@ def test_a_tile_whose_sources_cannot_be_told_apart_is_rejected(tmp_path, monkeyp
     assert io.read_rejection(tile / "exposure.fits") == ""
     found = io.read_table(tile / "sources.fits")
     assert len(found) == 0
-    facts = tile_facts("t1", io.read_exposure(tile / "exposure.fits", 16), (120, 120), found, [])
+    frame = io.read_frame(tile / "exposure.fits")
+    facts = tile_facts("t1", io.read_exposure(tile / "exposure.fits", 16), frame, found, [])
     assert "is the sky subtracted" in facts.rejected
     with pytest.raises(SystemExit, match="tile t1: more than 500 pixels"):
         main(["detect", *options, "stop", "--code", "anew", str(tile)])

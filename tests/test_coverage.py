@@ -5,8 +5,9 @@ import pytest
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose, assert_array_equal
 
+from pipeline import io
 from pipeline.catalogs.coverage import STEP, Territories, coverage
-from pipeline.data import Exposure
+from pipeline.data import Exposure, Frame
 
 ARCSEC = 1 / 3600
 
@@ -27,7 +28,7 @@ def tile(corner=(0, 0), side=800, *, noise=1.0, hole=None, unit="nJy", turn=0.0)
         ivar[slice(*hole), slice(*hole)] = 0
     some = ivar[::STEP, ::STEP]
     exposure = Exposure(0 * some, some, wcs, ("r",), unit, pixel_scale=1.0)
-    found = coverage(exposure, (side, side))
+    found = coverage(exposure, Frame(wcs, (side, side)))
     return found._replace(usable=lambda row, column: ivar[row, column, 0] > 0)
 
 
@@ -67,6 +68,17 @@ def test_an_overlap_of_any_width_counts_once(side, overlap):
     row = {str(i): tile((i * (side - overlap), 0), side) for i in range(5)}
     union = (5 * side - 4 * overlap) * side / 3600
     assert_allclose(Territories(row, "nJy").area(), union, rtol=0.004)
+
+
+def test_the_area_is_of_all_usable_pixels_not_of_those_looked_at(tmp_path):
+    ivar = np.zeros((150, 150, 2), "f4")
+    ivar[12:-12, 12:-12, 1] = 1
+    path, exposure = tmp_path / "a.fits", Exposure(0 * ivar, ivar, None, ("g", "r"), pixel_scale=60)
+    io.write_exposure(path, exposure)
+    some, frame = io.read_exposure(path, STEP), io.read_frame(path)
+    assert [coverage(some, frame, band).area for band in (0, 1)] == [0, pytest.approx(126**2)]
+    older = coverage(some, frame._replace(usable=()), 1).area
+    assert_allclose(older, 126**2, rtol=0.15)
 
 
 def test_alike_tiles_share_an_overlap_in_its_middle():

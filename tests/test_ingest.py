@@ -71,8 +71,9 @@ def test_it_survives_our_own_format(save, pixels, tmp_path):
     assert_array_equal(again.ivar, found.ivar)
     assert again.gain == found.gain == (2.0,) and again.saturation == found.saturation == (500.0,)
     assert again.pixel_scale == found.pixel_scale
-    wcs, shape = io.read_frame(tmp_path / "exposure.fits")
+    wcs, shape, usable = io.read_frame(tmp_path / "exposure.fits")
     assert shape == found.flux.shape[:2]
+    assert usable == (np.mean(found.ivar > 0),)
     assert wcs.wcs.compare(again.wcs.wcs)
 
 

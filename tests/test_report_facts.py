@@ -7,7 +7,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.testing import assert_allclose
 
-from pipeline.data import Exposure
+from pipeline.data import Exposure, Frame
 from pipeline.detection.matched import snr_at
 from pipeline.detection.psf import Moffat
 from pipeline.report import tile_facts, write_page
@@ -44,7 +44,7 @@ def test_facts_of_a_tile_by_hand(frame):
     sources = Table({"id": [1, 2]}, meta={"PSFFWHM": 2.355, "NOISECOR": 1.0, "DETBAND": 0})
     ra = 10 + np.array([-5, 5, 500]) / 3600 / np.cos(np.radians(60))  # east is the left half
     lenses = Table({"name": ["west", "east", "far"], "ra": ra, "dec": [60.0] * 3})
-    facts = tile_facts("t", exposure, (318, 316), sources, lenses)
+    facts = tile_facts("t", exposure, Frame(None, (318, 316)), sources, lenses)
     assert facts.shape == (318, 316) and facts.n_sources == 2 and facts.notes == ("odd",)
     assert_allclose([facts.usable, facts.rms, facts.psf_fwhm], [0.5, 2.0, 0.471])
     assert facts.known == ("east",)
@@ -55,7 +55,7 @@ def test_a_star_of_the_depth_has_a_snr_of_5(fwhm, beta):
     ivar = np.full((101, 101), 0.25, "f4")
     exposure = Exposure(0 * ivar[..., None], ivar[..., None], tan_wcs(101), ("r",), pixel_scale=0.2)
     meta = {"PSFFWHM": fwhm, "PSFBETA": beta, "NOISECOR": 1.5}
-    depth = tile_facts("t", exposure, (101, 101), Table(meta=meta), NO_LENSES).depth
+    depth = tile_facts("t", exposure, Frame(None, (101, 101)), Table(meta=meta), NO_LENSES).depth
     psf, flux = Moffat(fwhm, beta), 10 ** (-0.4 * (depth - AB_ZERO_POINT))
     star = flux * psf.stamps([0.0], [0.0], 101)[0]
     snr, _ = snr_at(star, ivar, np.array([50.0]), np.array([50.0]), psf)
@@ -63,13 +63,17 @@ def test_a_star_of_the_depth_has_a_snr_of_5(fwhm, beta):
 
 
 def test_facts_of_a_rejected_tile():
-    facts = tile_facts("t", Exposure.empty(("r",), "no HDU"), (0, 0), Table(), NO_LENSES)
+    facts = tile_facts(
+        "t", Exposure.empty(("r",), "no HDU"), Frame(None, (0, 0)), Table(), NO_LENSES
+    )
     assert facts.rejected == "no HDU" and facts.n_sources == 0
 
 
 def test_a_tile_without_wcs_or_zero_point_has_no_depth():
     ivar = np.ones((4, 4, 1), "f4")
     exposure = Exposure(0 * ivar, ivar, None, ("r",), unit="adu")
-    facts = tile_facts("t", exposure, (64, 64), Table(meta={"PSFFWHM": 3.0}), NO_LENSES)
+    facts = tile_facts(
+        "t", exposure, Frame(None, (64, 64)), Table(meta={"PSFFWHM": 3.0}), NO_LENSES
+    )
     assert np.isnan([facts.depth, facts.psf_fwhm]).all() and facts.known == ()
     read(write_page(findings(catalog(5, unit="ct"), [facts])))

@@ -31,8 +31,8 @@ class Coverage(NamedTuple):
         Coordinates of the pixels; None where the tile has none.
     pixel_scale : float
         [arcsec]; NaN where it is unknown.
-    area : float
-        Of the usable pixels [arcmin2]; NaN without a pixel scale.
+    share : float
+        Of the pixels that are usable.
     noise : float
         Of the sky in a patch of 1 arcsec [`unit`], of most pixels; NaN where it is unknown.
     unit : Unit
@@ -45,10 +45,15 @@ class Coverage(NamedTuple):
     shape: tuple[int, int]
     wcs: WCS | None
     pixel_scale: float
-    area: float
+    share: float
     noise: float
     unit: u.UnitBase
     usable: Callable | None = None
+
+    @property
+    def area(self):
+        """Area of the usable pixels [arcmin2]; NaN without a pixel scale."""
+        return self.share * self.shape[0] * self.shape[1] * (self.pixel_scale / 60) ** 2
 
     def at(self, ra, dec, exactly=False):
         """`margin` at places (n,) [deg], in arcsec; 0 off the tile; (n,).
@@ -75,15 +80,15 @@ class Coverage(NamedTuple):
         return where[0], 1.05 * np.nanmax(np.linalg.norm(where - where[0], axis=1))
 
 
-def coverage(exposure, shape, band=0):
+def coverage(exposure, frame, band=0):
     """Say where the usable pixels of a tile lie.
 
     Parameters
     ----------
     exposure : Exposure
         Every `STEP`-th pixel of the tile's, with the coordinates of the whole.
-    shape : tuple of int
-        Of the whole, ``(y, x)`` [pixel].
+    frame : Frame
+        Of the whole.
     band : int
         That counts, the detection band.
 
@@ -96,9 +101,9 @@ def coverage(exposure, shape, band=0):
     inside = distance_transform_edt(np.pad(binary_fill_holes(usable), 1))[1:-1, 1:-1]
     noise = np.median(ivar[usable] ** -0.5) / scale if usable.any() else np.nan
     margin = np.where(usable, inside, 0).astype("f4")
-    area = float(usable.mean()) * shape[0] * shape[1] * (scale / 60) ** 2
+    share = frame.usable[band] if frame.usable else float(usable.mean())
     unit = u.Unit(exposure.unit)
-    return Coverage(margin, tuple(shape), exposure.wcs, scale, area, float(noise), unit)
+    return Coverage(margin, frame.shape, exposure.wcs, scale, share, float(noise), unit)
 
 
 class Territories:

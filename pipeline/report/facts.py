@@ -64,7 +64,7 @@ def left_out(n_sources, unit, wanted):
     return [f"{told}{wanted}; should ingest.zero_point be set?"]
 
 
-def tile_facts(name, exposure, shape, sources, lenses):
+def tile_facts(name, exposure, frame, sources, lenses):
     """Gather what there is to say of a tile.
 
     Parameters
@@ -73,8 +73,8 @@ def tile_facts(name, exposure, shape, sources, lenses):
     exposure : Exposure
         Every `pipeline.catalogs.coverage.STEP`-th pixel of the tile's, with the coordinates of the
         whole.
-    shape : tuple of int
-        Of the whole, ``(y, x)`` [pixel].
+    frame : Frame
+        Of the whole.
     sources : Table
         The tile's, with the ``meta`` of `pipeline.detection.detect.detect`.
     lenses : Table
@@ -88,25 +88,25 @@ def tile_facts(name, exposure, shape, sources, lenses):
     if rejected or not exposure.ivar.size:
         return TileFacts(name, rejected=rejected, notes=exposure.notes)
     band = int(sources.meta.get("DETBAND", 0))
+    covered, scale = coverage(exposure, frame, band), exposure.pixel_scale
     ivar = exposure.ivar[..., band]
     good = ivar > 0
     rms = float(np.median(ivar[good] ** -0.5)) if good.any() else np.nan
     fwhm = float(sources.meta.get("PSFFWHM", np.nan))
     noise = rms * float(sources.meta.get("NOISECOR", 1.0)) * _spread(sources.meta, fwhm)
-    scale = exposure.pixel_scale
     is_calibrated = exposure.unit == FLUX_UNIT and noise > 0
     return TileFacts(
         name,
         len(sources),
         notes=(*exposure.notes, *filter(None, [sources.meta.get("DOUBT")])),
-        shape=tuple(shape),
-        usable=float(good.mean()),
+        shape=frame.shape,
+        usable=covered.share,
         psf_fwhm=fwhm * scale,
         pixel_scale=scale,
         rms=rms,
         depth=AB_ZERO_POINT - 2.5 * np.log10(5 * noise) if is_calibrated else np.nan,
         unit=exposure.unit,
-        known=tuple(lenses["name"][_on(coverage(exposure, shape, band), lenses)]),
+        known=tuple(lenses["name"][_on(covered, lenses)]),
     )
 
 
