@@ -44,6 +44,17 @@ def test_matched_snr_by_hand():
     assert_allclose(snr[0, 0], 0, atol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-17, 1e17])
+def test_matched_snr_is_the_same_in_any_unit(unit, rng):
+    flux, kernel = rng.normal(size=(256, 256)).astype("f4"), Moffat(FWHM).kernel()
+    expected, found = (
+        matched_snr(flux * np.float32(one), np.full(flux.shape, one**-2, "f4"), kernel)
+        for one in (1.0, unit)
+    )
+    assert found.dtype == "f4"
+    assert_allclose(found, expected, atol=1e-4)
+
+
 def test_snr_at_a_hidden_position_is_not_told():
     flux, ivar = np.ones((20, 20)), np.zeros((20, 20))
     snr, seen = snr_at(flux, ivar, np.array([10.0]), np.array([10.0]), Moffat(2.0))

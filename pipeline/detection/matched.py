@@ -29,8 +29,10 @@ def matched_snr(flux, ivar, kernel):
         ``sum(k f / s**2) / sqrt(sum(k**2 / s**2))`` (e.g. Zackay & Ofek 2017, ApJ 836, 187);
         0 where no pixel counts.
     """
-    signal = fftconvolve(flux * ivar, kernel[::-1, ::-1], mode="same")
-    power = fftconvolve(ivar, kernel[::-1, ::-1] ** 2, mode="same")
+    top = ivar.max(initial=0) or 1.0  # single precision holds no sum of ivar in small units
+    weight = ivar / top
+    signal = fftconvolve(flux * top**0.5 * weight, kernel[::-1, ::-1], mode="same")
+    power = fftconvolve(weight, kernel[::-1, ::-1] ** 2, mode="same")
     known = power > 1e-6 * power.max(initial=0)  # below, only the transform's rounding
     return np.where(known, signal, 0) / np.sqrt(np.where(known, power, 1))
 
