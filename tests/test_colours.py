@@ -82,7 +82,7 @@ def test_shares_of_one_light_are_the_same_in_any_unit():
     assert_allclose(*coloured(maps, stamps), atol=2e-3)
 
 
-@pytest.mark.parametrize("factor", [1e3, 1e-3])
+@pytest.mark.parametrize("factor", [1e17, 1e3, 1e-3, 1e-16])
 def test_a_bands_unit_is_nothing(factor):
     _, _, stamps, maps = blend()
     unit = np.array([1, factor], "f4")

@@ -111,7 +111,7 @@ def _filled(values):
 def _likely(flux, noise, reference, common):
     """Colours (n,), which scatter by `SCATTER` about the `common` one, of fluxes with `noise`."""
     expected = common * reference
-    told, untold = (SCATTER * expected) ** 2, noise**2
-    weight = told / np.maximum(told + untold, np.finfo("f4").tiny)
+    told = SCATTER * expected
+    weight = (told / np.maximum(np.hypot(told, noise), np.finfo("f4").tiny)) ** 2
     colour = weight * flux / np.where(reference > 0, reference, np.inf) + (1 - weight) * common
     return np.clip(np.where(reference > 0, colour, common), *(common * limit for limit in RANGE))
