@@ -10,7 +10,7 @@ from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dark_pixels, dead_pixels, of_few_photons
 from pipeline.ingest.fitsfile import read_bits, read_image, read_weight
 from pipeline.ingest.mishaps import InputError, NoPixels
-from pipeline.ingest.precision import SMALL, check_size, drop_huge
+from pipeline.ingest.precision import SMALL, check_noise, check_size, drop_huge
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.steps import spread
@@ -72,6 +72,7 @@ def read_band(tile, band, settings):
     flux *= scale
     flux[bad] = 0
     ivar, sky, told = _noise(flux, weight, bad, settings, image.name)
+    check_noise(ivar, image.name)
     gain, on_gain = _gain(image, settings, band, scale, (sky.rms, weight is not None))
     level = level * scale - (sky.level if settings.fit_sky else 0.0)
     level, doubt = _saturated(flux, (full, above), level, sky, image.name)
@@ -190,7 +191,10 @@ def _noise(flux, weight, bad, settings, name):
     step = spread(flux, bad)
     sky, notes = _sky(flux, bad, settings.sky_mesh, name)
     if not sky.rms > SMALL and (weight is None or settings.weight_is == "exposure"):
-        raise InputError(f"{name}: there is no noise; is it the right HDU? A model needs a weight")
+        raise InputError(
+            f"{name}: there is no noise above {SMALL:g} a pixel; is it the right HDU? A model "
+            "needs a weight, small fluxes need ingest.zero_point"
+        )
     if step:
         told = f"{name}: values come in steps of {step / sky.rms:.2g} of the noise of a pixel"
         notes.append(f"{told}; they were spread over these")
