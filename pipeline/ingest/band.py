@@ -10,6 +10,7 @@ from pipeline.ingest.bits import spoilt
 from pipeline.ingest.dead import dark_pixels, dead_pixels, of_few_photons
 from pipeline.ingest.fitsfile import read_bits, read_image, read_weight
 from pipeline.ingest.mishaps import InputError, NoPixels
+from pipeline.ingest.outliers import outlying
 from pipeline.ingest.precision import SMALL, check_noise, check_size, drop_huge
 from pipeline.ingest.regrid import elongation, pixel_side
 from pipeline.ingest.sky import fit_sky
@@ -140,14 +141,17 @@ def _bad(tile, band, bad_bits, image, weight):
     """Pixels without information, and saturated ones (y, x); notes on large parts of them."""
     is_nan = ~np.isfinite(image.data)
     dead = _dead(image, weight)
-    unseen = (weight <= 0) & ~dead & ~is_nan if weight is not None else np.zeros_like(dead)
-    bad, full = is_nan | dead | unseen, np.zeros_like(dead)
+    unseen = lone = full = np.zeros_like(dead)
+    if weight is not None:
+        unseen, lone = (weight <= 0) & ~dead & ~is_nan, outlying(weight)
+    bad = is_nan | dead | unseen | lone
     notes = [
         f"{image.name}: {part.mean():.2%} of the pixels {what}"
         for part, what in (
             (is_nan, "are no numbers"),
             (dead, "are a dead border or region"),
             (unseen, "have no weight"),
+            (lone, "have far more weight than those around"),
         )
         if part.any()
     ]
