@@ -1,6 +1,7 @@
 """Look at somebody's file: which images it holds, and what names and headers say that they are."""
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from astropy.io import fits
@@ -41,6 +42,8 @@ class Seen(NamedTuple):
     ----------
     place : str
         ``path`` or ``path[HDU]``.
+    path : tuple of str
+        Names of the folders and of the file.
     kind : str
         `IMAGE`, a value of ``ingest.weight_is``, `MASK`, or `OTHER`.
     band : str
@@ -56,6 +59,7 @@ class Seen(NamedTuple):
     """
 
     place: str
+    path: tuple[str, ...]
     kind: str
     band: str
     named: tuple[str, ...]
@@ -95,13 +99,14 @@ def look(path):
 
 def split(name):
     """Words of a name; a sign stays with its number."""
-    return re.findall(r"[+-]?\d[\dA-Za-z]*|[A-Za-z][A-Za-z0-9]*", name)
+    return re.findall(r"[+-]?\d[^\W_]*|[^\W\d_][^\W_]*", unicodedata.normalize("NFC", name))
 
 
 def _seen(path, hdu, hdus):
     """What an HDU is, by its own words and its file's."""
     headers = hdu.header, hdus[0].header
-    named = split(re.sub(r"\.(fits?|fts)(\.\w+)?$", "", re.split(r"[\\/]", path)[-1]))
+    parts = tuple(part for part in re.split(r"[\\/]", path) if part.strip("."))
+    named = split(re.sub(r"\.(fits?|fts)(\.\w+)?$", "", parts[-1]))
     own = split(" ".join(str(hdu.header.get(key, "")) for key in OF_KIND))
     told = _filter(headers)
     of_band = set(split(told.lower())) & {word.lower() for word in named}
@@ -112,7 +117,7 @@ def _seen(path, hdu, hdus):
         kind = _of_unit(hdu.header.get("BUNIT", "")) or _of_panstarrs(named, headers) or kind
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
     shape, centre = without_ones(hdu.shape), _centre(hdu, hdus)
-    return Seen(path, kind, band, tuple(tells), words, shape, centre)
+    return Seen(path, parts, kind, band, tuple(tells), words, shape, centre)
 
 
 def _kind(words, without=""):

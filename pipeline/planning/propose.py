@@ -3,11 +3,14 @@
 import itertools
 import math
 import re
+import unicodedata
+from collections import Counter
 
 from astropy.coordinates import angular_separation
 
-from pipeline.ingest.look import IMAGE, MASK, look
+from pipeline.ingest.look import IMAGE, MASK, look, split
 from pipeline.ingest.mishaps import InputError
+from pipeline.planning.folders import in_common, lies_above, telling, with_bands
 
 WEIGHTS = "ivar", "variance", "rms", "exposure"  # the first of those that are there are taken
 ORDER = "ugrizyjhk"  # of bands, which all tiles have in common
@@ -74,7 +77,7 @@ def _looked_at(paths):
         for one in found:
             if len(one.shape) != 2:
                 left.setdefault("a cube; name it for each of its bands", []).append(one.place)
-    return seen, left
+    return with_bands(seen), left
 
 
 def _told(reason, places):
@@ -102,14 +105,15 @@ def _once(images):
 
 
 def _tiles(images):
-    """Images of each tile by band; a tile is named by the words that its images share."""
-    tiles = {}
+    """Images of each tile by band; those of a tile have the same words in their names."""
+    alike = {}
     for one in images:
-        key, band = _key(one), one.band or UNKNOWN
-        names = itertools.chain([key], (f"{key}_{n}" for n in itertools.count(2)))
-        name = next(name for name in names if _has_room(tiles.get(name, {}), band, one))
-        tiles.setdefault(name, {})[band] = one
-    return tiles
+        band, known = one.band or UNKNOWN, alike.setdefault(one.words, [])
+        tile = next((tile for tile in known if _has_room(tile, band, one)), None)
+        if tile is None:
+            known.append(tile := {})
+        tile[band] = one
+    return _named(alike)
 
 
 def _has_room(tile, band, one):
@@ -117,8 +121,30 @@ def _has_room(tile, band, one):
     return band not in tile and not any(_apart(one, other) for other in tile.values())
 
 
-def _key(one):
-    return re.sub(r"^[^A-Za-z0-9]+", "", "_".join(one.words)) or "t1"
+def _named(alike):
+    """Name tiles by the words of their files; by a folder where these are none, or others' too.
+
+    A folder's name that tells only some of these tiles is put before the words.
+    """
+    told = []
+    for words, tiles in alike.items():
+        own = _spelt(words)
+        for tile, (apart, last) in zip(tiles, telling(tiles), strict=True):
+            folder = apart or ("" if own else last)
+            told.append((_spelt(split(folder)), own, tile))
+    often, named = Counter(folder for folder, *_ in told), {}
+    for folder, own, tile in told:
+        both = "_".join(filter(None, (folder, own))) or "t1"
+        name = folder if folder and often[folder] == 1 else both
+        names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(2)))
+        named[next(name for name in names if name not in named)] = tile
+    return named
+
+
+def _spelt(words):
+    """A name of words, of letters that a tile's may have."""
+    plain = unicodedata.normalize("NFKD", "_".join(words)).encode("ascii", "ignore").decode()
+    return re.sub(r"^[^A-Za-z0-9]+", "", plain)
 
 
 def _joined(tiles):
@@ -187,21 +213,41 @@ def _weights(images, seen):
 def _matched(images, seen, kind):
     """Place of the weight or mask of each image that has one, by the image's.
 
-    Of what only has its place an image takes that whose name shares most words with its own, and
-    leaves what shares more words with another image at the place, be that one used or not.
+    Of several an image takes that of its own file, else that whose name shares most words with its
+    own, else the nearest by folders; and leaves what is more another image's, be that used or not.
     """
     found = {}
     rivals = [one for one in seen if one.kind == IMAGE]
     for other in (one for one in seen if one.kind == kind):
         fits = [i for i in rivals if i.shape == other.shape and _of_band(other, i)]
-        named = [i for i in fits if i.words == other.words]
-        near = named or [i for i in fits if _same_place(i, other)]
-        shared = [len({*i.words} & {*other.words}) for i in near]
-        for image, n in zip(near, shared, strict=True):
-            if n == max(shared):
-                found.setdefault(image.place, []).append((bool(named), n, other.place))
-    best = {place: max(options, key=lambda o: o[:2])[2] for place, options in found.items()}
+        theirs = [(_nearness(image, other), image) for image in _owners(other, fits)]
+        nearest = max((near for near, _ in theirs), default=())
+        for near, image in theirs:
+            if near == nearest:
+                rank = not _apart(image, other), *near, -len(other.path)
+                found.setdefault(image.place, []).append((rank, other.place))
+    best = {place: max(options, key=lambda o: o[0])[1] for place, options in found.items()}
     return {one.place: best[one.place] for one in images if one.place in best}
+
+
+def _owners(other, images):
+    """Images that a weight or mask may belong to, by its name or else by its place on the sky.
+
+    One at another place than all of these keeps its name's if that is one image's alone, or the
+    image lies in its folder or below: its coordinates may be another's, copied.
+    """
+    named = [i for i in images if i.words == other.words]
+    return (
+        [i for i in named if not _apart(i, other)]
+        or [i for i in images if _same_place(i, other)]
+        or [i for i in named if len(named) == 1 or lies_above(other, i)]
+    )
+
+
+def _nearness(image, other):
+    """How near a weight or mask is to an image: in its file, by words of names, by folders."""
+    words = image.words == other.words, len({*image.words} & {*other.words})
+    return image.path == other.path, *words, in_common(image, other)
 
 
 def _of_band(other, image):
