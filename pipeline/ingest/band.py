@@ -17,6 +17,7 @@ from pipeline.ingest.sky import fit_sky
 from pipeline.ingest.steps import spread
 from pipeline.ingest.trend import noise_of_neighbours
 from pipeline.ingest.weights import inverse_variance, typical
+from pipeline.ingest.whose import check_whose
 
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
 NOT_SQUARE = 1.05  # pixels, from this elongation on
@@ -131,10 +132,10 @@ def _weight(tile, band, kind, image, scale):
     if band not in tile.weight:
         return None, (f"{image.name}: no weight, so the noise was measured",)
     read = read_weight(*tile.place("weight", band), tile.window)
-    _check_shape(read, image)
+    notes = *read.notes, *check_whose(read, image)
     read.data[read.zeros] = 0
     seen = np.isfinite(image.data) & (image.data != 0)  # sentinels may hold more than half the map
-    return inverse_variance(read.data, kind, scale, seen), read.notes
+    return inverse_variance(read.data, kind, scale, seen), notes
 
 
 def _bad(tile, band, bad_bits, image, weight):
@@ -157,10 +158,10 @@ def _bad(tile, band, bad_bits, image, weight):
     ]
     if band in tile.mask:
         mask = read_bits(*tile.place("mask", band), tile.window)
-        _check_shape(mask, image)
+        notes += [*mask.notes, *check_whose(mask, image)]
         masked, full, told = spoilt(mask, bad_bits)
         bad |= masked
-        notes += [*mask.notes, *told]
+        notes += told
     if bad.all():
         why = "; ".join(note.removeprefix(f"{image.name}: ") for note in notes)
         raise NoPixels(
@@ -180,14 +181,6 @@ def _dead(image, weight):
             "where photons are too few for Gaussian noise; bin the image until most hold some"
         )
     return dead
-
-
-def _check_shape(other, image):
-    if other.whole != image.whole:
-        raise InputError(
-            f"{other.name}: shape {other.whole} but the image {image.name} has {image.whole}; "
-            "name files of one shape"
-        )
 
 
 def _noise(flux, weight, bad, settings, name):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +40,8 @@ class Image:
     header, primary : Header
         Of the image, and of the file's first HDU.
     wcs : WCS or None
-        Celestial coordinates of the pixels; None where the header has none.
+        Celestial coordinates of the pixels; None where the header has none, or only nonsense in a
+        mask.
     notes : tuple of str
         What astropy had to repair.
     whole : tuple of int
@@ -165,7 +167,7 @@ def _read(where, convert, part):
         header, primary = hdu.header.copy(), hdus[0].header.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             data = convert(_plane(hdu, name, *part))
-        wcs = None if is_mask else _coordinates(header, hdus, name, notes)
+        wcs = (_any_coordinates if is_mask else _coordinates)(header, hdus, name, notes)
         whole, (index, _, window) = _shape(hdu, name, *part[:2]), part
         zero = None if is_mask else zeros(hdu, data, index, window)
     if window and wcs:
@@ -287,3 +289,12 @@ def _coordinates(header, hdus, name, notes):
         ) from error
     notes += more
     return wcs
+
+
+def _any_coordinates(header, hdus, name, _):
+    """Coordinates of a mask if it has any that can be understood; whatever they are is not said."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return _coordinates(header, hdus, name, [])
+        except InputError:
+            return None
