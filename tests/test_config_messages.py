@@ -8,6 +8,7 @@ import yaml
 from pipeline.config import Config, read
 
 IMAGE = {"image": {"r": "a.fits"}}
+GRI = {"image": {band: f"{band}.fits" for band in "gri"}}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,14 @@ IMAGE = {"image": {"r": "a.fits"}}
         (
             {"train": {name: {"epochs": 0, "start": name} for name in ("unet", "punet")}},
             "punet: epochs: 0 takes it as it is, but it builds on unet, which is another's (unet)",
+        ),
+        (
+            {"tiles": dict.fromkeys("ab", GRI) | {"c": IMAGE} | dict.fromkeys("de", GRI)},
+            "all tiles need the same bands in the same order; c has r but e has g, r, i",
+        ),
+        (
+            {"tiles": {"a": GRI, "b": {"image": dict(reversed(GRI["image"].items()))}}},
+            "in the same order; a has g, r, i but b has i, r, g",
         ),
         ({"tiles": {"t1": IMAGE}, "detect": {"band": "g"}}, "detect.band is 'g'; the tiles have"),
         (

@@ -276,6 +276,7 @@ def test_what_cannot_be_used_is_said(file, tmp_path):
     odd = file("o_r.fits", image(FILTER="r", ra=151.0))
     config, notes = proposed(*paths, no_wcs, odd)
     assert config["tiles"].keys() == {"a", "b"}
+    assert "o_r.fits: of a tile in r, where as many are in x" in proposed("a.fits", odd)[1]
     said = "\n".join(notes)
     assert "c.fits: a cube; name it for each of its bands" in said
     assert "a_wht.fits: " in said

@@ -5,6 +5,7 @@ Import-light: the Snakefile loads this module to validate the user's YAML.
 
 import difflib
 import re
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -212,16 +213,23 @@ class Config(Settings):
     def _names_are_plain(self):
         for name in (self.name, *self.tiles):
             _plain_name(name)
-        bands = {tuple(tile.image) for tile in self.tiles.values()}
-        if len(bands) > 1:
-            raise ValueError(
-                f"all tiles need the same bands in the same order, got {sorted(bands)}"
-            )
-        if bands:
+        if self.tiles:
+            _have_the_same_bands(self.tiles)
             tile = next(iter(self.tiles.values()))
             averaged = tile.averaged(self.detect.band) or (tile.main(self.detect.band),)
-            _know_bands(self.detect.band, averaged, self.ingest, bands.pop())
+            _know_bands(self.detect.band, averaged, self.ingest, tuple(tile.image))
         return self
+
+
+def _have_the_same_bands(tiles):
+    """Refuse tiles of which not all have the same bands in one order; names an odd one."""
+    bands = {name: tuple(tile.image) for name, tile in tiles.items()}
+    often = Counter(bands.values())
+    by_rarity = sorted(bands, key=lambda name: (often[bands[name]], bands[name]))
+    odd, usual = by_rarity[0], by_rarity[-1]
+    if bands[odd] != bands[usual]:
+        told = (f"{name} has {', '.join(bands[name])}" for name in (odd, usual))
+        raise ValueError(f"all tiles need the same bands in the same order; {' but '.join(told)}")
 
 
 def _know_bands(detection, averaged, ingest, bands):

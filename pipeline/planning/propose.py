@@ -167,8 +167,8 @@ def _alike(tiles):
 
     A cube keeps the order of its planes.
     """
-    bands = [frozenset(bands) for bands in tiles.values()]
-    most = max(bands, key=bands.count, default=frozenset())
+    often = Counter(frozenset(bands) for bands in tiles.values())
+    most = max(often, key=often.get, default=frozenset())
     order = sorted(most, key=lambda band: (ORDER.find(band[0].lower()) % (len(ORDER) + 1), band))
     alike = {
         key: own if len({one.place for one in own.values()}) == 1 else {b: own[b] for b in order}
@@ -177,7 +177,8 @@ def _alike(tiles):
     }
     odd = {}
     for own in (own for own in tiles.values() if own.keys() != most):
-        why = f"of a tile in {', '.join(sorted(own))}, where most are in {', '.join(order)}"
+        many = "most" if often[frozenset(own)] < often[most] else "as many"
+        why = f"of a tile in {', '.join(sorted(own))}, where {many} are in {', '.join(order)}"
         odd.setdefault(why, []).extend(one.place for one in own.values())
     return alike, odd
 
