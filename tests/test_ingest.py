@@ -263,10 +263,12 @@ class TestSky:
         assert_allclose(np.median(found.ivar) ** -0.5, 1, rtol=0.03)
 
     @pytest.mark.parametrize("shape", [(1, 7), (1, 40), (3, 3), (15, 200), (17, 16), (64, 64)])
-    def test_small_images_are_taken(self, save, rng, shape):
-        image = rng.normal(100, 1, shape).astype("f4")
+    def test_small_images_are_taken_and_doubted(self, save, rng, shape):
+        image = save("a.fits", rng.normal(100, 1, shape).astype("f4"))
         weight = save("w.fits", np.ones(shape))
-        found = take(save("a.fits", image), {"fit_sky": True}, weight=weight)
+        given, found = (take(image, {"fit_sky": fit}, weight=weight) for fit in (False, True))
+        noted = [any("hardly tell" in note for note in one.notes) for one in (given, found)]
+        assert noted == [False, min(shape) < 32]
         assert found.flux.shape == (*shape, 1) and abs(found.flux).max() < 6
 
     def test_tiny_units_do_no_harm(self, save, rng):

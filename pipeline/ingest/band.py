@@ -22,6 +22,7 @@ from pipeline.ingest.whose import check_whose
 LEAST_ELECTRONS = 0.5  # of sky noise: below, a header's gain belongs to other counts
 NOT_SQUARE = 1.05  # pixels, from this elongation on
 NOTED, DOUBTED = 1.25, 2.0  # factors between the weight's noise and the measured one
+SHORT = 32  # pixels along a side: below, the sky may hold sources (1.2 sigma high in 8 x 8 pixels)
 SKEWED = 0.1  # of the noise: steps from which the noise may be that of few counts, and skewed
 UNEVEN = 3.0  # times what its neighbours say: a pixel's noise on a sky that was not followed
 WAVY = 0.1  # of the noise: what is left of the sky in blocks, from which a note is made
@@ -195,6 +196,9 @@ def _noise(flux, weight, bad, settings, name):
     if step:
         told = f"{name}: values come in steps of {step / sky.rms:.2g} of the noise of a pixel"
         notes.append(f"{told}; they were spread over these")
+    if (side := min(flux.shape)) < SHORT and (settings.fit_sky or weight is None):
+        told = f"{name}: {side} pixels along a side hardly tell sky and noise from sources"
+        notes.append(f"{told}; should ingest.fit_sky be false, and a weight be given?")
     if settings.fit_sky:
         sky.subtract_from(flux)
         if step > SKEWED * sky.rms:
