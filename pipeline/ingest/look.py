@@ -56,6 +56,9 @@ class Seen(NamedTuple):
     shape : tuple of int
     centre : tuple of float or None
         Right ascension, declination and height on the sky [deg]; None without WCS.
+    first : str
+        The first word of the file's name if nothing else tells the kind: it may be a field's, as
+        in ``std_field_g.fits``; else empty.
     """
 
     place: str
@@ -66,6 +69,7 @@ class Seen(NamedTuple):
     words: tuple[str, ...]
     shape: tuple[int, ...]
     centre: tuple[float, float, float] | None
+    first: str
 
 
 def look(path):
@@ -117,7 +121,9 @@ def _seen(path, hdu, hdus):
         kind = _of_unit(hdu.header.get("BUNIT", "")) or _of_panstarrs(named, headers) or kind
     words = tuple(w for w in named if not _kind([w]) and w not in tells)
     shape, centre = without_ones(hdu.shape), _centre(hdu, hdus)
-    return Seen(path, parts, kind, band, tuple(tells), words, shape, centre)
+    by_first = kind != IMAGE and words and not _kind([*own, *named[1:]], without=IMAGE)
+    first = named[0] if by_first else ""
+    return Seen(path, parts, kind, band, tuple(tells), words, shape, centre, first)
 
 
 def _kind(words, without=""):

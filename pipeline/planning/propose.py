@@ -8,7 +8,7 @@ from collections import Counter
 
 from astropy.coordinates import angular_separation
 
-from pipeline.ingest.look import IMAGE, MASK, look, split
+from pipeline.ingest.look import IMAGE, MASK, OTHER, look, split
 from pipeline.ingest.mishaps import InputError
 from pipeline.planning.folders import in_common, lies_above, telling, with_bands
 
@@ -41,6 +41,7 @@ def propose(name, paths):
         What was left out, and what to set.
     """
     seen, left = _looked_at(paths)
+    seen, fields = _with_fields(seen)
     first, again = _once([one for one in seen if one.kind == IMAGE])
     tiles, odd = _alike(_joined(_tiles(first)))
     images = [one for bands in tiles.values() for one in bands.values()]
@@ -48,7 +49,7 @@ def propose(name, paths):
     masks = _matched(images, seen, MASK)
     entries = {key: _entry(bands, weights, masks) for key, bands in tiles.items()}
     config = {"name": name, "tiles": entries} | ({"ingest": {"weight_is": kind}} if kind else {})
-    left |= again | odd | _useless(seen, {*weights.values(), *masks.values()}, kind)
+    left |= fields | again | odd | _useless(seen, {*weights.values(), *masks.values()}, kind)
     if alien := [one.place for one in images if one.centre is None]:
         left["no WCS; ingest.pixel_scale must be set"] = alien
     return config, [_told(reason, places) for reason, places in left.items()]
@@ -78,6 +79,21 @@ def _looked_at(paths):
             if len(one.shape) != 2:
                 left.setdefault("a cube; name it for each of its bands", []).append(one.place)
     return with_bands(seen), left
+
+
+def _with_fields(seen):
+    """Take for images what the first word of a name alone makes maps and masks, if none is beside.
+
+    Gives all that was seen, and by the reason what was taken so.
+    """
+    images = [one for one in seen if one.kind == IMAGE]
+    known, taken = {one.words for one in images}, {}
+    for one in (one for one in seen if one.first and one.kind in (OTHER, MASK) and one.centre):
+        if one.words not in known and not any(_same_place(one, image) for image in images):
+            taken[one] = one._replace(kind=IMAGE, words=(one.first, *one.words))
+    why = "taken for an image, though its name says that it is none, for no image is beside it"
+    places = [one.place for one in taken]
+    return [taken.get(one, one) for one in seen], {why: places} if places else {}
 
 
 def _told(reason, places):
