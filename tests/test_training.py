@@ -96,6 +96,14 @@ def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):
     assert card["settings"]["filters"] == card["before"]["settings"]["filters"] == [4, 8]
 
 
+def test_a_loss_that_a_latent_is_drawn_for_is_the_same_each_time(networks, rng):
+    model = read_model(networks / "networks" / "punet" / "model.keras")
+    model.compile()
+    stamps, maps = (rng.uniform(size=(16, 32, 32, n)).astype("f4") for n in (3, 4))
+    held_out = fit.HeldOut(stamps, maps, 8)
+    assert len({model.evaluate(held_out, verbose=0) for _ in range(3)}) == 1
+
+
 def test_layers_that_are_not_trained_are_not_taken_over(rng):
     def build(last=1):
         given = keras.Input((4,))

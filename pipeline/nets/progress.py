@@ -57,8 +57,11 @@ class Progress(keras.callbacks.Callback):
         return len(losses) > np.argmin(losses) + self.patience
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Start the clock."""
+        """Start the clock; draw at random as if no training before had been killed."""
         self.epoch, self.start = epoch, time.monotonic()
+        drawn = keras.ops.convert_to_numpy(self.model.optimizer.iterations)
+        for state in (v for v in self.model.variables if v.name == "seed_generator_state"):
+            state.assign([keras.ops.convert_to_numpy(state)[0], drawn])
 
     def on_train_batch_end(self, batch, logs=None):
         """Refuse a loss that is no number."""

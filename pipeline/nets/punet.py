@@ -53,13 +53,17 @@ class ProbabilisticUNet(keras.Model):
         return ops.split(ops.sigmoid(self.head(ops.relu(projected + shift))), 2, axis=-1)
 
     def compute_loss(self, x, y, y_pred=None, sample_weight=None, training=True):
-        """Negative evidence lower bound: loss of the maps summed over the stamp plus beta KL."""
+        """Negative evidence lower bound: loss of the maps summed over the stamp plus beta KL.
+
+        That of validation has the same ``z`` each time: a difference is one of the weights.
+        """
         y = ops.cast(y, "float32")
         features, context = self.trunk(x)
         prior = self.prior(context)
         posterior = self.posterior(ops.concatenate([x, y[..., :1], y[..., 2:3]], axis=-1))
         mean, log_sigma = ops.split(posterior, 2, axis=-1)
-        z = mean + ops.exp(log_sigma) * keras.random.normal(ops.shape(mean), seed=self.seed)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed if training else 0)
+        z = mean + ops.exp(log_sigma) * noise
         maps = self.maps(self.project(features), z)
         n_pixels = x.shape[1] * x.shape[2]
         cost = ops.sum(ops.maximum(kl_divergence(posterior, prior), FREE_BITS), axis=-1)
