@@ -127,6 +127,7 @@ def export(config, scenes_folder, record, home, *, network: str):
     """
     from pipeline.models import NETWORKS, engine
     from pipeline.nets import NETS, fit, read_model
+    from pipeline.planning import digest
     from pipeline.report.loss_figure import loss_figure
 
     module, others = NETWORKS[network], _networks(config, network, home.parent)
@@ -135,6 +136,7 @@ def export(config, scenes_folder, record, home, *, network: str):
     io.write_figure(record.with_suffix(".png"), loss_figure(card, network), dpi=130)
     held_out = _read(module, config, scenes_folder / "validation", others)
     trained = engine.load(home.parent, network, config.apply)
+    card["builds_on"] = {other: digest.model(other, home.parent) for other in others}
     io.write_json(home / "card.json", card | module.calibrate(trained, *held_out))
 
 

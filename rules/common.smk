@@ -49,9 +49,7 @@ def every(stage, *products):
 
 def no_tiles(wildcards):
     """Stop Snakemake, for there is nothing to do."""
-    raise WorkflowError(
-        "The config names no tiles: give it the images of one at least."
-    )
+    raise WorkflowError("The config names no tiles: give it the images of one.")
 
 
 def command(stage, *options):
@@ -134,6 +132,7 @@ def made_with(stage, *networks):
         weights = [digest.weights(network, settings.networks) for network in networks]
         for network in networks:
             plan.check_stamps(settings.cut, network, settings.networks)
+            plan.check_below(network, settings.networks)
         return "".join([digest.code(stage), *weights])
 
     return digests

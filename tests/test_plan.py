@@ -1,12 +1,15 @@
 """Batches hold every tile once, and hold it still."""
 
+import shutil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import NETWORKS, Cut, Tile
 from pipeline.config.train import Fit, Scenes
-from pipeline.planning import inputs, plan
+from pipeline.planning import digest, inputs, plan
+from pipeline.planning.digest import SHIPPED
 
 names = st.sets(st.text("abcdefgh0123456789_", min_size=1, max_size=8), min_size=1, max_size=200)
 
@@ -84,6 +87,25 @@ def test_stamps_must_be_of_the_size_that_a_network_takes():
     plan.check_stamps(Cut(size=96), "lens")
     with pytest.raises(ValueError, match=r"cut.lens_size is 64, .* train it with scenes.lens_size"):
         plan.check_stamps(Cut(lens_size=64), "lens")
+
+
+def test_networks_of_different_trainings_are_not_mixed(tmp_path):
+    for network in NETWORKS:
+        plan.check_below(network)
+        shutil.copytree(SHIPPED / network, tmp_path / network)
+        plan.check_below(network, str(tmp_path))
+    plan.check_below.cache_clear(), digest.model.cache_clear()
+    with (tmp_path / "unet" / "model.keras").open("ab") as file:
+        file.write(b"of another training")
+    message = rf"{tmp_path}/punet builds on another unet than {tmp_path}/unet: copy both from"
+    with pytest.raises(ValueError, match=message):
+        plan.check_below("punet", str(tmp_path))
+    with pytest.raises(ValueError, match=r"photometry builds on another unet .* train photometry"):
+        plan.check_start(Scenes(), "photometry", Fit(start=str(tmp_path), epochs=0))
+    plan.check_start(Scenes(), "photometry", Fit(start=str(tmp_path)))
+    (tmp_path / "punet" / "card.json").write_text("{}")
+    plan.check_below.cache_clear()
+    plan.check_below("punet", str(tmp_path))
 
 
 @given(st.integers(1, 1000), st.integers(1, 60))

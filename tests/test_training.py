@@ -16,6 +16,7 @@ from pipeline.models import engine
 from pipeline.models.stamps import join
 from pipeline.nets import NETS, fit, progress, read_model
 from pipeline.nets.start import mix, take_over
+from pipeline.planning.plan import check_below
 from pipeline.training import export, scenes, score, ship, train
 
 ONE = {"filters": [4, 8], "epochs": 2, "batch_size": 16, "stamps": 48}
@@ -74,6 +75,8 @@ def test_networks_that_need_others_learn_from_a_set(networks):
     card = json.loads((networks / "networks" / "photometry" / "card.json").read_text())
     assert card["epochs_trained"] == 2
     assert len(card["calibration"]["widen"]) > 1
+    assert card["builds_on"].keys() == {"unet", "punet"}
+    check_below("photometry", str(networks / "networks"))
 
 
 def test_a_training_goes_on_from_what_was_learnt(networks, tmp_path):

@@ -48,7 +48,7 @@ def code(command, *modules):
 
 @cache
 def weights(network, folder=None):
-    """Digest of the files of one network, but for the scores in its card, which decide nothing.
+    """Digest of the files of one network, but for what of its card decides nothing.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def weights(network, folder=None):
     files = sorted(path for path in home.rglob("*") if path.is_file())
     if home / "card.json" not in files:
         raise ValueError(
-            f"networks: there is no network in {home}; train it (`snakemake train`), "
-            "or leave `networks` out to use the shipped ones"
+            f"networks: there is no network in {home}; train it (`snakemake train`), copy the "
+            f"shipped one ({SHIPPED / network}), or leave `networks` out to use the shipped ones"
         )
     if lacks := _parts(SHIPPED / network) - _parts(home):
         raise ValueError(
@@ -80,6 +80,12 @@ def weights(network, folder=None):
             "was copied in part; let `snakemake train` finish, or copy the whole folder"
         )
     return _digest(part for p in files for part in (str(p.relative_to(home)).encode(), _content(p)))
+
+
+@cache
+def model(network, folder):
+    """Digest of what a network learnt, in a folder of networks, however it was calibrated since."""
+    return _digest([(Path(folder) / network / "model.keras").read_bytes()])
 
 
 def _parts(home):
@@ -90,10 +96,10 @@ def _parts(home):
 
 
 def _content(path):
-    """Bytes of a network's file; of a card without its scores."""
+    """Bytes of a network's file; of a card without its scores, and what it builds on."""
     if path.name != "card.json":
         return path.read_bytes()
-    said = {name: part for name, part in card(path).items() if name != "scores"}
+    said = {k: part for k, part in card(path).items() if k not in ("scores", "builds_on")}
     return json.dumps(said, sort_keys=True).encode()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.planning.digest import SHIPPED, card
+from pipeline.planning.digest import SHIPPED, card, model, weights
 
 
 def batches(tiles, per_job):
@@ -127,6 +127,31 @@ def check_stamps(cut, network, folder=None):
         )
 
 
+@cache
+def check_below(network, folder=None):
+    """Refuse a network beside another than it was trained on.
+
+    Parameters
+    ----------
+    network : str
+    folder : str or None
+        Folder of all networks; None for the shipped ones.
+
+    Raises
+    ------
+    ValueError
+        If its card tells of another network below it than there is.
+    """
+    home = Path(folder or SHIPPED)
+    for below, known in card(home / network / "card.json").get("builds_on", {}).items():
+        weights(below, folder)  # or says what is missing
+        if model(below, home) != known:
+            raise ValueError(
+                f"networks: {home / network} builds on another {below} than {home / below}: copy "
+                f"both from the folder that they were trained in, or train {network} anew"
+            )
+
+
 def check_start(scenes, network, fit):
     """Refuse to go on from a network that cannot learn from stamps of the scenes' size.
 
@@ -139,8 +164,11 @@ def check_start(scenes, network, fit):
     Raises
     ------
     ValueError
-        If it takes others and is taken as it is, or has a layer for each pixel.
+        If it takes others and is taken as it is, or has a layer for each pixel; or if it is taken
+        as it is beside another network than it was trained on.
     """
+    if not fit.epochs:
+        check_below(network, fit.folder)
     size, taken = _taken(network, fit.folder)
     asked = getattr(scenes, size)
     if taken not in (asked, None) and (not fit.epochs or network == "anomaly"):
