@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -103,6 +104,16 @@ def test_a_missing_network_says_where_it_was_sought(tmp_path):
         FileNotFoundError, match=r"no network there; train one or correct `networks`"
     ):
         engine.load(tmp_path, "unet", Apply())
+
+
+@pytest.mark.parametrize("name", ["main.xml", "main.bin"])
+def test_a_network_that_is_cut_short_is_named(name, homes, tmp_path, rng):
+    shutil.copytree(homes / "unet", tmp_path / "unet")
+    with open(tmp_path / "unet" / name, "r+b") as file:
+        file.truncate(5000)
+    network = engine.load(tmp_path, "unet", Apply(precision="f32"))
+    with pytest.raises(ValueError, match=r"cannot read .*unet/main.xml with.* copy the folder"):
+        network("main", rng.normal(size=(1, 32, 32, 3)))
 
 
 def test_no_stamps_give_empty_answers(networks):

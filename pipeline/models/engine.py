@@ -108,11 +108,22 @@ class OpenVINO(Network):
 
     def _compute(self, graph, arrays):
         if graph not in self.compiled:
-            model = self.core.read_model(self.home / f"{graph}.xml")
-            precision = "f32" if graph in EXACT else self.precision
-            hint = {"INFERENCE_PRECISION_HINT": precision}
-            self.compiled[graph] = self.core.compile_model(model, "CPU", hint)
+            self.compiled[graph] = self._read(graph)
         return list(self.compiled[graph](arrays).values())
+
+    def _read(self, graph):
+        """Read and compile a graph."""
+        path = self.home / f"{graph}.xml"
+        precision = "f32" if graph in EXACT else self.precision
+        hint = {"INFERENCE_PRECISION_HINT": precision}
+        try:
+            model = self.core.read_model(path)
+        except RuntimeError as error:
+            raise ValueError(
+                f"networks: OpenVINO cannot read {path} with the .bin beside it: one of them is "
+                "cut short or damaged, so copy the folder again"
+            ) from error
+        return self.core.compile_model(model, "CPU", hint)
 
 
 def fastest_precision():
