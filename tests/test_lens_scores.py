@@ -134,6 +134,12 @@ def test_few_that_are_told_apart_make_no_certainty():
     assert_allclose(said, np.where(is_lens, 21 / 22, 1 / 12), rtol=1e-3)
 
 
+@pytest.mark.parametrize("is_lens", [[True], [False, False]])
+def test_lenses_alone_and_others_alone_calibrate_nothing(is_lens):
+    with pytest.raises(ValueError, match=r"of the . stamps of validation are.*raise scenes.lenses"):
+        lens.calibrate(None, None, {"is_lens": is_lens})
+
+
 def test_a_threshold_is_given_or_the_networks_own():
     class Network:
         home, card = "here", {"calibration": {"threshold": 0.5}}

@@ -106,6 +106,22 @@ def test_a_missing_network_says_where_it_was_sought(tmp_path):
         engine.load(tmp_path, "unet", Apply())
 
 
+@pytest.mark.parametrize("name", ["photometry", "anomaly"])
+def test_the_fewest_stamps_that_may_be_drawn_are_enough_to_calibrate_on(name, networks, blends):
+    few = min(n for n in range(1, 99) if _may_be_drawn(n))
+    stamps = NETWORKS[name].inputs(blends.cutouts, networks, blends.companions)
+    stamps = tuple(part[:few] for part in stamps) if isinstance(stamps, tuple) else stamps[:few]
+    said = NETWORKS[name].calibrate(networks[name], stamps, blends.truth[:few], blends.light[:few])
+    assert "NaN" not in json.dumps(said)
+
+
+def _may_be_drawn(n):
+    try:
+        return Scenes(blends=n)
+    except ValueError:
+        return False
+
+
 @pytest.mark.parametrize("name", ["main.xml", "main.bin"])
 def test_a_network_that_is_cut_short_is_named(name, homes, tmp_path, rng):
     shutil.copytree(homes / "unet", tmp_path / "unet")

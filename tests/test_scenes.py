@@ -180,7 +180,7 @@ def test_a_seed_and_a_number_say_it_all(kind):
 
 
 def test_a_set_of_some_size_is_drawn_into_files(tmp_path):
-    config = Config.model_validate({"scenes": {"blends": 6, "shard": 3, "size": 32}})
+    config = Config.model_validate({"scenes": {"blends": 12, "shard": 6, "size": 32}})
     for shard in (0, 1):
         scenes(config, tmp_path / str(shard), kind="blends", split="test", shard=shard)
     seen = {(tmp_path / str(shard) / "light.fits").read_bytes() for shard in (0, 1)}

@@ -15,7 +15,7 @@ class Scenes(Settings):
     """The simulated scenes that networks are trained, calibrated and scored on."""
 
     blends: int = Field(
-        4000, gt=0, description="Stamps of blended sources of the validation and of the test set."
+        4000, ge=12, description="Stamps of blended sources of the validation and of the test set."
     )
     lenses: int = Field(
         4000, gt=0, description="Stamps of lenses and non-lenses of each of these sets."

@@ -47,20 +47,28 @@ def calibrate(network, stamps, truth, light=None):
     -------
     dict
         ``calibration``: ``scale``, ``shift`` (at the ``prevalence`` of the set), ``threshold``,
-        and of how many ``non_lenses`` that is; None where there are none.
+        and of how many ``non_lenses`` that is.
+
+    Raises
+    ------
+    ValueError
+        If all are lenses, or none is.
     """
-    mean = logits(network, stamps).mean(1)
     said = np.asarray(truth["is_lens"], float)
     n_lenses, n_others = said.sum(), (1 - said).sum()
+    if not (n_lenses and n_others):
+        raise ValueError(
+            f"{n_lenses:.0f} of the {len(said)} stamps of validation are lenses: p_lens cannot be "
+            "calibrated without some that are and some that are not; raise scenes.lenses"
+        )
+    mean = logits(network, stamps).mean(1)
     targets = np.where(said, (n_lenses + 1) / (n_lenses + 2), 1 / (n_others + 2))
     scale, shift = metrics.log_odds_line(mean, targets)
     prevalence, others = float(said.mean()), scale * mean[said == 0] + shift
-    threshold = None
-    if len(others) and prevalence > 0:
-        cut = lens_scores.threshold_at(others, FALSE_POSITIVE_RATE)
-        threshold = float(expit(cut - logit(prevalence)))
+    cut = lens_scores.threshold_at(others, FALSE_POSITIVE_RATE)
     found = {"scale": float(scale), "shift": float(shift), "prevalence": prevalence}
-    return {"calibration": found | {"threshold": threshold, "non_lenses": len(others)}}
+    found |= {"threshold": float(expit(cut - logit(prevalence))), "non_lenses": len(others)}
+    return {"calibration": found}
 
 
 def threshold(network, settings):
