@@ -10,7 +10,8 @@ rule demo_survey:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        config=section("survey"),
+        # `survey.like` tells what was set from what is at its default.
+        config=settings.model_dump_json(include={"survey"}, exclude_unset=True),
         code=made_with("simulate_survey"),
         folder=subpath(output[0], parent=True),
     shell:

@@ -207,6 +207,12 @@ def test_what_is_said_of_a_survey_like_another_is_kept():
     assert camera.like(SETTINGS) is SETTINGS
 
 
+def test_a_number_that_was_set_is_kept_though_it_be_the_default():
+    plain = config.Survey()
+    said = camera.like(config.Survey(like="HSC i", psf_fwhm=plain.psf_fwhm, gain=None))
+    assert (said.psf_fwhm, said.pixel_scale, said.gain) == (plain.psf_fwhm, 0.168, 1200)
+
+
 @pytest.mark.parametrize(
     "name, message",
     [("Hubble r", "no survey 'Hubble'; known are .*HSC"), ("HSC u", "no band 'u'; it has g, r")],

@@ -1,6 +1,7 @@
 """The workflow does what must be done, and nothing else."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -187,6 +188,14 @@ def test_a_survey_is_simulated_before_its_tiles_come_in(run):
     assert "rule demo_survey:" in said
     memory = re.search(r"rule ingest:.*?mem_mb=(\d+)", said, flags=re.DOTALL)[1]
     assert int(memory) == 1000 + 8 * 10 * 10_000**2 / 1e6, "as if its 10 bytes a pixel were there"
+
+
+def test_a_survey_is_simulated_with_what_was_set_of_it(run):
+    tiles = {"t1": {"image": {"r": "results/x/sky/t1.fits"}}}
+    survey = {"like": "HSC i", "psf_fwhm": 0.65}
+    _, said = run.configured("-n", "-p", tiles=tiles, survey=survey)
+    told = re.search(r"simulate-survey --config '(.*?)'", said)[1]
+    assert json.loads(told) == {"survey": survey}
 
 
 def test_memory_follows_what_is_there(run):

@@ -28,8 +28,8 @@ def like(settings):
     Parameters
     ----------
     settings : config.Survey
-        With ``like``, "SURVEY BAND"; what is not at its default is kept, and noise and gain are
-        those of a count at the zero point that is kept.
+        With ``like``, "SURVEY BAND"; what else was set is kept, and noise and gain are those of
+        a count at the zero point that is kept.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def like(settings):
     survey, band = _survey_and_band(settings.like)
     seconds = band.full_exposure_time.to_value("s")
     zero_point = float(band.zeropoint.value)
-    kept = {k: v for k, v in settings if v != type(settings).model_fields[k].default}
+    kept = settings.model_dump(exclude_unset=True, exclude_none=True)
     count = 10 ** (0.4 * (zero_point - kept.get("zero_point", zero_point)))  # electron / s
     found = {
         "pixel_scale": survey.pixel_scale.to_value("arcsec"),
