@@ -53,7 +53,9 @@ def _parser():
     cutouts.set_defaults(run=survey.cutouts)
     cutouts.add_argument("results", type=Path, help="folder of the run, with its catalog")
     cutouts.add_argument("folder", type=Path, help="where to write ID.fits")
-    cutouts.add_argument("ids", nargs="*", type=int, help="of the catalog")
+    cutouts.add_argument(
+        "ids", nargs="*", type=int, help="of the catalog; without, those shown in the report"
+    )
     for stage in STAGES.values():
         add = _command(commands, stage.work, partial(_run_stage, stage))
         add("--code", default="", help="digest of its source and network")

@@ -35,16 +35,20 @@ def init(name, files):
 
 
 def cutouts(results, folder, ids):
-    """Write a FITS file of each source, its own light apart; by id, or of the best candidates."""
+    """Write a FITS file of each source by id, or of the systems that the report shows."""
     from pipeline.config import read
     from pipeline.report import choose
 
-    catalog = io.read_table(results / "catalog.fits")
+    path = results / "catalog.fits"
+    catalog = io.read_table(path)
     if not ids:
-        settings = read(io.read_json(results / "provenance.json")["config"])
-        ids = catalog["id"][choose(catalog, settings.report)["lenses"]].tolist()
+        settings = read(io.read_json(results / "provenance.json")["config"]).report
+        ids = catalog["id"][choose(catalog, settings)["lenses"]].tolist()
+        if not ids:
+            found = f"{len(catalog)} sources, report.stamps: {settings.stamps}"
+            raise SystemExit(f"{path}: the report shows no systems ({found}); name an ID")
     if unknown := sorted(set(ids) - set(catalog["id"].tolist())):
-        raise SystemExit(f"{results / 'catalog.fits'}: no source has the id {unknown[0]}")
+        raise SystemExit(f"{path}: no source has the id {unknown[0]}")
     rows = catalog[np.isin(catalog["id"], ids)]
     for name in sorted(set(rows["tile"])):
         _cut_out(results / "tiles" / name, rows[rows["tile"] == name], folder)

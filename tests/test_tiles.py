@@ -202,12 +202,21 @@ def test_a_file_is_written_for_each_source(results, tmp_path):
         assert_array_equal(middle, image[y, x])
 
 
-def test_without_ids_they_are_of_the_best_candidates(results, tmp_path):
+def test_without_ids_they_are_of_the_systems_that_the_report_shows(results, tmp_path):
     main(["cutouts", str(results), str(tmp_path)])
     catalog = io.read_table(results / "catalog.fits")
     best = catalog["id"][np.argmax(catalog["p_lens"])]
     assert (tmp_path / f"{best}.fits").exists()
     assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("sources, stamps", [(0, 5), (30, 0)])
+def test_where_the_report_shows_nothing_an_id_is_asked_for(results, tmp_path, sources, stamps):
+    io.write_table(tmp_path / "catalog.fits", io.read_table(results / "catalog.fits")[:sources])
+    io.write_json(tmp_path / "provenance.json", {"config": {"report": {"stamps": stamps}}})
+    said = rf"no systems \({sources} sources, report\.stamps: {stamps}\); name an ID"
+    with pytest.raises(SystemExit, match=said):
+        main(["cutouts", str(tmp_path), str(tmp_path / "some")])
 
 
 def test_an_unknown_id_is_named(results, tmp_path):
