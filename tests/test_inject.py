@@ -3,6 +3,7 @@
 import galsim
 import numpy as np
 import pytest
+from astropy.io.votable.ucd import parse_ucd
 from astropy.table import Table
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import gaussian_filter
@@ -10,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from pipeline.config import Inject
 from pipeline.data import Exposure
 from pipeline.flags import Flag
-from pipeline.injection import inject
+from pipeline.injection import inject, recover
 from pipeline.injection.optics import Optics
 from pipeline.injection.selection import QUANTITIES, selection
 from pipeline.report.selection_figure import selection_figure
@@ -321,6 +322,13 @@ def test_arcs_too_faint_for_a_shallow_tile_are_missed(rng, held):
     ).all()
     both = found["n_faint"][np.asarray(found["kind"]) == "theta_e x arc_mag"]
     assert both.sum() == rows["n_faint"].sum() == found["n_faint"].sum() / 2
+
+
+@pytest.mark.parametrize("columns", [inject.COLUMNS, recover.COLUMNS])
+def test_fluxes_of_what_is_painted_are_flux_densities_as_the_catalogs(columns):
+    for unit, ucd, _ in columns.values():
+        words = parse_ucd(ucd, check_controlled_vocabulary=True)
+        assert (words[0][1] == "phot.flux.density") == (unit == "flux")
 
 
 def test_no_galaxies_give_an_empty_table(stamps):

@@ -22,14 +22,14 @@ HELD = 2 / 3  # of half a stamp, for a canvas holds images at 1.8 Einstein radii
 COLUMNS = {  # unit ("flux" for the exposure's), UCD, meaning
     "id": ("", "meta.id", "Identifier of the galaxy, as in the catalog"),
     "theta_e": ("arcsec", "phys.angSize", "Einstein radius of the arcs; NaN for none"),
-    "arc_flux": ("flux", "phot.flux", "Flux of all arcs together, before noise; 0 for none"),
+    "arc_flux": ("flux", "phot.flux.density", "Flux of all arcs together, before noise; 0 if none"),
     "arc_mag": ("mag", "phot.mag", "AB magnitude of arc_flux; NaN without a zero point"),
     "arc_snr": (
         "",
         "stat.snr",
         "Arcs' S/N over the noise of the sky and, where the gain is known, galaxy",
     ),
-    "deflector_flux": ("flux", "phot.flux", "flux_auto of the galaxy, without arcs"),
+    "deflector_flux": ("flux", "phot.flux.density", "flux_auto of the galaxy, without arcs"),
     "deflector_mag": ("mag", "phot.mag", "AB magnitude of deflector_flux"),
     "deflector_snr": ("", "stat.snr", "S/N of deflector_flux"),
     "p_lens": ("", "stat.probability", "Probability of a strong lens"),
