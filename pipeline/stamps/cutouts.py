@@ -36,16 +36,11 @@ def cut(exposure, sources, size, binning=1):
     x, y = (np.rint(np.asarray(sources[name], "f8")).astype(int) for name in ("x", "y"))
     binning = np.broadcast_to(binning, x.shape)
     corner = np.column_stack([x, y]) - ((size // 2) * binning + binning // 2)[:, None]
-    shape = (len(corner), size, size, len(exposure.bands))
-    flux, ivar = np.zeros(shape, "f4"), np.zeros(shape, "f4")
-    if (binning == 1).all():
-        boxes(exposure.flux, corner, size, out=flux)
-        boxes(exposure.ivar, corner, size, out=ivar)
-    else:
-        for rows in rows_of_one(binning, size):
-            side, block = size * binning[rows[0]], binning[rows[0]]
-            pixels = [boxes(image, corner[rows], side) for image in (exposure.flux, exposure.ivar)]
-            flux[rows], ivar[rows] = pixels if block == 1 else bin_blocks(*pixels, block)
+    flux, ivar = np.zeros((2, len(corner), size, size, len(exposure.bands)), "f4")
+    for rows in rows_of_one(binning, size):
+        side, block = size * binning[rows[0]], binning[rows[0]]
+        pixels = [boxes(image, corner[rows], side) for image in (exposure.flux, exposure.ivar)]
+        flux[rows], ivar[rows] = pixels if block == 1 else bin_blocks(*pixels, block)
     flux[ivar == 0] = 0  # a saturated pixel has the level of saturation in the exposure
     return Cutouts(
         flux,
@@ -80,7 +75,7 @@ def rows_of_one(binning, size):
         yield from np.split(rows, range(step, len(rows), step))
 
 
-def boxes(image, corner, size, *, out=None):
+def boxes(image, corner, size):
     """Copy square boxes out of an image; 0 beyond its edges.
 
     Parameters
@@ -90,15 +85,12 @@ def boxes(image, corner, size, *, out=None):
         ``(x, y)`` of each box's first pixel, which may lie outside.
     size : int
         Side of the boxes [pixel].
-    out : ndarray, (n, size, size, ...), optional
-        Zeros to fill; made if left out.
 
     Returns
     -------
     ndarray, (n, size, size, ...)
     """
-    if out is None:
-        out = np.zeros((len(corner), size, size, *image.shape[2:]), image.dtype)
+    out = np.zeros((len(corner), size, size, *image.shape[2:]), image.dtype)
     height, width = image.shape[:2]
     for box, (x, y) in zip(out, np.asarray(corner).tolist(), strict=True):
         if 0 <= x <= width - size and 0 <= y <= height - size:
