@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from pipeline.flags import DEFECT
-from pipeline.injection.tables import described, place_of
+from pipeline.injection.tables import limits, of_bins, place_of
 from pipeline.models import metrics
 from pipeline.models.binned import bootstrap, pooled, share
 
@@ -21,7 +21,6 @@ QUANTITIES = {  # unit, UCD and meaning
 }
 TOGETHER = ("true_mag", "size"), ("true_snr", "size")
 HALF = 0.5
-ENDS = "low", "high"
 MEASURES = {  # unit, UCD and meaning
     "n": ("", "meta.number", "Galaxies that were painted"),
     "n_faint": ("", "meta.number", "As bright, but of too low an S/N to be painted: missed"),
@@ -65,10 +64,11 @@ def completeness(tables, settings):
     known = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     edges, rows = _edges(settings), []
     for kind in ((), *((name,) for name in QUANTITIES), *TOGETHER):
-        for limits, inside, n_faint in _bins(known, kind, edges):
-            rows.append(_row(" x ".join(kind) or "all", limits, inside, n_faint))
+        for bounds, inside, n_faint in _bins(known, kind, edges):
+            named = {"kind": " x ".join(kind) or "all", **limits(bounds, QUANTITIES)}
+            rows.append(named | _measured(inside, n_faint))
     depth = _depth([row for row in rows if row["kind"] == "true_mag"])
-    return _table(rows, depth)
+    return of_bins(rows, QUANTITIES, MEASURES, **depth)
 
 
 def _depth(rows):
@@ -130,12 +130,10 @@ def _n_faint(of_unit_snr, limits, snr):
     return round(float(np.nansum(np.clip(inside, 0, None))) * per_mag)
 
 
-def _row(kind, limits, known, n_faint):
-    """One row of the table."""
+def _measured(known, n_faint):
+    """`MEASURES` of the galaxies of a bin."""
     n, n_clean = len(known["found"]), int(known["clean"].sum())
-    row = {"kind": kind, "n": n, "n_faint": n_faint, "n_clean": n_clean}
-    for name in QUANTITIES:
-        row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
+    row = {"n": n, "n_faint": n_faint, "n_clean": n_clean}
     clean = {name: values[known["clean"]] for name, values in known.items()}
     told = np.isfinite(clean["dm"])
     dm, auto = clean["dm"][told], clean["dm_auto"][np.isfinite(clean["dm_auto"])]
@@ -155,17 +153,3 @@ def _median(values, place):
     if len(places) == len(values):
         return bootstrap(np.median, values)
     return pooled(np.median, values, member=member, n_draws=100)
-
-
-def _table(rows, depth):
-    """Table of the rows, with units."""
-    columns = {"kind": ("", "meta.id", "What the row is binned in")}
-    for name, (unit, ucd, meaning) in QUANTITIES.items():
-        for end in ENDS:
-            columns[f"{name}_{end}"] = unit, ucd, f"{meaning}: {end} limit of the bin"
-    columns |= MEASURES
-    kinds = {"kind": "U20", "n": int, "n_faint": int, "n_clean": int}
-    values = {
-        name: np.array([row[name] for row in rows], kinds.get(name, float)) for name in columns
-    }
-    return described(columns, values, None, **depth)

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
-from astropy.table import Column, Table, vstack
+from astropy.table import Table, vstack
 
+from pipeline.injection.tables import limits, of_bins
 from pipeline.models.binned import wilson, worth
 
 MAGNITUDES = np.arange(10.0, 36.0, 1.0)
@@ -18,17 +19,14 @@ QUANTITIES = {  # unit, UCD and meaning
     "deflector_snr": ("", "stat.snr", "S/N of the galaxy"),
 }
 TOGETHER = ("theta_e", "arc_mag"), ("theta_e", "arc_snr")
-COUNTS = {  # UCD and meaning
-    "n": ("meta.number", "Stamps that the finder saw"),
-    "n_found": ("meta.number", "Those of them above the threshold"),
-    "n_faint": ("meta.number", "Arcs as bright, but of too low an S/N to be painted: missed"),
-    "n_galaxies": ("meta.number", "Galaxies that the stamps show"),
-    "share": (
-        "stat.value",
-        "n_found / (n + n_faint): completeness; the false positives' share without arcs",
-    ),
-    "share_low": ("stat.value;stat.min", "Lower end of the 68 % interval (Wilson; galaxies count)"),
-    "share_high": ("stat.value;stat.max", "Upper end of the 68 % interval"),
+COUNTS = {  # unit, UCD and meaning
+    "n": ("", "meta.number", "Stamps that the finder saw"),
+    "n_found": ("", "meta.number", "Those of them above the threshold"),
+    "n_faint": ("", "meta.number", "Arcs as bright, but of too low an S/N to be painted: missed"),
+    "n_galaxies": ("", "meta.number", "Galaxies that the stamps show"),
+    "share": ("", "stat.value", "n_found / (n + n_faint): completeness; without arcs, false ones"),
+    "share_low": ("", "stat.value;stat.min", "Lower end of 68 % interval (Wilson; galaxies count)"),
+    "share_high": ("", "stat.value;stat.max", "Upper end of the 68 % interval"),
 }
 _SUMS = 7  # of each bin: see `_sums`
 
@@ -80,18 +78,18 @@ def selection(tables, threshold, settings):
         every = vstack([arcs, _too_faint(arcs, edges)])
         for kind in kinds:
             sums[kind] += _count(every if "arc_mag" in kind else arcs, kind, edges)
-    rows = [_row("no arcs", {}, controls)]
+    rows = [_row("no arcs", {}, controls)] if controls[0] else []
     for kind, count in sums.items():
-        for at in np.argwhere(count[0] > 0):
-            limits = {name: edges[name][i : i + 2] for name, i in zip(kind, at, strict=True)}
-            rows.append(_row(" x ".join(kind) or "all", limits, count[(slice(None), *at)]))
-    return _table([row for row in rows if row["n"]], threshold)
+        for at in np.argwhere(count[2] > 0):
+            bounds = {name: edges[name][i : i + 2] for name, i in zip(kind, at, strict=True)}
+            rows.append(_row(" x ".join(kind) or "all", bounds, count[(slice(None), *at)]))
+    return of_bins(rows, QUANTITIES, COUNTS, PLENSMIN=float(threshold))
 
 
 def _edges(settings):
     """Edges of each quantity's bins: those drawn evenly in logarithm, magnitudes, decades."""
     radii, snrs = (
-        np.geomspace(*limits, BINS + 1) for limits in (settings.einstein_radius, settings.arc_snr)
+        np.geomspace(*ends, BINS + 1) for ends in (settings.einstein_radius, settings.arc_snr)
     )
     snrs = np.append(0.0, snrs)  # arcs held below their galaxy's light are faint
     magnitudes = {"arc_mag": MAGNITUDES, "deflector_mag": MAGNITUDES}
@@ -149,32 +147,10 @@ def _sums(stamps, places, n_places):
     return np.array([np.bincount(place, part, minlength=n_places) for part in parts])
 
 
-def _row(kind, limits, sums):
-    """One row of the table; ``worth`` is how many independent stamps its are worth."""
+def _row(kind, bounds, sums):
+    """One row of the table, of a bin's `_sums`."""
     n, n_found, n_galaxies, n_faint = sums[[0, 1, 2, -1]]
-    row = {"kind": kind, "n": round(n - n_faint), "n_found": n_found, "n_galaxies": n_galaxies}
-    row |= {"n_faint": round(n_faint), "worth": worth(sums[:6])}
-    for name in QUANTITIES:
-        row[f"{name}_low"], row[f"{name}_high"] = limits.get(name, (np.nan, np.nan))
-    return row
-
-
-def _table(rows, threshold):
-    """Table of the rows, with shares and their intervals."""
-    kinds = [row["kind"] for row in rows]
-    columns = [Column(kinds, "kind", "U20", description="What the row is binned in")]
-    columns[0].meta["ucd"] = "meta.id"
-    for name, (unit, ucd, meaning) in QUANTITIES.items():
-        for end in ("low", "high"):
-            values = np.array([row[f"{name}_{end}"] for row in rows], "f8")
-            said = {"unit": unit or None, "description": f"{meaning}: {end} limit of the bin"}
-            said["meta"] = {"ucd": ucd}
-            columns.append(Column(values, f"{name}_{end}", **said))
-    names = "n", "n_found", "n_faint", "n_galaxies"
-    n, found, faint, galaxies = (np.array([row[name] for row in rows], int) for name in names)
-    share = found / np.maximum(n + faint, 1)
-    low, high = wilson(share, np.array([row["worth"] for row in rows], "f8"))
-    for name, values in zip(COUNTS, (n, found, faint, galaxies, share, low, high), strict=True):
-        ucd, meaning = COUNTS[name]
-        columns.append(Column(values, name, description=meaning, meta={"ucd": ucd}))
-    return Table(columns, meta={"PLENSMIN": float(threshold)})
+    share = n_found / n
+    low, high = wilson(share, worth(sums[:6]))
+    counts = round(n - n_faint), n_found, round(n_faint), n_galaxies, share, low, high
+    return {"kind": kind} | limits(bounds, QUANTITIES) | dict(zip(COUNTS, counts, strict=True))
