@@ -5,6 +5,7 @@ from astropy.table import Table, vstack
 
 from pipeline.flags import DEFECT
 from pipeline.injection.tables import place_of
+from pipeline.models import metrics
 from pipeline.models.binned import EDGES, in_bins, share
 
 LEVEL = 0.68
@@ -37,8 +38,8 @@ def _sample(table, tile):
     tells = np.asarray(table["found"], bool) & (np.asarray(table["flags"]) & int(DEFECT) == 0)
     tells &= (low > 0) & (low < middle) & (middle < high)
     true, low, middle, high = (np.log(v[tells]) for v in (true, low, middle, high))
-    half = np.where(true > middle, high - middle, middle - low)
-    told = {"width": np.log(high - low), "pull": np.abs(true - middle) / half}
+    pull = np.abs(metrics.pull(low, middle, high, true))
+    told = {"width": np.log(high - low), "pull": pull}
     known = {"snr": table["true_snr"][tells], "before": table["before"][tells]}
     known["place"] = place_of(table, tile)[tells]
     return Table(told | {name: np.asarray(values) for name, values in known.items()})
