@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from pipeline.catalogs.catalog import detection_band, flux_snr
 from pipeline.catalogs.sphere import chord, unit_vectors
 from pipeline.flags import DEFECT
+from pipeline.models.binned import wilson
 
 FAINTEST = 2.0  # S/N below which a true object explains no detection and is nobody's neighbour
 BRIGHT = 10.0  # S/N of the Kron flux above which the survey should be complete and pure
@@ -126,9 +126,10 @@ def rate(is_good, value, edges):
     k = np.histogram(value[is_good], edges)[0]
     keep = n > 0
     n, k = n[keep], k[keep]
-    low, high = binom_conf_interval(k, n, interval="wilson") if len(n) else np.zeros((2, 0))
+    share = k / n
+    low, high = wilson(share, n)
     bins = {"low": edges[:-1][keep], "high": edges[1:][keep], "n": n}
-    return Table(bins | {"rate": k / np.maximum(n, 1), "rate_low": low, "rate_high": high})
+    return Table(bins | {"rate": share, "rate_low": low, "rate_high": high})
 
 
 def compare(catalog, truth, tiles, radius):
@@ -259,8 +260,9 @@ def _share(is_good):
     """Share of the good, its interval of 68 %, and how many were asked."""
     if not len(is_good):
         return np.nan, np.nan, np.nan, 0
-    low, high = binom_conf_interval(is_good.sum(), len(is_good), interval="wilson")
-    return float(is_good.mean()), float(low), float(high), len(is_good)
+    share = float(is_good.mean())
+    low, high = wilson(share, len(is_good))
+    return share, float(low), float(high), len(is_good)
 
 
 def _is_alone(table, counts):
