@@ -5,9 +5,7 @@ from functools import partial
 import numpy as np
 
 from pipeline import io
-from pipeline.config import BUILDS_ON
-
-SCORED = "unet", "punet", "photometry", "lens", "peers"  # whose scores are drawn
+from pipeline.config import BUILDS_ON, SCORED
 
 
 def scenes(config, folder, *, kind: str, split: str, shard: int):

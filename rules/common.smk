@@ -4,8 +4,9 @@ import sys
 from functools import cache
 from types import SimpleNamespace
 
+from pipeline import SHIPPED
 from pipeline.planning import digest, inputs, patterns, plan
-from pipeline.config import BUILDS_ON, NETWORKS, read
+from pipeline.config import BUILDS_ON, NETWORKS, SCORED, read
 from pipeline.config.inject import PAINTED_WITH
 
 try:
@@ -30,7 +31,7 @@ BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
 HAS_WINDOWS = any(tile.window for tile in settings.tiles.values())
 BATCHED = settings.tiles_per_job > 1
 # What is in it makes jobs run again, not where it is.
-FOLDER_OF_NETWORKS = settings.networks or digest.SHIPPED
+FOLDER_OF_NETWORKS = settings.networks or SHIPPED
 SIMULATED = 10  # bytes of a pixel of a tile that `demo_survey` makes
 STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 

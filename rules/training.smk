@@ -140,10 +140,7 @@ rule compare:
 
 rule score_figures:
     input:
-        expand(
-            "<results>/training/scores/{scored}.json",
-            scored=("unet", "punet", "photometry", "lens", "peers"),
-        ),
+        expand("<results>/training/scores/{scored}.json", scored=SCORED),
     output:
         "<results>/training/scores/deblending.png",
         "<results>/training/scores/reliability.png",
@@ -165,6 +162,6 @@ rule ship:
     params:
         networks=f"results/{settings.name}/networks",
         scores=subpath(input[0], parent=True),
-        weights=digest.SHIPPED,
+        weights=SHIPPED,
     shell:
         "arclet ship {params.networks} {params.scores} {params.weights:q} &> {log}"

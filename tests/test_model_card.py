@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from pipeline import SHIPPED
 from pipeline.models import NETWORKS
-from pipeline.planning.digest import SHIPPED
 from pipeline.report.model_card import ABOUT, model_cards
 
 

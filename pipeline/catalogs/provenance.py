@@ -5,9 +5,10 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from pipeline import SHIPPED
 from pipeline.config import NETWORKS
 from pipeline.models.engine import fastest_precision
-from pipeline.planning.digest import PACKAGE, SHIPPED
+from pipeline.planning.digest import PACKAGE
 from pipeline.planning.inputs import completed, sha256
 
 PACKAGES = (

@@ -13,9 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pipeline.config.inject import Adapt, Inject, Lens, Recover
 from pipeline.config.section import TAGS, Fraction, PerBand, Positive, Seed, Settings
 from pipeline.config.tile import Tile
-from pipeline.config.train import BUILDS_ON, Scenes, Train  # noqa: F401
-
-NETWORKS = ("lens", "unet", "punet", "photometry", "anomaly")
+from pipeline.config.train import BUILDS_ON, NETWORKS, SCORED, Scenes, Train  # noqa: F401
 
 
 def _bits(value):

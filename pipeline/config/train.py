@@ -9,6 +9,7 @@ from pipeline.config.section import Positive, Seed, Settings
 VALIDATED = 4096  # stamps of which an epoch's loss is measured, but for larger batches
 Side = Annotated[int, Field(gt=0, le=128, multiple_of=16)]  # at most that of the scenes' canvas
 BUILDS_ON = {"punet": ("unet",), "photometry": ("unet", "punet")}  # of what is trained before
+SCORED = "unet", "punet", "photometry", "lens", "peers"  # whose scores are drawn
 
 
 class Scenes(Settings):
@@ -113,3 +114,6 @@ class Train(Settings):
                         f"{what}: give it epochs too"
                     )
         return self
+
+
+NETWORKS = tuple(Train.model_fields)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-SHIPPED = Path(__file__).parent.parent / "weights"
+from pipeline import SHIPPED
+
 EXACT = (  # graphs that compute in f32 whatever the others do
     "polar",  # looks pixels up by their number
     "draws",  # is no faster otherwise

@@ -6,10 +6,11 @@ import json
 from functools import cache
 from pathlib import Path
 
+from pipeline import SHIPPED
+
 PACKAGE = Path(__file__).parent.parent
 COMMANDS = "tiles", "survey", "training", "adaptation"
 GATHERED = "models/__init__.py", "nets/__init__.py"  # a command names its own network
-SHIPPED = PACKAGE / "weights"
 
 
 @cache

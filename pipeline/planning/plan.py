@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.planning.digest import SHIPPED, card, model, weights
+from pipeline import SHIPPED
+from pipeline.planning.digest import card, model, weights
 
 
 def batches(tiles, per_job):
