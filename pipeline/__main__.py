@@ -61,7 +61,7 @@ def _parser():
         add("--code", default="", help="digest of its source and network")
         add("--networks", help="folder of networks, as in the config")
         add("--on-bad-tile", choices=["reject", "accept", "stop"], help="as in the config")
-        add("--record", type=Path, help="file to write when all tiles are done")
+        add("--record", type=Path, required=True, help="file to write when all tiles are done")
         add("tiles", nargs="+", type=Path, help="folder of each tile")
     for work in COMMANDS:
         add = _command(commands, work, work)
@@ -100,8 +100,7 @@ def _run_stage(stage, *, config, code, tiles, **options):
     """
     given = {name: options[name] for name in batch.UNTRACKED if options[name]}
     done = batch.run(stage, config.model_copy(update=given), code, tiles)
-    if options["record"]:
-        io.write_json(options["record"], {"tiles": done})
+    io.write_json(options["record"], {"tiles": done})
 
 
 if __name__ == "__main__":

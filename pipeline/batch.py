@@ -6,6 +6,7 @@ import logging
 
 from pipeline import io
 from pipeline.planning.inputs import stamps
+from pipeline.planning.records import state
 
 UNTRACKED = "on_bad_tile", "networks"  # settings that decide no product; weights count by `code`
 
@@ -31,9 +32,9 @@ def run(stage, config, code, folders):
 
     Returns
     -------
-    dict of str
-        Digest of each tile's products, by its name; it is another one whenever they are written
-        anew, and what depends on them is to be made anew.
+    dict of dict
+        `pipeline.planning.records.state` of each tile's products, by its name; it is another one
+        whenever they are written anew, and what depends on them is to be made anew.
     """
     for folder in folders:
         made_with, receipt = _made_with(config, code, folder.name), _receipt(stage, folder)
@@ -46,14 +47,7 @@ def run(stage, config, code, folders):
             io.remove_parts(folder / name)
         stage.work(config, folder)
         io.write_text(receipt, made_with)
-    return {folder.name: _state(stage, folder) for folder in folders}
-
-
-def _state(stage, folder):
-    """Digest of a tile's products, as far as sizes and times tell."""
-    stats = [(folder / name).stat() for name in stage.writes]
-    said = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    return {folder.name: state(folder, stage.writes) for folder in folders}
 
 
 def _made_with(config, code, tile):

@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from pipeline import SHIPPED
-from pipeline.planning import digest, inputs, patterns, plan
+from pipeline.planning import digest, inputs, patterns, plan, records
 from pipeline.config import BUILDS_ON, NETWORKS, SCORED, read
 from pipeline.config.inject import PAINTED_WITH
 
@@ -28,24 +28,23 @@ except OSError as error:  # of a disk, not of the config
 shell.prefix(f"export PATH={os.path.dirname(sys.executable)!r}:$PATH; ")
 
 BATCHES = plan.batches(settings.tiles, settings.tiles_per_job)
+if workflow.is_main_process:
+    records.drop_stale(f"results/{settings.name}", BATCHES)
 HAS_WINDOWS = any(tile.window for tile in settings.tiles.values())
-BATCHED = settings.tiles_per_job > 1
 # What is in it makes jobs run again, not where it is.
 FOLDER_OF_NETWORKS = settings.networks or SHIPPED
 SIMULATED = 10  # bytes of a pixel of a tile that `demo_survey` makes
 STARTING, STARTING_PER_TILE = 1, 0.001  # of a job [minute]; the latter of the survey
 
 
-def made_by(stage, *products):
-    """Files of a stage: its products for the tile, or its record for a batch of several tiles."""
-    if BATCHED:
-        return f"<results>/batches/{{batch}}/{stage}.json"
-    return [f"<results>/tiles/{{batch}}/{product}" for product in products]
+def made_by(stage):
+    """Record of a stage for a batch: its products are those of tiles, which others may share."""
+    return f"<results>/batches/{{batch}}/{stage}.json"
 
 
-def every(stage, *products):
-    """Files of a stage for the whole survey."""
-    return expand(made_by(stage, *products), batch=BATCHES)
+def every(stage):
+    """Records of a stage for the whole survey."""
+    return expand(made_by(stage), batch=BATCHES)
 
 
 def no_tiles(wildcards):
@@ -55,10 +54,9 @@ def no_tiles(wildcards):
 
 def command(stage, *options):
     """Command line of a stage."""
-    options = [*options, "--record {output}"] if BATCHED else options
     return (
-        f"arclet {stage} --config - --code {{params.code}} {' '.join(options)} "
-        "{params.tiles} <<< {params.config:q} &> {log}"
+        f"arclet {stage} --config - --code {{params.code}} --record {{output}} "
+        f"{' '.join(options)} {{params.tiles}} <<< {{params.config:q}} &> {{log}}"
     )
 
 

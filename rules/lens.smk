@@ -9,11 +9,11 @@ STAMPS = settings.adapt.galaxies * (1 + settings.adapt.per_galaxy)
 
 rule injections:
     input:
-        made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits"),
-        made_by("cut", "lens_cutouts.fits"),
+        made_by("ingest"),
+        made_by("detect"),
+        made_by("cut"),
     output:
-        made_by("injections", "injections.fits"),
+        made_by("injections"),
     log:
         "<logs>/injections/{batch}.log",
     benchmark:
@@ -33,8 +33,8 @@ rule injections:
 
 rule selection:
     input:
-        every("injections", "injections.fits") if BATCHES else no_tiles,
-        every("detect", "sources.fits"),
+        every("injections") if BATCHES else no_tiles,
+        every("detect"),
         truth(),
         tiles="<results>/tiles.txt",
     output:
@@ -54,9 +54,9 @@ rule selection:
 
 rule adaptation:
     input:
-        every("ingest", "exposure.fits") if BATCHES else no_tiles,
-        every("detect", "sources.fits"),
-        every("cut", "lens_cutouts.fits"),
+        every("ingest") if BATCHES else no_tiles,
+        every("detect"),
+        every("cut"),
         truth(),
         tiles="<results>/tiles.txt",
     output:
@@ -83,19 +83,19 @@ rule adaptation:
         "{input.tiles} {params.folder} {params.work} {output.gain} &> {log}"
 
 
-# What `inject` and `adapt` ask for, each stage's product too: see rule `all`.
+# What `inject` and `adapt` ask for, each stage's records too: see rule `all`.
 rule inject:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("cut", "lens_cutouts.fits"),
-        every("injections", "injections.fits"),
+        every("ingest"),
+        every("detect"),
+        every("cut"),
+        every("injections"),
         rules.selection.output,
 
 
 rule adapt:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("cut", "lens_cutouts.fits"),
+        every("ingest"),
+        every("detect"),
+        every("cut"),
         rules.adaptation.output,

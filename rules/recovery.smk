@@ -4,10 +4,10 @@ PAINTED = 2e-4 * settings.recover.galaxies * settings.recover.passes
 
 rule recovered:
     input:
-        made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits"),
+        made_by("ingest"),
+        made_by("detect"),
     output:
-        made_by("recovered", "recovered.fits"),
+        made_by("recovered"),
     log:
         "<logs>/recovered/{batch}.log",
     benchmark:
@@ -29,7 +29,7 @@ rule recovered:
 
 rule completeness:
     input:
-        every("recovered", "recovered.fits") if BATCHES else no_tiles,
+        every("recovered") if BATCHES else no_tiles,
         tiles="<results>/tiles.txt",
     output:
         table="<results>/completeness.fits",
@@ -48,7 +48,7 @@ rule completeness:
 
 rule calibration:
     input:
-        every("recovered", "recovered.fits") if BATCHES else no_tiles,
+        every("recovered") if BATCHES else no_tiles,
         tiles="<results>/tiles.txt",
     output:
         "<results>/calibrated/photometry/card.json",
@@ -67,18 +67,18 @@ rule calibration:
         "{input.tiles} {params.folder} {output.gain} &> {log}"
 
 
-# What `recover` and `calibrate` ask for, each stage's product too: see rule `all`.
+# What `recover` and `calibrate` ask for, each stage's records too: see rule `all`.
 rule recover:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("recovered", "recovered.fits"),
+        every("ingest"),
+        every("detect"),
+        every("recovered"),
         rules.completeness.output,
 
 
 rule calibrate:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("recovered", "recovered.fits"),
+        every("ingest"),
+        every("detect"),
+        every("recovered"),
         rules.calibration.output,

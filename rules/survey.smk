@@ -16,9 +16,9 @@ rule manifest:
 
 rule merge:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("catalog", "catalog.fits"),
+        every("ingest"),
+        every("detect"),
+        every("catalog"),
         tiles="<results>/tiles.txt",
     output:
         catalog="<results>/catalog.fits",
@@ -41,7 +41,7 @@ rule merge:
 rule provenance:
     input:
         "<results>/catalog.fits",
-        every("ingest", "inputs.json"),
+        every("ingest"),
         tiles="<results>/tiles.txt",
     output:
         "<results>/provenance.json",
@@ -64,11 +64,11 @@ rule provenance:
 
 rule report:
     input:
-        every("ingest", "exposure.fits"),
-        every("detect", "sources.fits"),
-        every("cut", "cutouts.fits", "lens_cutouts.fits"),
-        every("segment", "shares.fits", "segmentation.fits"),
-        every("uncertainty", "masks.fits"),
+        every("ingest"),
+        every("detect"),
+        every("cut"),
+        every("segment"),
+        every("uncertainty"),
         truth(),
         tiles="<results>/tiles.txt",
         catalog="<results>/catalog.fits",
@@ -94,7 +94,7 @@ rule verdict:
     input:
         "<results>/report.html",
         "<results>/provenance.json",
-        every("ingest", "exposure.fits"),
+        every("ingest"),
         tiles="<results>/tiles.txt",
         catalog="<results>/catalog.fits",
         rejected="<results>/rejected.csv",

@@ -6,7 +6,7 @@ rule ingest:
     input:
         images,
     output:
-        made_by("ingest", "exposure.fits", "inputs.json"),
+        made_by("ingest"),
     log:
         "<logs>/ingest/{batch}.log",
     benchmark:
@@ -28,9 +28,9 @@ rule ingest:
 
 rule detect:
     input:
-        made_by("ingest", "exposure.fits"),
+        made_by("ingest"),
     output:
-        made_by("detect", "sources.fits", "behind.fits"),
+        made_by("detect"),
     log:
         "<logs>/detect/{batch}.log",
     benchmark:
@@ -55,10 +55,10 @@ rule detect:
 
 rule cut:
     input:
-        made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits", "behind.fits"),
+        made_by("ingest"),
+        made_by("detect"),
     output:
-        made_by("cut", "cutouts.fits", "lens_cutouts.fits"),
+        made_by("cut"),
     log:
         "<logs>/cut/{batch}.log",
     benchmark:
@@ -76,10 +76,10 @@ rule cut:
 
 rule classify:
     input:
-        made_by("detect", "sources.fits"),
-        made_by("cut", "lens_cutouts.fits"),
+        made_by("detect"),
+        made_by("cut"),
     output:
-        made_by("classify", "classify.fits"),
+        made_by("classify"),
     log:
         "<logs>/classify/{batch}.log",
     benchmark:
@@ -99,17 +99,11 @@ rule classify:
 
 rule segment:
     input:
-        made_by("ingest", "exposure.fits"),
-        made_by("detect", "sources.fits", "behind.fits"),
-        made_by("cut", "cutouts.fits"),
+        made_by("ingest"),
+        made_by("detect"),
+        made_by("cut"),
     output:
-        made_by(
-            "segment",
-            "shares.fits",
-            "features.npy",
-            "deblended.fits",
-            "segmentation.fits",
-        ),
+        made_by("segment"),
     log:
         "<logs>/segment/{batch}.log",
     benchmark:
@@ -129,11 +123,11 @@ rule segment:
 
 rule uncertainty:
     input:
-        made_by("ingest", "exposure.fits"),
-        made_by("cut", "cutouts.fits"),
-        made_by("segment", "shares.fits", "features.npy"),
+        made_by("ingest"),
+        made_by("cut"),
+        made_by("segment"),
     output:
-        made_by("uncertainty", "masks.fits", "draws.fits", "uncertainty.fits"),
+        made_by("uncertainty"),
     log:
         "<logs>/uncertainty/{batch}.log",
     benchmark:
@@ -153,12 +147,12 @@ rule uncertainty:
 
 rule photometry:
     input:
-        made_by("detect", "sources.fits"),
-        made_by("cut", "cutouts.fits"),
-        made_by("segment", "shares.fits", "deblended.fits"),
-        made_by("uncertainty", "draws.fits"),
+        made_by("detect"),
+        made_by("cut"),
+        made_by("segment"),
+        made_by("uncertainty"),
     output:
-        made_by("photometry", "photometry.fits"),
+        made_by("photometry"),
     log:
         "<logs>/photometry/{batch}.log",
     benchmark:
@@ -178,10 +172,10 @@ rule photometry:
 
 rule anomaly:
     input:
-        made_by("detect", "sources.fits"),
-        made_by("cut", "cutouts.fits"),
+        made_by("detect"),
+        made_by("cut"),
     output:
-        made_by("anomaly", "anomaly.fits"),
+        made_by("anomaly"),
     log:
         "<logs>/anomaly/{batch}.log",
     benchmark:
@@ -201,14 +195,14 @@ rule anomaly:
 
 rule catalog:
     input:
-        made_by("detect", "sources.fits"),
-        made_by("classify", "classify.fits"),
-        made_by("segment", "deblended.fits"),
-        made_by("uncertainty", "draws.fits"),
-        made_by("photometry", "photometry.fits"),
-        made_by("anomaly", "anomaly.fits"),
+        made_by("detect"),
+        made_by("classify"),
+        made_by("segment"),
+        made_by("uncertainty"),
+        made_by("photometry"),
+        made_by("anomaly"),
     output:
-        made_by("catalog", "catalog.fits"),
+        made_by("catalog"),
     log:
         "<logs>/catalog/{batch}.log",
     benchmark:

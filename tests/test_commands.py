@@ -159,7 +159,8 @@ def test_a_tile_whose_sources_cannot_be_told_apart_is_rejected(tmp_path, monkeyp
     bright = (100 + rng.normal(size=(120, 120, 1))).astype("f4")
     tile = tmp_path / "t1"
     io.write_exposure(tile / "exposure.fits", Exposure(bright, np.ones_like(bright), None, ("r",)))
-    options = ["--config", json.dumps({"detect": {"hidden": False}}), "--on-bad-tile"]
+    options = ["--config", json.dumps({"detect": {"hidden": False}})]
+    options += ["--record", str(tmp_path / "record.json"), "--on-bad-tile"]
     main(["detect", *options, "reject", str(tile)])
     assert "is the sky subtracted" in io.read_rejection(tile / "sources.fits")
     assert io.read_rejection(tile / "exposure.fits") == ""
