@@ -31,13 +31,14 @@ def on_sky(wcs, x, y, theta):
     return here.ra.deg, here.dec.deg, here.position_angle(there).deg % 180
 
 
-def position_error(r50, snr, fwhm):
+def position_error(r50, snr, fwhm, electrons=0.0):
     """Standard error of an isolated source's position along one axis, about.
 
     For a Gaussian as wide as the PSF the best fit's is sqrt(2) sigma / (S/N) (Condon 1997, PASP
     109, 166).  A centroid's is a fifth more, and of a wider source, whose S/N is that in the PSF's
     filter, it grows as the power 3/4 of the width: so it is of simulated galaxies of half-light
-    radii up to three of the PSF's.  None is narrower than the PSF, though noise may say so.
+    radii up to three of the PSF's.  None is narrower than the PSF, though noise may say so.  Its
+    own photons add sigma over the root of their number.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def position_error(r50, snr, fwhm):
         Of the matched filter.
     fwhm : float
         Of the PSF [pixel].
+    electrons : ndarray, (n,), optional
+        That the source's light gave; none where that is unknown, or in the noise already.
 
     Returns
     -------
@@ -56,5 +59,6 @@ def position_error(r50, snr, fwhm):
     least = fwhm / (2 * _SIGMA)
     sigma = np.maximum(r50 / _SIGMA, least)
     best = np.sqrt(2) * least / np.where(snr > 0, snr, np.nan)
-    noise = _CENTROID * best * (sigma / least) ** _POWER_OF_WIDTH
-    return np.hypot(noise, _STRUCTURE * sigma)
+    noise = best * (sigma / least) ** _POWER_OF_WIDTH
+    shot = sigma / np.sqrt(np.where(electrons > 0, electrons, np.inf))
+    return np.hypot(_CENTROID * np.hypot(noise, shot), _STRUCTURE * sigma)

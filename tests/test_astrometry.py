@@ -33,14 +33,15 @@ def test_without_wcs_nothing_is_on_the_sky():
     assert np.isnan(on_sky(None, *np.ones((3, 4)))).all()
 
 
-@pytest.mark.parametrize("snr", [10, 40])
-def test_positions_scatter_as_their_errors_say(rng, snr):
+@pytest.mark.parametrize(("snr", "gain"), [(10, 0.0), (40, 0.0), (40, 1.0), (150, 2.0)])
+def test_positions_scatter_as_their_errors_say(rng, snr, gain):
     grid = np.stack(np.mgrid[30:960:30, 30:960:30], -1).reshape(-1, 2).astype(float)
     places = grid + rng.uniform(-0.5, 0.5, grid.shape)
     profile = paint((100, 100), [(50, 50)], [1.0])
     fluxes = np.full(len(places), snr / np.sqrt((profile**2).sum()))
-    image = paint((960, 960), places, fluxes) + rng.normal(size=(960, 960))
-    found = detect(exposure_of(image, pixel_scale=0.2), SETTINGS)
+    image = paint((960, 960), places, fluxes)
+    image = (rng.poisson(gain * image) / gain if gain else image) + rng.normal(size=image.shape)
+    found = detect(exposure_of(image, pixel_scale=0.2, gain=(gain,)), SETTINGS)
     at = np.column_stack([found["x"].value, found["y"].value])
     off = 0.2 * (at - places[np.argmin(np.hypot(*(at[:, None] - places).T), axis=0)])
     pull = (off / found["pos_err"].value[:, None])[np.abs(off).max(axis=1) < 0.5]

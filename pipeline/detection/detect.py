@@ -244,7 +244,8 @@ def _sharp_flag(sight, ivar, objects):
 def _table(exposure, shapes, columns, meta):
     label = np.arange(1, len(shapes) + 1, dtype="i4")
     ra, dec, angle = on_sky(exposure.wcs, shapes["x"], shapes["y"], shapes["theta"])
-    error = position_error(columns["r50"], columns["snr"], meta["PSFFWHM"])
+    electrons = (columns["flux_auto"] * exposure.gain)[:, meta["DETBAND"]]
+    error = position_error(columns["r50"], columns["snr"], meta["PSFFWHM"], electrons)
     unit = u.Unit(exposure.unit)
     return QTable(
         {
