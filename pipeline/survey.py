@@ -87,6 +87,9 @@ def merge(config, manifest, catalog, parquet, reasons):
 
     tiles = io.tile_folders(manifest)
     why = {tile.name: _rejection(tile) for tile in tiles}
+    bad = [f"{name}: {said}" for name, said in why.items() if said]
+    if bad and config.on_bad_tile == "stop":
+        raise SystemExit("\n".join(["on_bad_tile is stop, and these tiles were rejected", *bad]))
     tables = {tile: io.read_table(tile / "catalog.fits") for tile in tiles}
     good = (tile for tile in tiles if not why[tile.name])
     coverages = {tile.name: _coverage(tile, tables[tile]) for tile in good}

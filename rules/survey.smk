@@ -32,7 +32,12 @@ rule merge:
         mem_mb=memory(1000, per_tile=4, per_mb=1, per_all_mb=0.1),
         runtime=minutes(0.01),
     params:
-        config=section("name", "merge", lens={"prevalence"}),
+        config=section(
+            "name",
+            "merge",
+            *["on_bad_tile"] * (settings.on_bad_tile == "stop"),
+            lens={"prevalence"},
+        ),
         code=made_with("merge"),
     shell:
         "arclet merge --config {params.config:q} {input.tiles} {output} &> {log}"

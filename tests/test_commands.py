@@ -142,6 +142,15 @@ def ingest(folder, on_bad_tile):
     main(["ingest", *options, str(folder / "t1")])
 
 
+def test_with_stop_there_is_no_catalog_without_a_tile_that_was_rejected_before(tmp_path):
+    ingest(tmp_path / "tiles", "reject")
+    files = [tmp_path / name for name in ("tiles.txt", "a.fits", "a.parquet", "why.csv")]
+    files[0].write_text("t1\n")
+    with pytest.raises(SystemExit, match=r"these tiles were rejected\nt1: .*nowhere\.fits"):
+        main(["merge", "--config", '{"on_bad_tile": "stop"}', *map(str, files)])
+    assert not any(path.exists() for path in files[1:])
+
+
 def test_a_good_tile_has_no_reason_to_be_rejected(tmp_path):
     plane = np.ones((4, 4, 1), "f4")
     io.write_exposure(tmp_path / "exposure.fits", Exposure(plane, plane, None, ("r",)))
