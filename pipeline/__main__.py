@@ -34,10 +34,16 @@ COMMANDS = (
 
 
 def main(argv=None):
-    """Run the command named first; one that is told to end takes its unfinished files away."""
+    """Run the command named first; one that is told to end takes its unfinished files away.
+
+    One of `COMMANDS` begins with those that others, which were killed, left of its files.
+    """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     args = vars(_parser().parse_args(argv))
+    if args["run"] in COMMANDS:  # Snakemake lets no two jobs write the same
+        for path in (value for value in args.values() if isinstance(value, Path)):
+            io.remove_parts(path)
     args.pop("run")(**args)
 
 
