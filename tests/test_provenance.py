@@ -46,14 +46,15 @@ def test_an_image_is_told_as_it_was_when_it_came_in(survey, tmp_path):
     """It is another one by the time that the catalog is done."""
     tile, sky = tmp_path / "tiles" / "t", tmp_path / "a.fits"
     options = ["--config", survey.model_dump_json(), "--on-bad-tile", "accept"]
-    main(["ingest", *options, str(tile)])
+    ingest = ["ingest", *options, "--record", str(tmp_path / "record.json")]
+    main([*ingest, str(tile)])
     came, before = {"sha256": sha256(sky), "bytes": 6}, sky.stat()
     sky.write_bytes(b"others")
     os.utime(sky, ns=(before.st_atime_ns, before.st_mtime_ns - 1))
     (tmp_path / "tiles.txt").write_text("t\n")
     main(["provenance", *options[:2], str(tmp_path / "tiles.txt"), str(tmp_path / "p.json")])
     assert io.read_json(tmp_path / "p.json")["inputs"][str(sky)] == came
-    main(["ingest", *options, "--code", "2", str(tile)])
+    main([*ingest, "--code", "2", str(tile)])
     assert io.read_json(tile / "inputs.json")[str(sky)] == {"sha256": sha256(sky), "bytes": 6}
 
 
