@@ -31,7 +31,7 @@ def on_sky(wcs, x, y, theta):
     return here.ra.deg, here.dec.deg, here.position_angle(there).deg % 180
 
 
-def position_error(r50, snr, fwhm, electrons=0.0):
+def position_error(r50, snr, fwhm, electrons):
     """Standard error of an isolated source's position along one axis, about.
 
     For a Gaussian as wide as the PSF the best fit's is sqrt(2) sigma / (S/N) (Condon 1997, PASP
@@ -48,8 +48,8 @@ def position_error(r50, snr, fwhm, electrons=0.0):
         Of the matched filter.
     fwhm : float
         Of the PSF [pixel].
-    electrons : ndarray, (n,), optional
-        That the source's light gave; none where that is unknown, or in the noise already.
+    electrons : ndarray, (n,)
+        That the source's light gave; 0 where that is unknown, or in the noise already.
 
     Returns
     -------

@@ -71,15 +71,17 @@ def test_positions_of_wide_galaxies_scatter_nearly_as_their_errors_say(rng, r50,
 
 
 def test_a_source_that_noise_makes_narrow_is_as_uncertain_as_a_point():
-    narrow, point = (position_error(np.array([r]), np.array([9.0]), FWHM) for r in (1.0, FWHM / 2))
+    narrow, point = (
+        position_error(np.array([r]), np.array([9.0]), FWHM, 0.0) for r in (1.0, FWHM / 2)
+    )
     assert narrow == point
 
 
 def test_however_bright_a_galaxy_its_centre_is_as_uncertain_as_a_hundredth_of_its_width():
     sigma = np.array([3.0, 6.0])
-    error = position_error(np.sqrt(2 * np.log(2)) * sigma, np.array([1e9, 1e9]), FWHM)
+    error = position_error(np.sqrt(2 * np.log(2)) * sigma, np.array([1e9, 1e9]), FWHM, 0.0)
     assert_allclose(error, sigma / 100, rtol=1e-5)
 
 
 def test_an_error_without_signal_is_unknown():
-    assert np.isnan(position_error(np.array([2.0]), np.array([-1.0]), FWHM)).all()
+    assert np.isnan(position_error(np.array([2.0]), np.array([-1.0]), FWHM, 0.0)).all()

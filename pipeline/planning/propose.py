@@ -10,12 +10,12 @@ from astropy.coordinates import angular_separation
 
 from pipeline.ingest.look import IMAGE, MASK, OTHER, look, split
 from pipeline.ingest.mishaps import InputError
+from pipeline.ingest.whose import APART
 from pipeline.planning.folders import in_common, lies_above, telling, with_bands
 
 WEIGHTS = "ivar", "variance", "rms", "exposure"  # the first of those that are there are taken
 ORDER = "ugrizyjhk"  # of bands, which all tiles have in common
 SAME_PLACE = 0.05  # of a side, at most, between the centres of what shows the same sky
-APART = 0.5  # of a side, at least, between the centres of what shows different fields
 UNKNOWN = "x"  # band whose name nothing tells
 
 
