@@ -213,14 +213,10 @@ def read_image(path, name):
         return np.zeros((0, 0)) if hdus[name].data is None else np.asarray(hdus[name].data)
 
 
-def _to_disk(cube):
-    return np.ascontiguousarray(np.moveaxis(cube, -1, -3), ">f4") if cube.size else None
-
-
 def _image(planes):
-    """As `_to_disk`, but an image (y, x) of one band: with SIP, a WCS takes no third axis."""
-    cube = _to_disk(planes)
-    return cube[0] if cube is not None and len(cube) == 1 else cube
+    """Planes as they are on disk: (band, y, x), of one band (y, x), for SIP takes no third axis."""
+    cube = np.ascontiguousarray(np.moveaxis(planes, -1, 0), ">f4")
+    return cube[0] if len(cube) == 1 else cube
 
 
 def _cube(image):

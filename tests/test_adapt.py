@@ -61,7 +61,7 @@ def few(n, **settings):
 def test_no_more_galaxies_of_all_tiles_are_learnt_from_than_asked(survey, monkeypatch):
     every = np.concatenate([10 + np.arange(4) + 100 * i for i in range(3)])
     lowest = every[np.argsort(inject.lots(every))][:5]
-    monkeypatch.setattr(adapt, "LEAST", 5)
+    monkeypatch.setattr(adapt, "FEWEST", 5)
     seen, truth = _injections(few(5), survey)
     assert len(seen) == len(truth) == 10
     assert set(truth["id"]) == set(lowest)
@@ -72,7 +72,7 @@ def test_lenses_are_not_learnt_from_as_galaxies_without_arcs(survey, monkeypatch
     io.write_table(tmp_path / "truth.fits", truth)
     known = Table({"name": ["one"], "ra": [10.0], "dec": [0.02 + 0.5 / 3600]})
     monkeypatch.setattr("pipeline.catalogs.known._shipped", lambda: known)
-    monkeypatch.setattr(adapt, "LEAST", 5)
+    monkeypatch.setattr(adapt, "FEWEST", 5)
     _, seen = _injections(few(50, truth=str(tmp_path / "truth.fits")), survey)
     ids = {10 + i + 100 * j for i in range(4) for j in range(3)}
     assert set(seen["id"]) == ids - {12, 111}
@@ -105,7 +105,7 @@ def test_the_card_says_where_the_galaxies_are_that_were_learnt_from(survey, tmp_
     base.card = {"calibration": calibration | {"non_lenses": 7}}
     io.write_json(base.home / "card.json", base.card)
     made = {"mixed": {"share": 0.0, "val_loss": 1.0}, "log": []}
-    monkeypatch.setattr(adapt, "LEAST", 5)
+    monkeypatch.setattr(adapt, "FEWEST", 5)
     monkeypatch.setattr("pipeline.adaptation._fine_tune", lambda *_: dict(made))
     monkeypatch.setattr("pipeline.models.engine.load", lambda *_: base)
     monkeypatch.setattr("pipeline.models.lens.logits", lambda _, x: x.sum((1, 2, 3))[:, None])

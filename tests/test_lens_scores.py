@@ -77,7 +77,7 @@ def test_what_is_seen_through_rings_has_scores_of_its_own(rng):
     n = 1000
     is_lens, rings = np.arange(n) % 2 == 0, np.arange(n) < 400
     values = np.where(rings, rng.normal(size=n), is_lens)
-    truth = Table({"is_lens": is_lens, "rings": rings})
+    truth = Table({"is_lens": is_lens, "rings": rings, "kind": np.full(n, "disc")})
     for name in ("theta_e", "arc_snr", "snr", "re", "pixel_scale", "fwhm"):
         truth[name] = np.ones(n)
     found = lens_scores.score(values, expit(values), np.ones((n, 16, 16, 2)), truth)
@@ -94,6 +94,7 @@ def test_arcs_are_counted_by_size_and_brightness_by_hand():
     truth["theta_e"] = np.append(np.where(wide, 1.0, 0.4), np.full(200, np.nan))
     truth["arc_snr"] = np.append(np.where(bright, 30.0, 10.0), np.full(200, np.nan))
     truth["pixel_scale"], truth["fwhm"] = 0.2, 4.0
+    truth["rings"], truth["kind"] = True, "disc"
     logits = np.append(np.where(bright, 2.0, 0.95), np.linspace(0, 1, 200))
     p_lens = np.where(is_lens, 0.8, 0.4)
     found = lens_scores.score(logits, p_lens, np.ones((400, 8, 8, 2)), truth)

@@ -8,7 +8,7 @@ from astropy.table import Table
 from benchmarks.external import chain
 from pipeline.data import Exposure
 from pipeline.models import metrics
-from pipeline.models.binned import bootstrap, in_bins, share
+from pipeline.models.binned import bootstrap
 from pipeline.models.lens_scores import CLEAR, found_before
 from pipeline.simulate.challenge import EUCLID, draw_challenge
 from pipeline.stamps.cutouts import bin_blocks, lens_binning
@@ -75,15 +75,14 @@ def _binned(cutouts, block):
 
 
 def summary(score, truth):
-    """Numbers of the table, each with an error, and completeness where the arcs are how clear.
+    """Numbers of the table.
 
     Returns
     -------
     dict
-        Of each number ``value``, ``error`` and ``n``; ``completeness_theta_e`` and
-        ``completeness_arc_snr`` are lists of bins, at a false-positive rate of 1e-2.  TPR0 of the
-        challenge is that with no false positive, TPR10 with fewer than ten; ``n_others`` says of
-        how many non-lenses, for with more of them both are less.
+        Of each number ``value``, ``error`` and ``n``.  TPR0 of the challenge is that with no false
+        positive, TPR10 with fewer than ten; ``n_others`` says of how many non-lenses, for with
+        more of them both are less.
     """
     is_lens = np.asarray(truth["is_lens"], bool)
     n_false = int((~is_lens).sum())
@@ -102,11 +101,7 @@ def summary(score, truth):
     kept = ~is_lens | ((theta_e > CLEAR[0]) & (arc_snr > CLEAR[1]))
     clear = found_before(score[kept], is_lens[kept], int(RATES[0] * n_false))
     rows["tpr_of_clear_arcs_at_fpr_0.01"] = clear
-    hit = score[is_lens] > np.quantile(score[~is_lens], 1 - RATES[0])
-    rows["completeness_theta_e"] = in_bins(share, [hit], theta_e[is_lens], THETA_E)
-    rows["completeness_arc_snr"] = in_bins(share, [hit], arc_snr[is_lens], ARC_SNR)
     for name in ("snr", "re"):
-        if name in truth.colnames:
-            alone = np.asarray(truth[name], "f8")
-            rows[f"auroc_of_{name}_alone"] = bootstrap(metrics.roc_auc, alone, is_lens, n_draws=50)
+        alone = np.asarray(truth[name], "f8")
+        rows[f"auroc_of_{name}_alone"] = bootstrap(metrics.roc_auc, alone, is_lens, n_draws=50)
     return rows

@@ -1,7 +1,5 @@
 """Ask the lens finder about real lenses, their own controls, and real galaxies that are none."""
 
-import itertools
-
 import numpy as np
 import yaml
 from astropy.io import fits
@@ -197,10 +195,6 @@ def summary(lenses, galaxies, fields, threshold):
     every = np.concatenate(list(everything.values()))
     rows["false_positives"] = share(every > threshold)
     rows |= {f"false_positives_{k}": share(v > threshold) for k, v in everything.items()}
-    detected = [galaxies, *(np.asarray(table["p_lens"]) for table in fields.values())]
-    rows["false_positives_of_all_detected"] = share(
-        np.array(list(itertools.chain(*detected))) > threshold
-    )
     return rows
 
 

@@ -95,8 +95,8 @@ def summary(matched):
     -------
     dict of dict
         ``value``, ``error``, ``n`` of ``recall``, ``precision``, ``iou`` (missed = 0),
-        ``iou_found``, ``median_dm``, ``nmad_dm``, ``outliers``, ``mape`` of those found, and
-        ``coverage_68`` of those with an interval.
+        ``median_dm``, ``nmad_dm``, ``outliers``, ``mape`` of those found, and ``coverage_68`` of
+        those with an interval.
     """
     number = partial(bootstrap, draw=partial(pairs_of_drawn, matched.galaxy))
     ratio, within = matched.ratio, (matched.low <= 1) & (matched.high >= 1)
@@ -106,7 +106,6 @@ def summary(matched):
             lambda r, n: np.isfinite(r).sum() / max(n.sum(), 1), ratio, matched.objects
         ),
         "iou": number(np.mean, matched.iou),
-        "iou_found": number(lambda i, r: i[np.isfinite(r)].mean(), matched.iou, ratio),
         "median_dm": number(lambda r: np.median(delta_m(r)), ratio),
         "nmad_dm": number(lambda r: metrics.nmad(delta_m(r)), ratio),
         "mape": number(lambda r: np.nanmean(np.abs(r - 1)), ratio),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from pipeline.config.section import Fraction, Positive, Seed, Settings
 
-LEAST = 50  # galaxies, without which nothing can be learnt
+FEWEST = 50  # galaxies, without which nothing can be learnt
 
 
 def _rising(limits):
@@ -81,7 +81,7 @@ class Recover(Settings):
 class Adapt(Settings):
     """The lens finder's training on the arcs of `inject`."""
 
-    galaxies: int = Field(3000, ge=LEAST, description="Galaxies of the survey, at most.")
+    galaxies: int = Field(3000, ge=FEWEST, description="Galaxies of the survey, at most.")
     per_galaxy: int = Field(2, gt=0, description="Sets of arcs painted onto each galaxy.")
     epochs: int = Field(12, gt=0, description="Passes over the stamps, at most.")
     batch_size: int = Field(16, gt=0, description="Stamps of a step.")

@@ -1,6 +1,6 @@
 """Turn other people's FITS files into an exposure."""
 
-from pipeline.ingest.fitsfile import InputError
+from pipeline.ingest.mishaps import InputError
 from pipeline.ingest.tile import ingest
 
 __all__ = ["InputError", "ingest"]

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from pipeline.data import AB_ZERO_POINT, FLUX_UNIT
-from pipeline.ingest.fitsfile import InputError, as_number
+from pipeline.ingest.fitsfile import as_number
+from pipeline.ingest.mishaps import InputError
 from pipeline.ingest.units import counting, of_counts, own_unit, physical, plain_unit
 
 ZERO_POINTS = (

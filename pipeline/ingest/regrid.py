@@ -25,7 +25,8 @@ def same_grid(wcs, shape, other_wcs, other_shape):
     """Whether two grids agree, on the sky, to a hundredth of a pixel in corners and centre."""
     if shape != other_shape:
         return False
-    y, x = (np.array([0, 0, n - 1, n - 1, (n - 1) / 2])[order] for n, order in _orders(shape))
+    height, width = (n - 1 for n in shape)
+    x, y = np.array([0, width, 0, width, width / 2]), np.array([0, 0, height, height, height / 2])
     here, there = wcs.pixel_to_world(x, y), other_wcs.pixel_to_world(x, y)
     return bool((here.separation(there).arcsec < SAME * pixel_side(wcs, shape)).all())
 
@@ -36,10 +37,6 @@ def no_common_grid(name, shape, other, other_shape):
         f"{name}: shape {shape} but {other} has {other_shape}, and without a WCS "
         "in both they cannot be brought to one grid; resample one of them"
     )
-
-
-def _orders(shape):
-    return zip(shape, ([0, 1, 2, 3, 4], [0, 2, 1, 3, 4]), strict=True)
 
 
 def pixel_side(wcs, shape):

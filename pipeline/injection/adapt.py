@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.catalogs.sphere import nearest
-from pipeline.config.inject import LEAST
+from pipeline.config.inject import FEWEST
 from pipeline.injection.inject import lots
 from pipeline.models import metrics
 from pipeline.models.binned import pooled
@@ -107,10 +107,10 @@ def _adaptations(card):
 
 def too_few(n):
     """Say what to do where there are too few galaxies to learn from; empty for enough."""
-    if n >= LEAST:
+    if n >= FEWEST:
         return ""
     return (
-        f"adapt: {n} galaxies of the survey are fit to bear arcs, {LEAST} are needed at least: "
+        f"adapt: {n} galaxies of the survey are fit to bear arcs, {FEWEST} are needed at least: "
         "bright, larger than the PSF, whole, of tiles whose pixel scale is known. Lower "
         "inject.min_snr or inject.min_size, or give more tiles"
     )

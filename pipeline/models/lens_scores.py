@@ -154,12 +154,10 @@ def score(logit, p_lens, stamps, truth):
     said["log_loss_of_a_constant"] = bootstrap(log_loss, constant, is_lens)
     widths = radius / np.asarray(truth["pixel_scale"] * truth["fwhm"], "f8")
     said["completeness_at_fpr_0.01"] = _curves(logit, is_lens, radius, widths, snr)
-    if "rings" in truth.colnames:
-        seen = np.asarray(truth["rings"], bool)
-        said["through_rings"] = _ranked(logit[seen], is_lens[seen])
-    if "kind" in truth.colnames:
-        kind = np.asarray(truth["kind"])[~is_lens]
-        said["false_positives_at_fpr_0.01"] = false_positives(logit[~is_lens], kind)
+    seen = np.asarray(truth["rings"], bool)
+    said["through_rings"] = _ranked(logit[seen], is_lens[seen])
+    kind = np.asarray(truth["kind"])[~is_lens]
+    said["false_positives_at_fpr_0.01"] = false_positives(logit[~is_lens], kind)
     return said
 
 

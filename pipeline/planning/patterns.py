@@ -114,7 +114,8 @@ def _patterns(path, place):
 
 def _hdus(path):
     """HDUs that a wildcard may stand for; 0 of a file that cannot be read: ingest will say why."""
-    from pipeline.ingest.fitsfile import InputError, image_names
+    from pipeline.ingest.fitsfile import image_names
+    from pipeline.ingest.mishaps import InputError
 
     try:
         return image_names(path)

@@ -31,7 +31,7 @@ def mosaic(images, captions):
     Parameters
     ----------
     images : list of ndarray, (y, x, band)
-        In units of the noise; three bands or more are shown in colour, the last one as red.
+        In units of the noise; of three bands or more the first are shown as blue, green and red.
     captions : list of str
 
     Returns

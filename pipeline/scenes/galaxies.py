@@ -1,4 +1,4 @@
-"""Galaxies of many kinds: a clumpy disc, a bulge and a disc, or one Sersic law."""
+"""Galaxies of many kinds, for JAX: a clumpy disc, a bulge and a disc, or one Sersic law."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Images of a background galaxy seen through a gravitational lens."""
+"""Images of a background galaxy seen through a gravitational lens, by JAX."""
 
 from typing import NamedTuple
 

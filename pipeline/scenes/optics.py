@@ -12,43 +12,41 @@ from scipy.special import gamma, j0, kv
 MOFFAT_BETAS = 2.1, 2.3, 2.6, 3.0, 3.5, 4.2, 5.5, 9.0
 MIRRORS = (0.33, 0.0), (0.33, 0.7), (0.1, 0.0)  # radius of the hole, in the mirror's; blur
 N_PROFILES = len(MOFFAT_BETAS) + len(MIRRORS)
+OVERSAMPLING = 2  # frequencies kept, in units of the pixels' Nyquist frequency
 TABLE = -9.0, 8.0, 768  # logarithms of the first and last frequency of a table, and its length
 
 
 class Canvas(NamedTuple):
     """A square image whose light is drawn by its transform.
 
-    The image is periodic: light that leaves on one side comes back on the other.
+    The image is periodic: light that leaves on one side comes back on the other.  Frequencies above
+    the Nyquist frequency of the pixels are folded back, as a detector does.
 
     Attributes
     ----------
     side : int
         In pixels; even.
-    oversampling : int
-        Frequencies kept, in units of the Nyquist frequency; those above it are folded back, as a
-        detector does.
     """
 
     side: int
-    oversampling: int = 2
 
     @property
     def fine(self):
         """Samples along a side."""
-        return self.side * self.oversampling
+        return self.side * OVERSAMPLING
 
     @property
     def frequencies(self):
         """``ky`` (fine,) and ``kx`` (fine // 2 + 1,) [rad / pixel]."""
-        scale = 2 * np.pi * self.oversampling
+        scale = 2 * np.pi * OVERSAMPLING
         ky, kx = scale * np.fft.fftfreq(self.fine), scale * np.fft.rfftfreq(self.fine)
         return ky.astype("f4"), kx.astype("f4")
 
     def grid(self, side=None):
         """Positions x, y [pixel] of the samples of `transform`, of the middle `side` pixels."""
-        n = (side or self.side) * self.oversampling
+        n = (side or self.side) * OVERSAMPLING
         first = (self.fine - n) // 2
-        at = ((first + np.arange(n)) / self.oversampling).astype("f4")
+        at = ((first + np.arange(n)) / OVERSAMPLING).astype("f4")
         return np.meshgrid(at, at)
 
     def transform(self, samples):
@@ -62,10 +60,6 @@ class Canvas(NamedTuple):
 
     def _folded(self, transform):
         """Fold frequencies above the Nyquist frequency of the pixels back below it."""
-        if self.oversampling == 1:
-            return transform
-        if self.oversampling != 2:
-            raise ValueError(f"oversampling must be 1 or 2, not {self.oversampling}")
         half = self.side // 2
         opposite = jnp.roll(jnp.flip(transform, 0), 1, axis=0)  # of -ky
         folded = transform[:, : half + 1] + jnp.conj(opposite[:, half:][:, ::-1])

@@ -101,8 +101,7 @@ def draw_set(kind, n, settings, split, shard=0):
     truth.add_column(np.arange(n), name="id", index=0)
     if "kind" in truth.colnames:
         truth["kind"] = np.array(lenses.EVERY)[truth["kind"]]
-    binning = np.asarray(truth["binning"]) if "binning" in truth.colnames else 1
-    corner = np.zeros((n, 2), int)
+    corner, binning = np.zeros((n, 2), int), np.asarray(truth["binning"])
     cutouts = _cutouts(whole["flux"], whole["ivar"], truth["id"], corner, binning)
     return Drawn(cutouts, whole.get("light"), truth, _companions(whole, cutouts))
 

@@ -4,11 +4,14 @@ import galsim
 import numpy as np
 from scipy import fft
 
+OVERSAMPLING = 2  # frequencies kept, in units of Nyquist's: enough for a PSF of 1.5 pixels
+
 
 class Renderer:
     """Draws square images of galaxies seen through one PSF and integrated over pixels.
 
-    A galaxy's transform is GalSim's; knots are phases, summed as a product of matrices.  The
+    A galaxy's transform is GalSim's; knots are phases, summed as a product of matrices.
+    Frequencies above the pixels' Nyquist frequency are folded back, as a detector does.  The
     image is periodic: light that leaves on one side comes back on the other, and the sum of the
     pixels is the flux, exactly.  1000 to 2000 galaxies a second at a side of 128.
 
@@ -18,16 +21,12 @@ class Renderer:
         Of unit flux, in pixels.
     side : int
         Side of the images [pixel], even.
-    oversampling : int
-        Frequencies kept, in units of the Nyquist frequency; those above it are folded back, as
-        a detector does.  2 suffices for a PSF of 1.5 pixels.
     """
 
-    def __init__(self, psf, side, oversampling=2):
-        self.side, self.oversampling = side, oversampling
-        fine = side * oversampling
-        self.kx = 2 * np.pi * oversampling * fft.rfftfreq(fine)
-        self.ky = 2 * np.pi * oversampling * fft.fftfreq(fine)
+    def __init__(self, psf, side):
+        self.side, self.fine = side, side * OVERSAMPLING
+        self.kx = 2 * np.pi * OVERSAMPLING * fft.rfftfreq(self.fine)
+        self.ky = 2 * np.pi * OVERSAMPLING * fft.fftfreq(self.fine)
         pixel = np.outer(np.sinc(self.ky / (2 * np.pi)), np.sinc(self.kx / (2 * np.pi)))
         self.response = (self._transform(psf) * pixel).astype("c8")
 
@@ -45,7 +44,7 @@ class Renderer:
 
     def grid(self):
         """Positions ``x``, ``y`` [pixel] of the samples of `convolve`, each (fine, fine)."""
-        at = np.arange(self.side * self.oversampling) / self.oversampling
+        at = np.arange(self.fine) / OVERSAMPLING
         return np.meshgrid(at, at)
 
     def convolve(self, samples):
@@ -53,14 +52,12 @@ class Renderer:
         return self._to_pixels(fft.rfft2(samples.astype("f4")) * self.response)
 
     def _transform(self, profile):
-        half = self.side * self.oversampling // 2
+        half = self.fine // 2
         image = galsim.ImageCF(
             galsim.BoundsI(0, half, -half, half - 1), scale=2 * np.pi / self.side
         )
         return fft.ifftshift(profile.drawKImage(image, recenter=False).array, axes=0)
 
     def _to_pixels(self, transform):
-        fine = self.side * self.oversampling
-        image = fft.irfft2(transform, s=(fine, fine), overwrite_x=True)
-        step = self.oversampling
-        return image[::step, ::step] * np.float32(step**2)
+        image = fft.irfft2(transform, s=(self.fine, self.fine), overwrite_x=True)
+        return image[::OVERSAMPLING, ::OVERSAMPLING] * np.float32(OVERSAMPLING**2)
