@@ -12,11 +12,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit, logit
 
 from pipeline import io
+from pipeline.catalogs.catalog import flux_snr
 from pipeline.comparison import truth
-from pipeline.config import Config, Survey
+from pipeline.config import Config, Lens, Survey
+from pipeline.flags import Flag
 from pipeline.models import metrics
+from pipeline.models.lens import FAINTEST
+from pipeline.report.choose import systems
 from pipeline.simulate.camera import like
 from pipeline.survey import simulate_survey
 from pipeline.tiles import ON_REQUEST, STAGES
@@ -37,6 +42,7 @@ SURVEYS = {  # what departs from the demo's numbers of pixels and galaxies
     "COSMOS f814w": {"galaxies_per_arcmin2": 150.0, "stars_per_arcmin2": 10.0, "side": 2048},
 }
 BRIGHT = 30.0  # S/N above which magnitudes are compared
+LENSES = "lenses", "lenses_expected"
 RADIUS = 0.6, 0.7  # of a match: at least [arcsec], and in widths of the PSF
 
 
@@ -91,19 +97,36 @@ def measure(survey, folder):
         "median_dm": float(np.median(error)),
         "nmad_dm": metrics.nmad(error),
         "auroc": found["roc"]["auroc"],
+        "lenses": found["roc"]["n_lenses"],
+        "lenses_expected": expected(catalog, found["roc"]["n_lenses"]),
     }
 
 
+def expected(catalog, n_lenses):
+    """Lenses that ``p_lens`` promises, a system counted once, had it been told their prevalence.
+
+    That is of galaxies with a S/N above `FAINTEST`, as for ``lens.prevalence``.
+    """
+    galaxies = (np.asarray(catalog["flags"]) & Flag.POINT_LIKE) == 0
+    own = n_lenses / np.sum(galaxies & (flux_snr(catalog, "flux") > FAINTEST))
+    p_lens = np.asarray(catalog["p_lens"], "f8")[systems(catalog)]
+    return float(expit(logit(p_lens) - logit(Lens().prevalence) + logit(own)).sum())
+
+
 def table(numbers):
-    """Table of the surveys' numbers, a row each."""
+    """Table of the surveys' numbers, a row each, and the sum of their lenses."""
     says = "sources | PSF [pixel] | as measured | completeness | purity | coverage of 68 %"
-    lines = [f"| survey | {says} | median Δm | NMAD | lenses, AUROC |", "|---|" + "---|" * 9]
+    says += " | median Δm | NMAD | lenses, AUROC | expected, of those found"
+    lines = [f"| survey | {says} |", "|---|" + "---|" * 10]
     for survey, n in numbers.items():
         shares = (n[name] for name in ("completeness", "purity", "coverage"))
         cells = [survey, str(n["sources"]), f"{n['fwhm']:.2f}", f"{n['fwhm_measured'] - 1:+.1%}"]
         cells += [f"{s:.1%} ± {(high - low) / 2:.1%}" for s, low, high, _ in shares]
         cells += [f"{n['median_dm']:+.3f}", f"{n['nmad_dm']:.3f}", f"{n['auroc']:.3f}"]
+        cells.append(f"{n['lenses_expected']:.1f} of {n['lenses']}")
         lines.append(f"| {' | '.join(cells)} |")
+    lenses, promised = (sum(n[key] for n in numbers.values()) for key in LENSES)
+    lines += ["", f"Of {lenses} lenses found in all, `p_lens` promises {promised:.0f}."]
     return "\n".join(lines)
 
 
