@@ -233,11 +233,12 @@ def _matched(images, seen, kind):
     Of several an image takes that of its own file, else that whose name shares most words with its
     own, else the nearest by folders; and leaves what is more another image's, be that used or not.
     """
-    found = {}
-    rivals = [one for one in seen if one.kind == IMAGE]
+    found, rivals, named = {}, [one for one in seen if one.kind == IMAGE], {}
+    for one in rivals:
+        named.setdefault(one.words, []).append(one)
     for other in (one for one in seen if one.kind == kind):
-        fits = [i for i in rivals if i.shape == other.shape and _of_band(other, i)]
-        theirs = [(_nearness(image, other), image) for image in _owners(other, fits)]
+        owners = _owners(other, rivals, named.get(other.words, ()))
+        theirs = [(_nearness(image, other), image) for image in owners]
         nearest = max((near for near, _ in theirs), default=())
         for near, image in theirs:
             if near == nearest:
@@ -247,16 +248,16 @@ def _matched(images, seen, kind):
     return {one.place: best[one.place] for one in images if one.place in best}
 
 
-def _owners(other, images):
+def _owners(other, images, named):
     """Images that a weight or mask may belong to, by its name or else by its place on the sky.
 
-    One at another place than all of these keeps its name's if that is one image's alone, or the
-    image lies in its folder or below: its coordinates may be another's, copied.
+    One at another place than all of these keeps its name's (`named`) if that is one image's alone,
+    or the image lies in its folder or below: its coordinates may be another's, copied.
     """
-    named = [i for i in images if i.words == other.words]
+    named = [i for i in named if _fits(other, i)]
     return (
         [i for i in named if not _apart(i, other)]
-        or [i for i in images if _same_place(i, other)]
+        or [i for i in images if _same_place(i, other) and _fits(other, i)]
         or [i for i in named if len(named) == 1 or lies_above(other, i)]
     )
 
@@ -267,9 +268,9 @@ def _nearness(image, other):
     return image.path == other.path, *words, in_common(image, other)
 
 
-def _of_band(other, image):
-    """Whether a weight's or mask's band, if it has one, is the image's, by its header or name."""
-    return other.band in ("", image.band, *image.named)
+def _fits(other, image):
+    """Whether a weight or mask has the image's shape and, if it has one, band (header or name)."""
+    return other.shape == image.shape and other.band in ("", image.band, *image.named)
 
 
 def _entry(bands, weights, masks):
