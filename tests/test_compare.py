@@ -105,6 +105,7 @@ def test_the_lens_figure_shows_what_was_scored(rng):
     truth = {"is_lens": is_lens, "theta_e": rng.uniform(0.3, 3, n), "re": rng.random(n)}
     truth |= {"arc_snr": 10 ** rng.uniform(0.7, 4, n), "snr": rng.random(n)}
     truth |= {"pixel_scale": np.full(n, 0.1), "fwhm": rng.uniform(1, 3, n)}
+    truth["rings"] = rng.random(n) < 0.5
     truth["kind"] = np.where(is_lens, "lens", rng.choice(["ring", "disc"], n))
     said = lens_scores.score(logit, expit(2 * logit - 2), np.ones((n, 8, 8, 2)), Table(truth))
     figure = lens_figure(said)
