@@ -42,7 +42,6 @@ SURVEYS = {  # what departs from the demo's numbers of pixels and galaxies
     "COSMOS f814w": {"galaxies_per_arcmin2": 150.0, "stars_per_arcmin2": 10.0, "side": 2048},
 }
 BRIGHT = 30.0  # S/N above which magnitudes are compared
-LENSES = "lenses", "lenses_expected"
 RADIUS = 0.6, 0.7  # of a match: at least [arcsec], and in widths of the PSF
 
 
@@ -125,7 +124,9 @@ def table(numbers):
         cells += [f"{n['median_dm']:+.3f}", f"{n['nmad_dm']:.3f}", f"{n['auroc']:.3f}"]
         cells.append(f"{n['lenses_expected']:.1f} of {n['lenses']}")
         lines.append(f"| {' | '.join(cells)} |")
-    lenses, promised = (sum(n[key] for n in numbers.values()) for key in LENSES)
+    lenses, promised = (
+        sum(n[name] for n in numbers.values()) for name in ("lenses", "lenses_expected")
+    )
     lines += ["", f"Of {lenses} lenses found in all, `p_lens` promises {promised:.0f}."]
     return "\n".join(lines)
 

@@ -42,10 +42,14 @@ def test_a_galaxy_looks_as_galsim_draws_it(index, fwhm):
     assert_allclose(ours.sum(), 100, rtol=1e-4)
 
 
-def test_points_are_stars():
+@pytest.mark.parametrize("fwhm", [1.5, 3.0])
+def test_points_are_stars_and_folding_is_sampling(fwhm):
     star = (5.0, 0.0, 1.0, 1.0, 0.0, 30.25, 33.5)
-    psf = Psf(fwhm=3.0, profile=3, axis_ratio=1.0, angle=0.0)
+    psf = Psf(fwhm=fwhm, profile=3, axis_ratio=1.0, angle=0.0)
     drawn = _image(Canvas(64), psf, star)
+    moffat = galsim.Moffat(beta=MOFFAT_BETAS[3], fwhm=fwhm, flux=5)
+    theirs = moffat.drawImage(nx=64, ny=64, scale=1, offset=(-1.25, 2.0)).array
+    assert_allclose(drawn, theirs, atol=1e-3 * theirs.max())
     nothing = light.Parts(*jnp.zeros((7, 1)))
     point = light.Points(*(jnp.array([v]) for v in (5, 30.25, 33.5)))
     seen = light.transform(Canvas(64), nothing, point)

@@ -12,7 +12,7 @@ from scipy.special import gamma, j0, kv
 MOFFAT_BETAS = 2.1, 2.3, 2.6, 3.0, 3.5, 4.2, 5.5, 9.0
 MIRRORS = (0.33, 0.0), (0.33, 0.7), (0.1, 0.0)  # radius of the hole, in the mirror's; blur
 N_PROFILES = len(MOFFAT_BETAS) + len(MIRRORS)
-OVERSAMPLING = 2  # frequencies kept, in units of the pixels' Nyquist frequency
+OVERSAMPLING = 2  # frequencies kept, in units of the pixels' Nyquist frequency; folded once
 TABLE = -9.0, 8.0, 768  # logarithms of the first and last frequency of a table, and its length
 
 
