@@ -56,16 +56,32 @@ def detect(exposure, settings, network=None, psf=None):
         [pixel], ``theta`` [deg, from +x to +y], ``pa`` [deg, from north to east], ``r50``
         [pixel], ``pixel_scale`` [arcsec], ``kron_radius`` (semi-major axis of the aperture [a]),
         ``extent`` (how far the footprint reaches from the centroid along an axis [pixel]),
-        ``snr`` of the matched filter, ``before`` (whether it stands before the light of large
-        sources, and is measured without it), ``flags`` of `pipeline.flags`.
+        ``snr`` of the matched filter, ``broadening`` and ``broadening_err`` (0 as a star, see
+        `pipeline.detection.psf.broadening`), ``before`` (whether it stands before the light of
+        large sources, and is measured without it), ``flags`` of `pipeline.flags`.
         ``meta`` gives PSFFWHM [pixel], PSFBETA (slope of its wings) and NOISECOR of the detection
         band, BANDS, DETBAND and, where there are such, PIXSCALE [arcsec] and DOUBT, what to check
         of the PSF.
     behind : ndarray, (y, x, band), float32, or None
         That light; None if no source stands before it.
     """
-    band = exposure.bands.index(settings.band or exposure.bands[0])
     exposure = spanned(exposure)
+    sight, correlations, detected = _first_look(exposure, settings, psf)
+    front, sight, detected = _before_giants(exposure, sight, detected)
+    measured = partial(_measured, exposure, sight, correlations)
+    table = measured(*detected)
+    if network is not None and len(table):
+        more = reveal(exposure, detected, table, sight, network)
+        if more is not detected:
+            detected, table = more, measured(*more)
+    if front:
+        _measure_again(table, detected[0].objects, front, sight, correlations)
+    return table, front.behind if table["before"].any() else None
+
+
+def _first_look(exposure, settings, psf):
+    """How the detection band is looked at, each band's `noise_correlation`, and what is seen."""
+    band = _band(exposure, settings)
     planes = [np.ascontiguousarray(i[..., band]) for i in (exposure.flux, exposure.ivar)]
     flux, ivar = bridge(*planes, exposure.saturation[band])
     sharp, rms = without_halos(flux, ivar)
@@ -76,27 +92,26 @@ def detect(exposure, settings, network=None, psf=None):
     elif not psf:
         psf, doubt = measure_psf(sharp, ivar, cores.objects, exposure.saturation[band])
     correlations = _correlations(exposure, psf.kernel())
-    smooth = np.zeros(flux.shape, bool)
-    sight = Sight(
-        flux, sharp, ivar, planes[1] == 0, psf, doubt, settings, correlations[band], smooth
-    )
+    holes, smooth = planes[1] == 0, np.zeros(flux.shape, bool)
+    sight = Sight(flux, sharp, ivar, holes, psf, doubt, settings, correlations[band], smooth)
     found = extract(flux, ivar, psf, settings, sight.threshold)
     cores = drop_doubtful(cores, flux, ivar, psf, sight.threshold)
-    found, centre = add_cores(found, cores)
+    return sight, correlations, add_cores(found, cores)
+
+
+def _band(exposure, settings):
+    """Number of the detection band."""
+    return exposure.bands.index(settings.band or exposure.bands[0])
+
+
+def _before_giants(exposure, sight, detected):
+    """The `Foreground`, None without light of large sources; what that makes of the other two."""
     relief = relief_of(sight)
-    if relief:
-        found, centre = before_giants(found, centre, sight, relief)
-        front = foreground(exposure, band, sight, relief)
-        sight = sight._replace(smooth=front.smooth)
-    measured = partial(_measured, exposure, sight, correlations)
-    table = measured(found, centre)
-    if network is not None and len(table):
-        more = reveal(exposure, (found, centre), table, sight, network)
-        if more[0] is not found:
-            (found, centre), table = more, measured(*more)
-    if relief:
-        _measure_again(table, found.objects, front, sight, correlations)
-    return table, front.behind if table["before"].any() else None
+    if relief is None:
+        return None, sight, detected
+    detected = before_giants(*detected, sight, relief)
+    front = foreground(exposure, _band(exposure, sight.settings), sight, relief)
+    return front, sight._replace(smooth=front.smooth), detected
 
 
 def _measure_again(table, objects, front, sight, correlations):
@@ -106,7 +121,7 @@ def _measure_again(table, objects, front, sight, correlations):
         return
     centre = np.full((len(front.found.objects), 2), np.nan)
     sight = sight._replace(flux=front.flux)
-    again = _measured(front.exposure, sight, correlations, front.found, centre)[those]
+    again = _measured(front.bare(), sight, correlations, front.found, centre)[those]
     again["flags"] |= table["flags"][rows] & (Flag.BLENDED | Flag.SATURATED)
     for name in set(table.colnames) - {"id", "label", "x", "y", "ra", "dec"}:
         table[name][rows] = again[name]
@@ -116,7 +131,7 @@ def _measure_again(table, objects, front, sight, correlations):
 def _measured(exposure, sight, correlations, found, centre):
     """The table of what was found, as of `detect`."""
     (objects, segments), flux, ivar, psf = found, sight.flux, sight.ivar, sight.psf
-    band = exposure.bands.index(sight.settings.band or exposure.bands[0])
+    band = _band(exposure, sight.settings)
     shapes = _shapes(flux, ivar == 0, objects, centre)
     columns = _measure(exposure, band, shapes, segments)
     area = np.pi * shapes["a"] * shapes["b"] * columns["kron_radius"] ** 2

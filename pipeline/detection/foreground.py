@@ -23,15 +23,16 @@ _DIRECTIONS = 8
 
 
 class Foreground(NamedTuple):
-    """An exposure without the light of large sources.
+    """What stands before the light of large sources, and that light.
 
     Attributes
     ----------
     exposure : Exposure
+        With that light.
     flux : ndarray, (y, x), float32
-        Its detection band, with holes bridged.
+        The detection band without it, with holes bridged.
     behind : ndarray, (y, x, band), float32
-        What was taken off.
+        That light; 0 far from where it is bright.
     band : int
         Number of the detection band.
     found : Detections
@@ -57,6 +58,12 @@ class Foreground(NamedTuple):
     def smooth(self):
         """Pixels of that light out of which nothing stands; (y, x), bool."""
         return self.bright & (self.found.segments == 0)
+
+    def bare(self):
+        """The exposure without that light."""
+        plain = self.exposure
+        flux, ivar = without(plain.flux, plain.ivar, self.behind, plain.gain)
+        return replace(plain, flux=flux, ivar=ivar)
 
     def rows_of(self, objects):
         """Which sources of a detection are before that light, and which of `found` they are.
@@ -115,18 +122,22 @@ def foreground(exposure, band, sight, relief):
     -------
     Foreground
     """
-    mesh = mesh_side(sight.psf)
-    stands_out = relief.height > _STANDS_OUT * relief.rough
-    out = maximum_filter(stands_out, int(_GROWN * sight.psf.fwhm) | 1)
-    behind = np.empty_like(exposure.flux)
-    for i in range(len(exposure.bands)):
-        behind[..., i] = _smooth(exposure.flux[..., i], exposure.ivar[..., i], out, mesh)
+    mesh, grown = mesh_side(sight.psf), int(_GROWN * sight.psf.fwhm) | 1
+    behind, seen = np.zeros_like(exposure.flux), np.zeros_like(sight.ivar)
+    for box in relief.boxes:
+        out = maximum_filter(relief.height[box] > _STANDS_OUT * relief.rough[box], grown)
+        for flux, ivar, light in _bands(exposure.flux[box], exposure.ivar[box], behind[box]):
+            light[:] = _smooth(flux, ivar, out, mesh)
+        near = maximum_filter(relief.bright[box], 2 * mesh + 1)
+        seen[box] = np.where(near, sight.ivar[box], seen[box])
     flux = sight.flux - behind[..., band]
-    near = maximum_filter(relief.bright, 2 * mesh + 1)
-    found = extract(flux, np.where(near, sight.ivar, 0), sight.psf, sight.settings, sight.threshold)
-    seen = without(exposure.flux, exposure.ivar, behind, exposure.gain)
-    bare = replace(exposure, flux=seen[0], ivar=seen[1])
-    return Foreground(bare, flux, behind, band, found, relief.bright, mesh, sight.psf.fwhm)
+    found = extract(flux, seen, sight.psf, sight.settings, sight.threshold)
+    return Foreground(exposure, flux, behind, band, found, relief.bright, mesh, sight.psf.fwhm)
+
+
+def _bands(*cubes):
+    """Planes (y, x) of cubes (y, x, band), band by band."""
+    return zip(*(np.moveaxis(cube, -1, 0) for cube in cubes), strict=True)
 
 
 def _smooth(flux, ivar, mask, mesh):

@@ -30,11 +30,14 @@ class Relief(NamedTuple):
         S/N of the matched filter above the light around; 0 far from where that is bright.
     rough : ndarray, (y, x), float32
         Scatter of the heights around, as structure makes it; at least 1, that of the noise.
+    boxes : list of tuple of slice
+        Windows about each piece of that light.
     """
 
     bright: np.ndarray
     height: np.ndarray
     rough: np.ndarray
+    boxes: list
 
 
 def before_giants(found, centre, sight, relief):
@@ -80,11 +83,11 @@ def relief_of(sight):
     height, rough = np.zeros(bright.shape, "f4"), np.ones(bright.shape, "f4")
     seen, (halos, _) = np.zeros_like(bright), label(bright[::_STEP, ::_STEP])
     margin = 2 * mesh_side(sight.psf)
-    for sides in find_objects(halos):
-        box = tuple(_wider(side, margin) for side in sides)
+    boxes = [tuple(_wider(side, margin) for side in sides) for sides in find_objects(halos)]
+    for box in boxes:
         height[box], rough[box] = _relief_in(box, sight)
         seen[box] = True
-    return Relief(bright & seen, height, rough)
+    return Relief(bright & seen, height, rough, boxes)
 
 
 def _relief_in(box, sight):
