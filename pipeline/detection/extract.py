@@ -122,7 +122,7 @@ def extract(flux, ivar, psf, settings, threshold):
     found = group(
         flux,
         threshold * np.sqrt((kernel**2).sum()),
-        err=np.where(usable, ivar, 1) ** np.float32(-0.5),
+        err=1 / np.sqrt(np.where(usable, ivar, 1)),
         mask=~usable,
         filter_type="conv",
         minarea=min_pixels(settings, psf),
@@ -194,7 +194,7 @@ def extract_cores(sharp, rms, ivar):
     usable = ivar > 0
     if not usable.any():
         return _nothing(ivar.shape)
-    noise = np.where(usable, ivar, 1) ** np.float32(-0.5)
+    noise = 1 / np.sqrt(np.where(usable, ivar, 1))
     even = sharp * np.where(noise > _SKIRT * rms, np.float32(rms) / noise, np.float32(1))
     return group(even, _CORE_SIGMA, err=rms, mask=~usable)
 

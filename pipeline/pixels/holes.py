@@ -33,7 +33,7 @@ def bridge(flux, ivar, saturation):
         return flux, ivar
     flux, ivar = flux.copy(), ivar.copy()
     for number, sides in enumerate(ndimage.find_objects(holes), 1):
-        box = tuple(map(_wider, sides))
+        box = _wider(sides, 2)
         _fill(flux[box], ivar[box], holes[box] == number, saturation)
     return flux, ivar
 
@@ -91,13 +91,20 @@ def _bright_holes(flux, ivar, saturation):
     chosen = total > BRIGHT * count
     of_star = np.unique(lost[full])
     chosen[of_star] |= bright[of_star] >= OF_A_STAR
+    found = np.zeros_like(full)
     if not chosen.any():
-        return np.zeros_like(full)
-    return chosen[lost] & ndimage.maximum_filter(full | (snr > BRIGHT), 2 * DEEPEST + 1)
+        return found
+    sides = ndimage.find_objects(lost)
+    for number in np.flatnonzero(chosen):
+        box = _wider(sides[number - 1], DEEPEST)
+        near = ndimage.maximum_filter(full[box] | (snr[box] > BRIGHT), 2 * DEEPEST + 1)
+        found[box] |= near & (lost[box] == number)
+    return found
 
 
-def _wider(side):
-    return slice(max(side.start - 2, 0), side.stop + 2)
+def _wider(sides, margin):
+    """Window of the image with a margin about another [pixel]."""
+    return tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in sides)
 
 
 def _borders(snr, lost):
