@@ -60,14 +60,14 @@ def reveal(exposure, detected, sources, sight, network):
     found, centre = detected
     places = _places(sources, deblend_binning(sources, _side(network)))
     could = (np.asarray(sources["snr"]) > LEAST_SNR) & (places["binning"] <= MOST_BINNED)
-    hosts = np.flatnonzero(could & ~_damaged(found.segments, sight))
+    whole = [row for row in np.flatnonzero(could) if not _is_damaged(found, row, sight)]
+    hosts = np.array(whole, int)
     places = places[hosts]
-    claimed, looked_at = np.zeros((2, *sight.flux.shape), "f4")
+    claimed, looked_at = np.zeros(sight.flux.shape, "f4"), np.zeros(sight.flux.shape, bool)
     for row, plane in zip(hosts, _planes(exposure, places, network), strict=True):
         claimed[plane.window] += plane.share
-        looked_at[plane.window] += found.segments[plane.window] == row + 1
-    rest = sight.flux * np.clip(1 - claimed, 0, 1) * (looked_at > 0)
-    hidden = _hidden(rest, sources, sight)
+        looked_at[plane.window] |= found.segments[plane.window] == row + 1
+    hidden = _hidden(sight.flux * np.clip(1 - claimed, 0, 1) * looked_at, sources, sight)
     host = found.segments[hidden.objects["ycpeak"], hidden.objects["xcpeak"]] - 1
     rows = np.intersect1d(hosts, host)
     known = _planes(exposure, places[np.isin(hosts, rows)], network)
@@ -75,27 +75,27 @@ def reveal(exposure, detected, sources, sight, network):
     new = list(_planes(exposure, beside, network))
     for plane in new:
         claimed[plane.window] += plane.share
-    light = np.maximum(sight.flux, 0)
-    gone = _redundant(dict(zip(rows, known, strict=True)), new, host, claimed, light)
+    known = dict(zip(rows, known, strict=True))
+    gone = _redundant(known, new, host, claimed, sight.flux)
     if not gone[1].any():
         return detected
     centre = centre.copy()
-    for row, image in _left(found, host, new, gone[1], light):
+    for row, image in _left(found, host, new, gone[1], sight.flux):
         centre[row] = _core(image, _box(found.objects[row]), sight.psf)
     joined, old = _joined(found, hidden, host, *gone)
     hid = joined.objects[len(old) :]
     return joined, np.concatenate([centre[old], np.column_stack([hid["x"], hid["y"]])])
 
 
-def _left(found, host, new, needed, light):
+def _left(found, host, new, needed, flux):
     """Yield each host in whose light others hid: its row, and the light in its box left to it."""
-    taken = np.zeros_like(light)
+    taken = np.zeros_like(flux)
     for i in np.flatnonzero(needed):
         taken[new[i].window] += new[i].share
     for row in np.unique(host[needed]):
         box = _box(found.objects[row])
         own = found.segments[box] == row + 1
-        yield row, light[box] * np.clip(1 - taken[box], 0, 1) * own
+        yield row, np.maximum(flux[box], 0) * np.clip(1 - taken[box], 0, 1) * own
 
 
 def _core(image, box, psf):
@@ -112,13 +112,15 @@ def _side(network):
     return network.card["scenes"]["size"]
 
 
-def _damaged(segments, sight):
-    """Whether a source borders on a hole, as a saturated star does; (n,)."""
-    side = 2 * int(np.ceil(sight.psf.fwhm)) + 1
-    near = maximum_filter(sight.holes.astype("u1"), side) > 0
-    damaged = np.zeros(segments.max(initial=0) + 1, bool)
-    damaged[segments[near]] = True
-    return damaged[1:]
+def _is_damaged(found, row, sight):
+    """Whether a source borders on a hole, as a saturated star does."""
+    margin = int(np.ceil(sight.psf.fwhm))
+    box = _box(found.objects[row], margin)
+    holes = sight.holes[box]
+    if not holes.any():
+        return False
+    near = maximum_filter(holes, 2 * margin + 1)
+    return (near & (found.segments[box] == row + 1)).any()
 
 
 def _places(sources, binning):
@@ -153,7 +155,7 @@ def _hidden(rest, sources, sight):
     return found.only(good)
 
 
-def _redundant(known, new, host, claimed, light):
+def _redundant(known, new, host, claimed, flux):
     """Find sources that are not needed to account for the light, in each host by itself.
 
     Parameters
@@ -166,7 +168,7 @@ def _redundant(known, new, host, claimed, light):
         In whose light each of those hid.
     claimed : ndarray, (y, x)
         Sum of all planes; what is claimed by sources that go is taken away.
-    light : ndarray, (y, x)
+    flux : ndarray, (y, x)
 
     Returns
     -------
@@ -179,7 +181,7 @@ def _redundant(known, new, host, claimed, light):
     for row in np.unique(host):
         group = {-1: known[row]} if row in known else {}
         group |= {i: new[i] for i in np.flatnonzero(host == row)}
-        for i in _taken_away(group, claimed, light):
+        for i in _taken_away(group, claimed, flux):
             if i < 0:
                 unneeded.append(row)
             else:
@@ -197,11 +199,11 @@ def _new_places(found, meta, side):
     return Table(columns | {"binning": binning}, meta=meta)
 
 
-def _taken_away(group, claimed, light):
+def _taken_away(group, claimed, flux):
     """Take the most redundant source away, again and again, until all others are needed."""
     gone, left = [], dict(group)
     while len(left) > 1:
-        share = {name: _shared(plane, claimed, light) for name, plane in left.items()}
+        share = {name: _shared(plane, claimed, flux) for name, plane in left.items()}
         worst = max(share, key=share.get)
         if share[worst] < REDUNDANT:
             break
@@ -211,9 +213,9 @@ def _taken_away(group, claimed, light):
     return gone
 
 
-def _shared(plane, claimed, light):
+def _shared(plane, claimed, flux):
     """Fraction of a source's light that others claim too."""
-    own = plane.share * light[plane.window]
+    own = plane.share * np.maximum(flux[plane.window], 0)
     others = np.clip(claimed[plane.window] - plane.share, 0, 1)
     return float((own * others).sum() / max(own.sum(), 1e-30))
 
@@ -236,8 +238,10 @@ def _joined(found, hidden, host, unneeded, needed):
     one = hidden.segments[y, x] - 1
     own = needed[one] & (found.segments[y, x] == host[one] + 1)
     segments[y[own], x[own]] = label[one[own]]
-    for row in old[np.bincount(segments.ravel(), minlength=len(old) + 1)[1 : len(old) + 1] == 0]:
+    for row in np.intersect1d(old, host[needed]):
         box, heirs = _box(found.objects[row]), np.flatnonzero((host == row) & needed)
+        if (segments[box] == number[row + 1]).any():
+            continue
         pixels = np.where(found.segments[box] == row + 1)
         all_here = np.concatenate([found.objects[[row]], hidden.objects[heirs]])
         labels = np.append(number[row + 1], label[heirs])
@@ -248,9 +252,11 @@ def _joined(found, hidden, host, unneeded, needed):
     return Detections(objects, segments), old
 
 
-def _box(one):
+def _box(one, margin=0):
     """Window of the tile about an object's pixels."""
-    return np.s_[one["ymin"] : one["ymax"] + 1, one["xmin"] : one["xmax"] + 1]
+    return tuple(
+        slice(max(one[f"{axis}min"] - margin, 0), one[f"{axis}max"] + margin + 1) for axis in "yx"
+    )
 
 
 def _nearest(pixels, box, objects, labels):
